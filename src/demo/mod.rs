@@ -1,0 +1,1 @@
+//! The demo's world: an upstream and a stand-in imager.

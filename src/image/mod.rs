@@ -1,0 +1,1 @@
+//! Many formats as one tree.

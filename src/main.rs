@@ -1,0 +1,2 @@
+//! The tdg program.
+fn main() {}

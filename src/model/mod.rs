@@ -1,0 +1,1 @@
+//! The vocabulary: no I/O, no other module.

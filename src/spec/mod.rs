@@ -1,0 +1,1 @@
+//! The spec language: text in, typed spec out.
