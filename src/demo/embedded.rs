@@ -48,6 +48,10 @@ pub(crate) const PROJECT: &[Embedded] = table! { "demo":
     "patches/spin-only.series",
     "patches/spin-tailscale.series",
     "scripts/remedy" (program),
+    "specs/build.yaml",
+    "specs/extensions.yaml",
+    "specs/image.yaml",
+    "specs/patches.yaml",
     "tdg.yaml",
 };
 
