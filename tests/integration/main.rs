@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod demo_story;
 mod demo_world;
 
 #[path = "../support/peers.rs"]

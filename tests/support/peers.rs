@@ -36,6 +36,9 @@ pub(crate) fn output(program: &Path, folder: &Path, arguments: &[&str]) -> Strin
     let output = Command::new(program)
         .args(arguments)
         .current_dir(folder)
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_WORK_TREE")
+        .env_remove("GIT_INDEX_FILE")
         .env("LC_ALL", "C")
         .output()
         .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
