@@ -1,1 +1,16 @@
-//! The vocabulary: no I/O, no other module.
+//! The vocabulary every other floor speaks: positions, values, shapes, verdicts.
+//!
+//! Nothing in here does I/O and nothing imports another floor.
+
+pub mod digest;
+pub mod path;
+pub mod shape;
+pub mod size;
+pub mod span;
+pub mod value;
+pub mod verdict;
+
+pub use digest::Sha256Digest;
+pub use shape::{Field, Record, Shape, TextKind};
+pub use span::{SourceId, Span};
+pub use verdict::{Mismatch, SkipReason, Trouble, Verdict};
