@@ -268,7 +268,7 @@ impl Merged {
             Source::Squashfs { layer, inode } => self
                 .images
                 .get(*layer)
-                .ok_or_else(|| FormatError::corrupt("squashfs", 0, "no such layer"))
+                .ok_or(FormatError::corrupt("squashfs", 0, "no such layer"))
                 .and_then(|image| image.file(*inode))
                 .map(FileContent::Squashfs)
                 .map_err(broken),
