@@ -1,1 +1,38 @@
-//! Readers: bytes in, structure out.
+//! Readers of file formats: bytes in, structure out.
+//!
+//! Nothing here opens a file. Every reader takes bytes that were handed in (or
+//! a [`ReadAt`]), checks each length before it allocates, stops at the bounds
+//! of [`Limits`], and answers broken input with a [`FormatError`] that names
+//! the format and the byte offset. A reader that panics has a bug.
+//!
+//! | module | reads |
+//! |---|---|
+//! | [`detect`] | what some bytes are, from their content |
+//! | [`stream`] | gzip, zstd, xz, lz4: one compressed member at a time |
+//! | [`cpio`] | the `newc` archives of an initramfs |
+//! | [`initramfs`] | the segments that the kernel unpacks one after another |
+//! | [`squashfs`] | a squashfs 4.0 image, in place |
+//! | [`elf`] | the header, interpreter and libraries of an ELF file |
+//! | [`kernel`] | arm64 `Image`, EFI zboot, bzImage, PE |
+//! | [`extensions`] | Talos's `extensions.yaml` |
+
+pub mod bytes;
+pub mod cpio;
+pub mod detect;
+pub mod elf;
+pub mod error;
+pub mod extensions;
+pub mod initramfs;
+pub mod kernel;
+pub mod limits;
+pub mod node;
+pub mod squashfs;
+pub mod stream;
+
+mod field;
+
+pub use bytes::{Bytes, ReadAt};
+pub use detect::{Compression, Content};
+pub use error::FormatError;
+pub use limits::{Budget, Limits};
+pub use node::{FileType, Metadata};

@@ -1,1 +1,24 @@
-//! Many formats as one tree.
+//! Many formats as one tree: a subject is opened once, decoded lazily and
+//! shared by all checks.
+//!
+//! [`Image`] is the opened file. It gives the kernel's facts, the segments of
+//! an initramfs, Talos's extensions, and the [`Merged`] view: the root file
+//! system as the machine will see it, with the layer that each file came from
+//! and, for programs, whether what they need is there.
+
+mod binaries;
+mod error;
+mod glob;
+mod layer;
+mod libraries;
+mod merged;
+mod open;
+mod talos;
+
+pub use binaries::{Binary, Interpreter, Library};
+pub use error::ImageError;
+pub use glob::{Pattern, PatternError};
+pub use layer::Layer;
+pub use merged::{FileContent, Merged, MergedEntry, Unresolved};
+pub use open::Image;
+pub use talos::{Extension, Talos};

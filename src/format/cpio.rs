@@ -1,0 +1,426 @@
+//! cpio archives in the two forms that the kernel unpacks: `newc` (070701) and
+//! `crc` (070702).
+//!
+//! Source: `Documentation/driver-api/early-userspace/buffer-format.rst` and
+//! `init/initramfs.c` of Linux. One call reads one archive, up to its
+//! `TRAILER!!!`; what follows is the caller's to look at, because an initramfs
+//! holds many.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::node::{Tally, escape, normalise};
+use super::{Content, FileType, FormatError, Limits, Metadata};
+
+const NAME: &str = "cpio";
+const HEADER: usize = 110;
+const TRAILER: &[u8] = b"TRAILER!!!";
+
+/// One entry of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The path in tdg's form (see [`normalise`]); empty for the root.
+    pub path: String,
+    /// The name as it is stored, where that differs from `path`.
+    pub raw_name: Option<Vec<u8>>,
+    /// Whether a component of the name is `..`.
+    pub escapes: bool,
+    /// Mode, owner, size and so on. The size of a hard link is that of the
+    /// file it names, whichever of its entries carries the data.
+    pub meta: Metadata,
+    /// Device number (major, minor) and inode number, which tell hard links.
+    pub inode: (u32, u32, u32),
+    /// Where the entry's header begins in the buffer.
+    pub offset: usize,
+    /// Where its content lies in the buffer.
+    pub data: Range<usize>,
+}
+
+/// One archive, read to its trailer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// All entries in the order of the archive, the trailer left out.
+    pub entries: Vec<Entry>,
+    /// Where the archive ends in the buffer, the trailer's padding included.
+    pub end: usize,
+}
+
+/// Counts what has been read, across the archives of one subject.
+#[derive(Debug, Default)]
+pub struct Reader {
+    tally: Tally,
+}
+
+impl Reader {
+    /// Reads the archive that begins at `start` of `buffer`.
+    ///
+    /// Errors: [`FormatError::Truncated`] where the buffer ends before the
+    /// trailer, [`FormatError::Corrupt`] for a header that is none, a name
+    /// without its end or a checksum that does not match,
+    /// [`FormatError::Unsupported`] for the older kinds of cpio, and
+    /// [`FormatError::Limit`] for too many or too long names. All offsets
+    /// count from the start of the buffer.
+    pub fn archive(
+        &mut self,
+        buffer: &[u8],
+        start: usize,
+        limits: &Limits,
+    ) -> Result<Archive, FormatError> {
+        let mut entries = Vec::new();
+        let mut offset = start;
+        loop {
+            let header = Header::read(buffer, offset)?;
+            let name_at = offset + HEADER;
+            let name = name(buffer, name_at, header.name_size, limits)?;
+            let data_at = aligned(start, name_at + header.name_size as usize);
+            let data_end = data_at.checked_add(header.size as usize);
+            let Some(data_end) = data_end.filter(|end| *end <= buffer.len()) else {
+                let what = format!(
+                    "`{}` says that it has {} bytes, only {} are left",
+                    escape(name),
+                    header.size,
+                    buffer.len().saturating_sub(data_at)
+                );
+                return Err(FormatError::truncated(NAME, offset as u64, what));
+            };
+            offset = aligned(start, data_end).min(buffer.len());
+            if name == TRAILER {
+                link(&mut entries);
+                return Ok(Archive {
+                    entries,
+                    end: offset,
+                });
+            }
+            self.tally
+                .take(limits, NAME, header.offset as u64, name.len())?;
+            let content = buffer.get(data_at..data_end).unwrap_or_default();
+            entries.push(header.entry(name, data_at..data_end, content, limits)?);
+        }
+    }
+}
+
+/// The thirteen numbers of a header.
+struct Header {
+    offset: usize,
+    checked: bool,
+    ino: u32,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    nlink: u32,
+    mtime: u32,
+    size: u32,
+    dev: (u32, u32),
+    rdev: (u32, u32),
+    name_size: u32,
+    checksum: u32,
+}
+
+impl Header {
+    fn read(buffer: &[u8], offset: usize) -> Result<Self, FormatError> {
+        let bytes = buffer.get(offset..).unwrap_or_default();
+        if bytes.is_empty() {
+            let what = "the archive ends without its TRAILER!!!";
+            return Err(FormatError::truncated(NAME, offset as u64, what));
+        }
+        let checked = match Content::detect(bytes) {
+            Content::Cpio => false,
+            Content::CpioCrc => true,
+            Content::CpioOdc | Content::CpioBinary => {
+                let what =
+                    "the kernel does not read this kind of cpio; make it with `cpio -o -H newc`";
+                return Err(FormatError::unsupported(NAME, offset as u64, what));
+            }
+            _other if bytes.len() < 6 && b"070701".starts_with(bytes) => {
+                return Err(FormatError::truncated(
+                    NAME,
+                    buffer.len() as u64,
+                    "a header does not end",
+                ));
+            }
+            _other => {
+                let start = escape(bytes.get(..6).unwrap_or(bytes));
+                let what = format!("a header should begin with 070701, here is `{start}`");
+                return Err(FormatError::corrupt(NAME, offset as u64, what));
+            }
+        };
+        let Some(digits) = bytes.get(6..HEADER) else {
+            return Err(FormatError::truncated(
+                NAME,
+                buffer.len() as u64,
+                "a header does not end",
+            ));
+        };
+        let mut fields = [0u32; 13];
+        for (index, (field, text)) in fields.iter_mut().zip(digits.chunks_exact(8)).enumerate() {
+            *field = hexadecimal(text).ok_or_else(|| {
+                let what = format!("`{}` is not a hexadecimal number", escape(text));
+                FormatError::corrupt(NAME, (offset + 6 + 8 * index) as u64, what)
+            })?;
+        }
+        let [
+            ino,
+            mode,
+            uid,
+            gid,
+            nlink,
+            mtime,
+            size,
+            d0,
+            d1,
+            r0,
+            r1,
+            name_size,
+            checksum,
+        ] = fields;
+        Ok(Self {
+            offset,
+            checked,
+            ino,
+            mode,
+            uid,
+            gid,
+            nlink,
+            mtime,
+            size,
+            dev: (d0, d1),
+            rdev: (r0, r1),
+            name_size,
+            checksum,
+        })
+    }
+
+    fn entry(
+        &self,
+        name: &[u8],
+        data: Range<usize>,
+        content: &[u8],
+        limits: &Limits,
+    ) -> Result<Entry, FormatError> {
+        let kind = FileType::of_mode(self.mode);
+        if self.checked && kind == FileType::File && !content.is_empty() {
+            let sum = content
+                .iter()
+                .fold(0u32, |sum, byte| sum.wrapping_add(u32::from(*byte)));
+            if sum != self.checksum {
+                let what = format!(
+                    "the checksum of `{}` is {sum:08x}, its header says {:08x}",
+                    escape(name),
+                    self.checksum
+                );
+                return Err(FormatError::corrupt(NAME, self.offset as u64, what));
+            }
+        }
+        let target = match kind {
+            FileType::Symlink if content.len() > limits.max_path => {
+                return Err(too_long(self.offset, limits));
+            }
+            FileType::Symlink => Some(escape(until_nul(content))),
+            FileType::File
+            | FileType::Directory
+            | FileType::CharDevice
+            | FileType::BlockDevice
+            | FileType::Fifo
+            | FileType::Socket
+            | FileType::Unknown => None,
+        };
+        let device = match kind {
+            FileType::CharDevice | FileType::BlockDevice => Some(self.rdev),
+            FileType::File
+            | FileType::Directory
+            | FileType::Symlink
+            | FileType::Fifo
+            | FileType::Socket
+            | FileType::Unknown => None,
+        };
+        let normalised = normalise(name);
+        Ok(Entry {
+            raw_name: normalised.changed.then(|| name.to_vec()),
+            path: normalised.path,
+            escapes: normalised.escapes,
+            meta: Metadata {
+                kind,
+                mode: self.mode,
+                uid: self.uid,
+                gid: self.gid,
+                mtime: self.mtime,
+                size: content.len() as u64,
+                nlink: self.nlink,
+                device,
+                target,
+            },
+            inode: (self.dev.0, self.dev.1, self.ino),
+            offset: self.offset,
+            data,
+        })
+    }
+}
+
+/// Gives all links of one file its content. `newc` stores it with the last of
+/// them; the kernel lets whichever entry has a body write it.
+fn link(entries: &mut [Entry]) {
+    let is_link = |entry: &Entry| entry.meta.kind == FileType::File && entry.meta.nlink > 1;
+    let mut bodies: HashMap<(u32, u32, u32), Range<usize>> = HashMap::new();
+    for entry in entries
+        .iter()
+        .filter(|entry| is_link(entry) && !entry.data.is_empty())
+    {
+        bodies.insert(entry.inode, entry.data.clone());
+    }
+    if bodies.is_empty() {
+        return;
+    }
+    for entry in entries.iter_mut().filter(|entry| is_link(entry)) {
+        if let Some(body) = bodies.get(&entry.inode) {
+            entry.data = body.clone();
+            entry.meta.size = body.len() as u64;
+        }
+    }
+}
+
+/// Reads a name, which must end with a NUL inside its announced size.
+fn name<'a>(
+    buffer: &'a [u8],
+    at: usize,
+    size: u32,
+    limits: &Limits,
+) -> Result<&'a [u8], FormatError> {
+    let size = size as usize;
+    if size > limits.max_path {
+        return Err(too_long(at, limits));
+    }
+    let Some(bytes) = buffer.get(at..at + size) else {
+        return Err(FormatError::truncated(
+            NAME,
+            buffer.len() as u64,
+            "a name does not end",
+        ));
+    };
+    if bytes.last() != Some(&0) {
+        return Err(FormatError::corrupt(
+            NAME,
+            at as u64,
+            "a name without a NUL at its end",
+        ));
+    }
+    Ok(until_nul(bytes))
+}
+
+fn too_long(at: usize, limits: &Limits) -> FormatError {
+    FormatError::Limit {
+        format: NAME,
+        offset: at as u64,
+        limit: "max_path",
+        value: limits.max_path as u64,
+        remedy: "Linux knows no longer path; the kernel would skip this entry",
+    }
+}
+
+fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+fn hexadecimal(text: &[u8]) -> Option<u32> {
+    text.iter().try_fold(0u32, |number, byte| {
+        char::from(*byte)
+            .to_digit(16)
+            .map(|digit| number << 4 | digit)
+    })
+}
+
+/// Rounds `offset` up to four bytes counted from the archive's start.
+fn aligned(start: usize, offset: usize) -> usize {
+    start + (offset - start).next_multiple_of(4)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Writes one `newc` entry: (name, mode, nlink, ino, content).
+    pub(crate) fn put(archive: &mut Vec<u8>, name: &str, mode: u32, link: (u32, u32), data: &[u8]) {
+        let (nlink, ino) = link;
+        let fields = [
+            ino,
+            mode,
+            0,
+            0,
+            nlink,
+            0,
+            data.len() as u32,
+            0,
+            0,
+            0,
+            0,
+            name.len() as u32 + 1,
+            0,
+        ];
+        archive.extend_from_slice(b"070701");
+        for field in fields {
+            archive.extend_from_slice(format!("{field:08x}").as_bytes());
+        }
+        archive.extend_from_slice(name.as_bytes());
+        archive.push(0);
+        archive.resize(archive.len().next_multiple_of(4), 0);
+        archive.extend_from_slice(data);
+        archive.resize(archive.len().next_multiple_of(4), 0);
+    }
+
+    pub(crate) fn finish(mut archive: Vec<u8>) -> Vec<u8> {
+        put(&mut archive, "TRAILER!!!", 0, (1, 0), b"");
+        archive
+    }
+
+    fn read(buffer: &[u8]) -> Result<Archive, FormatError> {
+        Reader::default().archive(buffer, 0, &Limits::default())
+    }
+
+    #[test]
+    fn hard_links_share_the_content_of_the_last() {
+        let mut archive = Vec::new();
+        put(&mut archive, "./a", 0o100_644, (2, 9), b"");
+        put(&mut archive, "b", 0o100_644, (2, 9), b"hello");
+        let archive = read(&finish(archive)).unwrap();
+        assert_eq!(archive.entries[0].meta.size, 5);
+        assert_eq!(archive.entries[0].data, archive.entries[1].data);
+        assert_eq!(archive.entries[0].raw_name.as_deref(), Some(&b"./a"[..]));
+    }
+
+    #[test]
+    fn every_cut_is_an_error_with_its_offset() {
+        let mut archive = Vec::new();
+        put(&mut archive, "init", 0o100_755, (1, 1), b"#!/bin/sh\n");
+        let whole = finish(archive);
+        assert!(read(&whole).is_ok());
+        for cut in 0..whole.len() - 3 {
+            let error = read(&whole[..cut]).unwrap_err();
+            assert!(
+                matches!(error, FormatError::Truncated { .. }),
+                "cut at {cut}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_absurd_size_is_an_error_not_an_allocation() {
+        let mut archive = Vec::new();
+        put(&mut archive, "init", 0o100_755, (1, 1), b"x");
+        archive[54..62].copy_from_slice(b"ffffffff");
+        let error = read(&archive).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cpio: cut short at byte 0: `init` says that it has 4294967295 bytes, only 4 are left; build or fetch the file again"
+        );
+    }
+
+    #[test]
+    fn broken_headers_say_where() {
+        let mut archive = Vec::new();
+        put(&mut archive, "init", 0o100_755, (1, 1), b"");
+        archive[20] = b'x';
+        let error = read(&archive).unwrap_err();
+        assert!(error.to_string().contains("broken at byte 14"), "{error}");
+        let error = read(b"070707000001").unwrap_err();
+        assert!(error.to_string().contains("-H newc"), "{error}");
+    }
+}

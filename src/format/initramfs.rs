@@ -1,0 +1,512 @@
+//! An initramfs: segments one after another, each a cpio archive, each
+//! compressed in its own way or not at all.
+//!
+//! Source: `unpack_to_rootfs` in `init/initramfs.c` of Linux. The kernel skips
+//! zero bytes, then takes either a raw archive or one compressed member, and
+//! goes on to the end of the file; what it does not know ends the boot with
+//! "invalid magic at start of compressed archive". A reader that stops at the
+//! first `TRAILER!!!` sees the first segment only.
+
+use rayon::prelude::*;
+
+use super::cpio::{self, Entry};
+use super::stream::{self, Member};
+use super::{Budget, Bytes, Compression, Content, FormatError, Limits};
+
+const NAME: &str = "initramfs";
+
+/// One segment.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// Its place in the file, from 0.
+    pub index: usize,
+    /// Where it begins in the file.
+    pub offset: u64,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// Its bytes in the file.
+    pub size: u64,
+    /// The bytes it decodes to.
+    pub decoded_size: u64,
+    /// Archives inside it; a raw segment is one archive.
+    pub archives: usize,
+    /// Entries of all its archives.
+    pub entries: usize,
+    /// What the kernel says about this segment, where it refuses what is read
+    /// here.
+    pub caveat: Option<&'static str>,
+    data: Bytes,
+}
+
+impl Segment {
+    /// Gives the decoded segment.
+    #[must_use]
+    pub fn data(&self) -> &Bytes {
+        &self.data
+    }
+}
+
+/// An entry and the segment that it came from.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// The index of its segment.
+    pub segment: usize,
+    /// The entry; its offsets count from the start of the decoded segment.
+    pub entry: Entry,
+}
+
+/// A whole initramfs, decoded.
+#[derive(Debug, Clone)]
+pub struct Initramfs {
+    segments: Vec<Segment>,
+    entries: Vec<Located>,
+    padding: u64,
+}
+
+impl Initramfs {
+    /// Decodes every segment of `input`.
+    ///
+    /// `input` is dropped as soon as nothing needs it. Offsets in errors count
+    /// from the start of the file, except inside a compressed segment, which
+    /// the error then names. Errors: [`FormatError::Truncated`] for an empty
+    /// or cut file, [`FormatError::Corrupt`] for data that are no segment,
+    /// [`FormatError::Limit`] beyond `limits`.
+    pub fn read(input: Bytes, limits: &Limits) -> Result<Self, FormatError> {
+        if input.is_empty() {
+            return Err(FormatError::truncated(NAME, 0, "the file is empty"));
+        }
+        let mut budget = Budget::new(limits, input.len() as u64);
+        let mut found = Scan::default();
+        found.run(&input, limits, &mut budget)?;
+        if found.parts.is_empty() {
+            return Err(FormatError::corrupt(
+                NAME,
+                0,
+                "nothing but zero bytes, no segment",
+            ));
+        }
+        let decoded = found.decode(&input, &mut budget)?;
+        drop(input);
+
+        let mut initramfs = Self {
+            segments: Vec::new(),
+            entries: Vec::new(),
+            padding: found.padding,
+        };
+        let mut reader = cpio::Reader::default();
+        for (part, data) in found.parts.iter().zip(decoded) {
+            initramfs.push(part, data, &mut reader, limits)?;
+        }
+        Ok(initramfs)
+    }
+
+    /// Gives all segments in the order of the file.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Gives all entries of all segments in the order of the file. A path may
+    /// be there more than once: the kernel lets the last one win.
+    #[must_use]
+    pub fn entries(&self) -> &[Located] {
+        &self.entries
+    }
+
+    /// Gives the zero bytes between and behind the segments.
+    #[must_use]
+    pub fn padding(&self) -> u64 {
+        self.padding
+    }
+
+    /// Finds the entry that the kernel leaves at `path` (without leading `/`).
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<&Located> {
+        self.entries
+            .iter()
+            .rev()
+            .find(|located| located.entry.path == path)
+    }
+
+    /// Gives the content of an entry, in place.
+    #[must_use]
+    pub fn content(&self, located: &Located) -> Bytes {
+        self.segments
+            .get(located.segment)
+            .and_then(|segment| segment.data.slice(located.entry.data.clone()))
+            .unwrap_or_default()
+    }
+
+    /// Gives the bytes of all decoded segments together.
+    #[must_use]
+    pub fn decoded_size(&self) -> u64 {
+        self.segments
+            .iter()
+            .map(|segment| segment.decoded_size)
+            .sum()
+    }
+
+    fn push(
+        &mut self,
+        part: &Part,
+        data: Bytes,
+        reader: &mut cpio::Reader,
+        limits: &Limits,
+    ) -> Result<(), FormatError> {
+        let index = self.segments.len();
+        let (archives, before) = (archives(&data, reader, limits), self.entries.len());
+        let archives = archives.map_err(|error| match part.compression {
+            Compression::None => error.at(part.offset as u64),
+            Compression::Gzip
+            | Compression::Zstd
+            | Compression::Xz
+            | Compression::Lz4
+            | Compression::Lz4Legacy
+            | Compression::Bzip2
+            | Compression::Lzma
+            | Compression::Lzo => error.inside(format!(
+                "segment {index} ({} at byte {})",
+                part.compression.name(),
+                part.offset
+            )),
+        })?;
+        let count = archives.len();
+        for archive in archives {
+            let located = |entry| Located {
+                segment: index,
+                entry,
+            };
+            self.entries
+                .extend(archive.entries.into_iter().map(located));
+        }
+        self.segments.push(Segment {
+            index,
+            offset: part.offset as u64,
+            compression: part.compression,
+            size: part.length as u64,
+            decoded_size: data.len() as u64,
+            archives: count,
+            entries: self.entries.len() - before,
+            caveat: caveat(part),
+            data,
+        });
+        Ok(())
+    }
+}
+
+/// Reads the archives of one decoded segment, with the zeros between them.
+fn archives(
+    data: &[u8],
+    reader: &mut cpio::Reader,
+    limits: &Limits,
+) -> Result<Vec<cpio::Archive>, FormatError> {
+    let mut archives = Vec::new();
+    let mut offset = 0;
+    loop {
+        offset += zeros(data.get(offset..).unwrap_or_default());
+        if offset >= data.len() {
+            break;
+        }
+        let archive = reader.archive(data, offset, limits)?;
+        offset = archive.end;
+        archives.push(archive);
+    }
+    if archives.is_empty() {
+        return Err(FormatError::truncated(
+            "cpio",
+            data.len() as u64,
+            "the segment holds no archive",
+        ));
+    }
+    Ok(archives)
+}
+
+fn caveat(part: &Part) -> Option<&'static str> {
+    match part.compression {
+        Compression::Lz4 => {
+            Some("the kernel reads only lz4's legacy framing; compress with `lz4 -l`")
+        }
+        Compression::None if !part.offset.is_multiple_of(4) => Some(
+            "the kernel sees a raw archive only at a multiple of four bytes; pad with zeros before it",
+        ),
+        Compression::None
+        | Compression::Gzip
+        | Compression::Zstd
+        | Compression::Xz
+        | Compression::Lz4Legacy
+        | Compression::Bzip2
+        | Compression::Lzma
+        | Compression::Lzo => None,
+    }
+}
+
+/// A segment as it was found, before zstd frames are decoded.
+struct Part {
+    offset: usize,
+    length: usize,
+    compression: Compression,
+    /// The most that it decodes to.
+    bound: u64,
+    data: Option<Vec<u8>>,
+}
+
+#[derive(Default)]
+struct Scan {
+    parts: Vec<Part>,
+    padding: u64,
+}
+
+impl Scan {
+    /// Finds where each segment begins and ends. The end of a zstd frame is
+    /// known without decoding it; the others are decoded on the way.
+    fn run(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+        budget: &mut Budget,
+    ) -> Result<(), FormatError> {
+        let mut reader = cpio::Reader::default();
+        let mut offset = 0;
+        loop {
+            let zeros = zeros(input.get(offset..).unwrap_or_default());
+            self.padding += zeros as u64;
+            offset += zeros;
+            let rest = input.get(offset..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            if self.parts.len() as u64 >= limits.max_segments {
+                return Err(FormatError::Limit {
+                    format: NAME,
+                    offset: offset as u64,
+                    limit: "max_segments",
+                    value: limits.max_segments,
+                    remedy: "join the archives into fewer segments",
+                });
+            }
+            let part = part(input, offset, limits, budget, &mut reader)?;
+            offset += part.length;
+            self.parts.push(part);
+        }
+    }
+
+    /// Gives the data of each segment. Frames that fit the budget together are
+    /// decoded at the same time.
+    fn decode(&mut self, input: &Bytes, budget: &mut Budget) -> Result<Vec<Bytes>, FormatError> {
+        let pending = |part: &&mut Part| part.compression == Compression::Zstd;
+        let bound = self
+            .parts
+            .iter_mut()
+            .filter(pending)
+            .map(|part| part.bound)
+            .sum::<u64>();
+        let decode = |part: &mut Part, budget: &mut Budget| {
+            let frame = input
+                .get(part.offset..part.offset + part.length)
+                .unwrap_or_default();
+            let member = stream::decode_member(part.compression, frame, budget)
+                .map_err(|error| error.at(part.offset as u64))?;
+            part.data = Some(member.data);
+            Ok(())
+        };
+        if bound <= budget.left() {
+            let parts: Vec<&mut Part> = self.parts.iter_mut().filter(pending).collect();
+            parts
+                .into_par_iter()
+                .map(|part| decode(part, &mut Budget::of(part.bound)))
+                .collect::<Result<Vec<()>, FormatError>>()?;
+        } else {
+            for part in self.parts.iter_mut().filter(pending) {
+                decode(part, budget)?;
+            }
+        }
+        let raw = self
+            .parts
+            .iter()
+            .filter(|part| part.data.is_none())
+            .map(|part| part.length);
+        // A small raw segment must not keep a large file in memory.
+        let copy = raw.sum::<usize>() < input.len() / 2;
+        let data = |part: &mut Part| match part.data.take() {
+            Some(data) => Bytes::new(data),
+            None => {
+                let slice = input
+                    .slice(part.offset..part.offset + part.length)
+                    .unwrap_or_default();
+                if copy {
+                    Bytes::new(slice.to_vec())
+                } else {
+                    slice
+                }
+            }
+        };
+        Ok(self.parts.iter_mut().map(data).collect())
+    }
+}
+
+/// Finds the extent of the segment at `offset`, which is not a zero byte.
+fn part(
+    input: &[u8],
+    offset: usize,
+    limits: &Limits,
+    budget: &mut Budget,
+    reader: &mut cpio::Reader,
+) -> Result<Part, FormatError> {
+    let rest = input.get(offset..).unwrap_or_default();
+    let here = |error: FormatError| error.at(offset as u64);
+    let part = |compression, length, bound, data| Part {
+        offset,
+        length,
+        compression,
+        bound,
+        data,
+    };
+    match Content::detect(rest) {
+        Content::Compressed(Compression::Zstd) => {
+            let (length, bound) = stream::zstd::extent(rest).map_err(here)?;
+            Ok(part(Compression::Zstd, length, bound, None))
+        }
+        Content::Compressed(compression) => {
+            let Member { data, consumed } =
+                stream::decode_member(compression, rest, budget).map_err(here)?;
+            Ok(part(compression, consumed, 0, Some(data)))
+        }
+        Content::Cpio | Content::CpioCrc | Content::CpioOdc | Content::CpioBinary => {
+            let archive = reader.archive(input, offset, limits)?;
+            let length = archive.end - offset;
+            Ok(part(Compression::None, length, 0, None))
+        }
+        Content::ZstdSkippable => {
+            let what = "a zstd skippable frame, which the kernel does not read; compress with `zstd`, not `pzstd`";
+            Err(FormatError::unsupported(NAME, offset as u64, what))
+        }
+        Content::Empty
+        | Content::Squashfs
+        | Content::Elf
+        | Content::Zboot
+        | Content::Arm64Image
+        | Content::RiscvImage
+        | Content::BzImage
+        | Content::Pe
+        | Content::Tar
+        | Content::Gpt
+        | Content::Iso
+        | Content::Unknown => Err(not_a_segment(rest, offset)),
+    }
+}
+
+fn not_a_segment(rest: &[u8], offset: usize) -> FormatError {
+    let content = Content::detect(rest);
+    let start: Vec<String> = rest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    if rest.len() < 6 && b"070701".starts_with(rest) {
+        return FormatError::truncated(NAME, offset as u64, "a segment's magic number is cut");
+    }
+    let what = format!(
+        "{} data ({}) where a segment should begin; the kernel stops here with \"invalid magic at start of compressed archive\"",
+        content.name(),
+        start.join(" ")
+    );
+    FormatError::corrupt(NAME, offset as u64, what)
+}
+
+fn zeros(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| **byte == 0).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cpio::tests::{finish, put};
+    use super::*;
+
+    fn archive(names: &[&str]) -> Vec<u8> {
+        let mut archive = Vec::new();
+        for name in names {
+            put(&mut archive, name, 0o100_644, (1, 1), name.as_bytes());
+        }
+        finish(archive)
+    }
+
+    fn read(input: Vec<u8>) -> Result<Initramfs, FormatError> {
+        Initramfs::read(Bytes::new(input), &Limits::default())
+    }
+
+    #[test]
+    fn every_segment_is_read_whatever_its_compression() {
+        let mut input = archive(&["microcode"]);
+        input.resize(input.len().next_multiple_of(512), 0);
+        let second = zstd::encode_all(&archive(&["init", "rootfs.sqsh"])[..], 3).unwrap();
+        let offset = input.len() as u64;
+        input.extend_from_slice(&second);
+        input.extend_from_slice(&zstd::encode_all(&archive(&["0.sqsh", "init"])[..], 3).unwrap());
+        input.extend_from_slice(&[0; 7]);
+        let initramfs = read(input).unwrap();
+        let [raw, base, _extensions] = initramfs.segments() else {
+            panic!("three segments")
+        };
+        assert_eq!((raw.compression, raw.entries), (Compression::None, 1));
+        assert_eq!((base.offset, base.entries), (offset, 2));
+        assert_eq!(initramfs.entries().len(), 5);
+        let init = initramfs.find("init").unwrap();
+        assert_eq!(init.segment, 2, "the last one wins");
+        assert_eq!(&*initramfs.content(init), b"init");
+    }
+
+    #[test]
+    fn a_compressed_segment_may_hold_several_archives() {
+        let both = [archive(&["a"]), vec![0; 64], archive(&["b"])].concat();
+        let initramfs = read(zstd::encode_all(&both[..], 3).unwrap()).unwrap();
+        assert_eq!(initramfs.segments()[0].archives, 2);
+        assert!(initramfs.find("b").is_some());
+    }
+
+    #[test]
+    fn garbage_behind_a_segment_is_named_with_its_offset() {
+        let mut input = archive(&["a"]);
+        let offset = input.len();
+        input.extend_from_slice(b"garbage!");
+        let error = read(input).unwrap_err();
+        assert!(
+            error.to_string().contains(&format!(
+                "initramfs: broken at byte {offset}: unknown data (67 61"
+            )),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_archive_that_outlasts_its_frame_is_an_error_that_names_the_segment() {
+        let whole = archive(&["a", "b"]);
+        let mut input = archive(&["first"]);
+        let offset = input.len();
+        input.extend_from_slice(&zstd::encode_all(&whole[..150], 3).unwrap());
+        let error = read(input).unwrap_err();
+        assert!(
+            error.to_string().starts_with(&format!(
+                "in segment 1 (zstd at byte {offset}): cpio: cut short"
+            )),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn nothing_is_never_an_empty_initramfs() {
+        assert!(read(Vec::new()).is_err());
+        assert!(read(vec![0; 4096]).is_err());
+        assert!(read(zstd::encode_all(&[0u8; 64][..], 3).unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_bomb_is_stopped_by_what_the_file_may_decode_to() {
+        let limits = Limits {
+            free_decoded: 1 << 20,
+            ..Limits::default()
+        };
+        let bomb = zstd::encode_all(&vec![0u8; 8 << 20][..], 3).unwrap();
+        let error = Initramfs::read(Bytes::new(bomb), &limits).unwrap_err();
+        assert!(error.to_string().contains("max_decoded"), "{error}");
+    }
+}

@@ -1,0 +1,73 @@
+//! xz: the .xz file format 1.2.
+
+use liblzma::bufread::XzDecoder;
+use liblzma::stream::{Action, Error, Status, Stream};
+
+use super::Member;
+use crate::format::{Budget, FormatError};
+
+/// Memory for the dictionary: `xz -9` needs 65 MiB.
+const MEMORY: u64 = 100 << 20;
+const PIECE: u64 = 4 << 20;
+
+/// Decodes one xz stream; its checks are verified.
+pub(super) fn member(input: &[u8], budget: &mut Budget) -> Result<Member, FormatError> {
+    let mut decoder = Stream::new_stream_decoder(MEMORY, 0)
+        .map_err(|e| FormatError::io("xz", 0, e.to_string()))?;
+    let mut data = Vec::new();
+    loop {
+        let consumed = usize::try_from(decoder.total_in()).unwrap_or(usize::MAX);
+        let rest = input.get(consumed..).unwrap_or_default();
+        let want = PIECE.min(budget.left() + 1);
+        data.reserve(usize::try_from(want).unwrap_or(0));
+        let before = data.len();
+        let status = decoder
+            .process_vec(rest, &mut data, Action::Run)
+            .map_err(|error| failed(error, consumed))?;
+        budget.take("xz", 0, (data.len() - before) as u64)?;
+        let consumed_now = usize::try_from(decoder.total_in()).unwrap_or(usize::MAX);
+        match status {
+            Status::StreamEnd => {
+                return Ok(Member {
+                    data,
+                    consumed: consumed_now,
+                });
+            }
+            Status::Ok | Status::GetCheck | Status::MemNeeded => {
+                if consumed_now == consumed && data.len() == before {
+                    return Err(FormatError::truncated(
+                        "xz",
+                        input.len() as u64,
+                        "the compressed data do not end",
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// Reads one xz stream piece by piece.
+pub(super) fn reader(input: &[u8]) -> Result<XzDecoder<&[u8]>, FormatError> {
+    let stream = Stream::new_stream_decoder(MEMORY, 0)
+        .map_err(|e| FormatError::io("xz", 0, e.to_string()))?;
+    Ok(XzDecoder::new_stream(input, stream))
+}
+
+fn failed(error: Error, consumed: usize) -> FormatError {
+    match error {
+        Error::MemLimit => FormatError::Limit {
+            format: "xz",
+            offset: consumed as u64,
+            limit: "xz dictionary",
+            value: MEMORY,
+            remedy: "compress with `xz -9` or less, or a dictionary of 64 MiB at most",
+        },
+        Error::Mem => FormatError::io("xz", consumed as u64, error.to_string()),
+        Error::Data
+        | Error::Options
+        | Error::Format
+        | Error::Program
+        | Error::NoCheck
+        | Error::UnsupportedCheck => FormatError::corrupt("xz", consumed as u64, error.to_string()),
+    }
+}

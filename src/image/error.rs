@@ -1,0 +1,100 @@
+//! Why a subject could not be read.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::format::FormatError;
+
+/// Says why a subject, or a part of it, could not be read. It always names
+/// the file.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ImageError {
+    /// There is no such file.
+    #[error("{}: no such file; build it first, or correct the path", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The path names a directory.
+    #[error("{}: is a directory; name the file in it", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The path names a pipe, a socket or a device.
+    #[error("{}: is a {what}, not a regular file", path.display())]
+    Special {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
+    /// The file has no content.
+    #[error("{}: is empty (0 bytes); whatever should have written it did not", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is larger than a reader takes.
+    #[error("{}: has {size} bytes, over the limit `max_input` ({limit})", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its bytes.
+        size: u64,
+        /// The bytes that are read at most.
+        limit: u64,
+    },
+    /// The system refuses to read the file.
+    #[error("{}: cannot be read: {what}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's message.
+        what: String,
+    },
+    /// The content cannot be read as what it should be.
+    #[error("{}: {source}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and at which byte.
+        source: FormatError,
+    },
+}
+
+impl ImageError {
+    pub(super) fn format(path: &Path, source: FormatError) -> Self {
+        Self::Format {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(super) fn io(path: &Path, error: &std::io::Error) -> Self {
+        let path = path.to_owned();
+        if error.kind() == std::io::ErrorKind::NotFound {
+            Self::Missing { path }
+        } else {
+            Self::Io {
+                path,
+                what: error.to_string(),
+            }
+        }
+    }
+
+    /// Gives the file that could not be read.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Missing { path }
+            | Self::Directory { path }
+            | Self::Special { path, .. }
+            | Self::Empty { path }
+            | Self::TooLarge { path, .. }
+            | Self::Io { path, .. }
+            | Self::Format { path, .. } => path,
+        }
+    }
+}

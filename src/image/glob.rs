@@ -1,0 +1,75 @@
+//! Patterns over the paths of a view.
+
+use globset::{GlobBuilder, GlobMatcher};
+use thiserror::Error;
+
+/// A pattern: `*` and `?` stay inside one component, `**` crosses them,
+/// `{a,b}` is either, `[ab]` one of some characters.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    text: String,
+    matcher: GlobMatcher,
+}
+
+/// A pattern that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{pattern}` is not a pattern: {what}")]
+pub struct PatternError {
+    pattern: String,
+    what: String,
+}
+
+impl Pattern {
+    /// Reads a pattern; a leading `/` may be left out.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        let inner = text
+            .strip_prefix("./")
+            .unwrap_or(text)
+            .trim_start_matches('/');
+        let matcher = GlobBuilder::new(inner)
+            .literal_separator(true)
+            .empty_alternates(true)
+            .build()
+            .map_err(|error| PatternError {
+                pattern: text.to_owned(),
+                what: error.kind().to_string(),
+            })?
+            .compile_matcher();
+        Ok(Self {
+            text: text.to_owned(),
+            matcher,
+        })
+    }
+
+    /// Gives the pattern as it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Says whether a path (in tdg's form, without leading `/`) matches.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        self.matcher.is_match(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        Pattern::new(pattern).unwrap().matches(path)
+    }
+
+    #[test]
+    fn patterns_stay_inside_components_unless_doubled() {
+        assert!(matches("**", "usr/bin/env"));
+        assert!(matches("/usr/bin/*", "usr/bin/env"));
+        assert!(matches("usr/{bin,sbin}/e?v", "usr/bin/env"));
+        assert!(matches("**/*.so*", "usr/lib/libc.so.6"));
+        assert!(matches("**/init", "init"));
+        assert!(!matches("usr/*", "usr/bin/env"));
+        assert!(Pattern::new("a{b").is_err());
+    }
+}

@@ -1,0 +1,73 @@
+//! One squashfs image that takes part in the merged view.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use super::ImageError;
+use crate::format::squashfs::{Entry, Squashfs};
+use crate::format::{FileType, FormatError};
+
+/// Documents about an extension, which do nothing on a machine.
+const ABOUT: &str = "usr/local/share/spdx/";
+
+type Listing = Result<Vec<Entry>, FormatError>;
+
+/// One squashfs image: its name in the view, and its entries, listed once.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    name: String,
+    image: String,
+    squashfs: Squashfs,
+    entries: Arc<OnceLock<Listing>>,
+}
+
+impl Layer {
+    pub(super) fn new(name: &str, image: &str, squashfs: Squashfs) -> Self {
+        let (name, image) = (name.to_owned(), image.to_owned());
+        Self {
+            name,
+            image,
+            squashfs,
+            entries: Arc::default(),
+        }
+    }
+
+    /// Gives the name: of an extension, its `metadata.name`; otherwise that of
+    /// the file.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Gives the squashfs image.
+    #[must_use]
+    pub fn squashfs(&self) -> &Squashfs {
+        &self.squashfs
+    }
+
+    /// Gives all entries, each directory before what is in it. `subject` is
+    /// the file that an error names.
+    pub fn entries(&self, subject: &Path) -> Result<&[Entry], ImageError> {
+        self.entries
+            .get_or_init(|| self.squashfs.walk()?.collect())
+            .as_deref()
+            .map_err(|error| {
+                let error = error.clone();
+                let error = if self.image.is_empty() {
+                    error
+                } else {
+                    error.inside(self.image.as_str())
+                };
+                ImageError::format(subject, error)
+            })
+    }
+
+    /// Counts what the layer brings: everything but directories and documents
+    /// about itself.
+    pub fn payload(&self, subject: &Path) -> Result<usize, ImageError> {
+        let brings = |entry: &&Entry| {
+            entry.meta.kind != FileType::Directory && !entry.path.starts_with(ABOUT)
+        };
+        Ok(self.entries(subject)?.iter().filter(brings).count())
+    }
+}

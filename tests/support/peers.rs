@@ -1,0 +1,53 @@
+//! Programs that others wrote, as second opinions.
+//!
+//! A test that needs one asks [`peer`] for it. Where it is missing the test
+//! says so and returns; with `TDG_REQUIRE_PEERS=1`, as `.ci/run` sets it, a
+//! missing program is a failure.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Finds a program on `PATH` or in the system's `sbin` folders.
+///
+/// # Panics
+/// If it is missing and `TDG_REQUIRE_PEERS` is `1`.
+pub(crate) fn peer(tool: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(tool))
+        .find(|file| file.is_file());
+    if found.is_none() {
+        let required = std::env::var_os("TDG_REQUIRE_PEERS").is_some_and(|value| value == "1");
+        assert!(!required, "{tool} is missing and TDG_REQUIRE_PEERS is 1");
+        // not `eprintln!`: what a passing test prints that way is not shown
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        let _ = writeln!(std::io::stderr(), "skipped {test}: {tool} is missing");
+    }
+    found
+}
+
+/// Runs a program in a folder and gives what it wrote to standard output.
+///
+/// # Panics
+/// If it cannot be started or fails.
+pub(crate) fn output(program: &Path, folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("GIT_DIR")
+        .env_remove("GIT_WORK_TREE")
+        .env_remove("GIT_INDEX_FILE")
+        .env("LC_ALL", "C")
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{} {arguments:?}: {}\n{stderr}",
+        program.display(),
+        output.status
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
