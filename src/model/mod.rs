@@ -9,6 +9,7 @@ pub mod size;
 pub mod span;
 pub mod value;
 pub mod verdict;
+pub mod words;
 
 pub use digest::Sha256Digest;
 pub use shape::{Field, Record, Shape, TextKind};
