@@ -50,6 +50,9 @@ pub struct ElfFile {
     /// `static`, `dynamic`, or `none` for what no dynamic linker loads, such as a module.
     #[schemars(extend("enum" = ["static", "dynamic", "none"]))]
     pub linking: Option<String>,
+    /// Whether it is a program that needs no interpreter and no library.
+    #[serde(rename = "static")]
+    pub is_static: bool,
     /// The program that loads it.
     pub interpreter: Interpreter,
     /// The libraries it needs, in its order.
@@ -109,6 +112,7 @@ impl From<Binary> for ElfFile {
             layer: binary.layer,
             class: elf.as_ref().map(|e| e.class),
             kind: elf.as_ref().map(|e| e.kind.name().to_owned()),
+            is_static: elf.as_ref().is_some_and(|e| e.linking.name() == "static"),
             linking: elf.as_ref().map(|e| e.linking.name().to_owned()),
             soname: elf.as_ref().and_then(|e| e.soname.clone()),
             machine: elf.map(|e| e.machine),

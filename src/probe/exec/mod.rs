@@ -139,7 +139,7 @@ pub fn run_with(
     let mut grace = request.grace;
     if end == End::Exited {
         pump.drain(&events, LINGER);
-        left_running = tree.observe().len();
+        left_running = settled(&mut tree);
         // Nobody waits for these any more.
         grace = grace.min(LINGER);
     }
@@ -172,6 +172,19 @@ pub fn run_with(
         left_running,
         survivors,
     })
+}
+
+/// Counts what still runs; a process that has closed its outputs may be about to end by itself.
+fn settled(tree: &mut tree::Tree) -> usize {
+    let mut living = tree.observe().len();
+    for _ in 0..5 {
+        if living == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(4));
+        living = tree.observe().len();
+    }
+    living
 }
 
 fn reap(child: &mut Child, survivors: &[u32]) -> Exit {
