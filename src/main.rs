@@ -1,2 +1,7 @@
 //! The tdg program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tdg::cli::main()
+}

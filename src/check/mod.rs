@@ -1,1 +1,38 @@
 //! The kinds of check, one file each.
+//!
+//! A kind *observes*: it asks files or the world and returns evidence, a typed record. It never
+//! judges; matchers do, for all kinds alike. What a kind's arguments and evidence are called, and
+//! what they mean, stands once, in the doc comments of its types: help, schema, diagnostics and
+//! documentation are made of them.
+
+mod context;
+mod disk;
+mod entry;
+mod error;
+mod kind;
+
+pub use context::{Context, Subjects};
+pub use error::ProbeError;
+pub use kind::{AnyKind, Kind, SubjectUse};
+
+macro_rules! kinds {
+    ($($module:ident),* $(,)?) => {
+        $(pub mod $module;)*
+
+        /// Every kind, by name.
+        pub static KINDS: &[&dyn AnyKind] = &[$({
+            static KIND: kind::Erased<$module::TheKind> = kind::Erased::NEW;
+            &KIND
+        }),*];
+    };
+}
+
+kinds!(
+    build, command, checksums, document, elf, extension, file, initramfs, kernel, patches, tool,
+    tree
+);
+
+/// Finds a kind by its name.
+pub fn find(name: &str) -> Option<&'static dyn AnyKind> {
+    KINDS.iter().find(|k| k.name() == name).copied()
+}

@@ -1,1 +1,55 @@
-//! The commands, one file each.
+//! The commands, one file each: arguments and wiring, nothing else.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod explain;
+mod list;
+mod plan_args;
+mod run;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Test-driven generation for bootable machine images.
+#[derive(Parser)]
+#[command(name = "tdg", version, max_term_width = 100)]
+#[command(after_help = "\
+Exit codes: 0 all passed; 1 a check failed; 2 usage; 3 a spec or recipe is wrong;
+4 something could not be judged; 5 with --strict, something was skipped; 130 interrupted.
+
+Try it:  tdg demo")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Args),
+    List(list::Args),
+    Explain(explain::Args),
+}
+
+/// The exit codes of the program.
+pub mod exit {
+    /// Something was judged wrong.
+    pub const FAILED: u8 = 1;
+    /// The command line is wrong.
+    pub const USAGE: u8 = 2;
+    /// A spec or a recipe is wrong.
+    pub const SPEC: u8 = 3;
+    /// Something could not be judged.
+    pub const ERROR: u8 = 4;
+    /// The user stopped it.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// Parses the command line and carries the command out.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let code = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::List(args) => list::run(args),
+        Command::Explain(args) => explain::run(args),
+    };
+    ExitCode::from(code)
+}

@@ -4,11 +4,13 @@
 
 pub mod digest;
 pub mod path;
+pub mod record;
 pub mod shape;
 pub mod size;
 pub mod span;
 pub mod value;
 pub mod verdict;
+pub mod words;
 
 pub use digest::Sha256Digest;
 pub use shape::{Field, Record, Shape, TextKind};

@@ -69,6 +69,8 @@ pub struct Field {
     pub shape: Shape,
     /// Whether arguments must give it.
     pub required: bool,
+    /// Whether it differs from run to run, so that a snapshot leaves it out.
+    pub volatile: bool,
 }
 
 impl Record {
@@ -153,7 +155,13 @@ impl Reader {
             };
         }
         if let Some(words) = enum_words(map) {
-            return Shape::Enum(words);
+            let nullable = map.get("type").is_some_and(Value::is_array);
+            let words = Shape::Enum(words);
+            return if nullable {
+                Shape::Optional(Box::new(words))
+            } else {
+                words
+            };
         }
         if let Some(Value::Array(choices)) = map.get("anyOf") {
             return self.choices(choices, depth);
@@ -226,6 +234,7 @@ impl Reader {
                     .to_owned(),
                 shape: self.shape(schema, depth + 1),
                 required: required.is_some_and(|r| r.iter().any(|n| n == name)),
+                volatile: schema.get("x-volatile") == Some(&Value::Bool(true)),
             })
             .collect();
         let key = map.get("x-key").and_then(Value::as_str).map(str::to_owned);

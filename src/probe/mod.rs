@@ -1,1 +1,10 @@
-//! The world outside.
+//! The world outside: processes, git, and what builds leave on disk.
+//!
+//! [`exec`] is the only place in the crate that starts a process; [`git`] drives the `git`
+//! program through it; [`store`] writes files that are whole or not there; [`record`] is what a
+//! build leaves behind for the `build` kind.
+
+pub mod exec;
+pub mod git;
+pub mod record;
+pub mod store;

@@ -1,1 +1,19 @@
-//! Plan, engine, events and the libtest front.
+//! One plan of trials, one engine, one stream of events.
+//!
+//! [`plan`] turns spec files into trials without touching a subject; [`engine`] observes, judges
+//! and emits [`event`]s; reporters and the libtest front ([`mimic`]) read those.
+
+pub mod engine;
+pub mod event;
+mod judge;
+pub mod memo;
+pub mod mimic;
+pub mod plan;
+mod requirement;
+pub mod select;
+mod snapshot;
+pub mod text;
+
+pub use engine::{Options, run};
+pub use event::{Event, Outcome, Place, Summary, TrialInfo};
+pub use plan::{Plan, PlanError, Request, Trial};

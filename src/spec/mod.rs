@@ -5,9 +5,15 @@
 //! check's arguments and its `expect` against the shapes of its kind. Every mistake becomes a
 //! [`Diagnostic`]; none stops the reading of the rest of the file.
 
+pub mod args;
 pub mod diagnostic;
 pub mod document;
+pub mod fields;
+pub mod file;
+pub mod load;
+pub mod matcher;
 pub mod vars;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Sources};
 pub use document::{Entry, Node, NodeKind};
+pub use file::{CheckEntry, SpecFile};

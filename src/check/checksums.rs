@@ -1,0 +1,174 @@
+//! `checksums`: a file of digests, each held against the file it names.
+
+use super::entry::ImagePath;
+use super::{Context, Kind, ProbeError, SubjectUse};
+use crate::model::Sha256Digest;
+use crate::model::path::normalise;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::path::{Component, Path};
+
+/// The kind.
+pub struct TheKind;
+
+/// Which file.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Args {
+    /// The file of digests, as `sha256sum` writes it; the subject where left out.
+    pub file: Option<String>,
+    /// The folder its names are relative to; the file's own where left out.
+    pub dir: Option<String>,
+}
+
+/// What became of each line.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Evidence {
+    /// Whether there is at least one line and every file has its digest.
+    pub ok: bool,
+    /// How many files are listed.
+    pub count: u64,
+    /// The lines.
+    pub files: Vec<Line>,
+    /// Files of the folder that no line names, the file of digests aside.
+    pub unlisted: Vec<ImagePath>,
+}
+
+/// One line.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(extend("x-key" = "path"))]
+pub struct Line {
+    /// The file it names.
+    #[schemars(extend("format" = "image-path"))]
+    pub path: String,
+    /// What is there.
+    pub state: State,
+    /// The digest in the line.
+    pub expected: String,
+    /// The digest of the file; absent where it is missing.
+    pub actual: Option<String>,
+}
+
+/// What is there.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// The file has the digest.
+    Ok,
+    /// The file has another.
+    Mismatch,
+    /// There is no such file.
+    Missing,
+}
+
+impl Kind for TheKind {
+    const NAME: &'static str = "checksums";
+    const SUMMARY: &'static str = "a file of SHA-256 digests against the files it names";
+    const MAIN: Option<&'static str> = Some("file");
+    const SUBJECT: SubjectUse = SubjectUse::Optional;
+    const PURE: bool = false;
+    const EXAMPLE: &'static str = "\
+- name: the checksums verify
+  checksums: _out/assets/checksums.sha256
+  expect: { ok: true, files: { contain: kernel-arm64 }, unlisted: { len: 0 } }";
+    type Args = Args;
+    type Evidence = Evidence;
+
+    fn observe(
+        args: Args,
+        subject: Option<&Path>,
+        context: &Context<'_>,
+    ) -> Result<Evidence, ProbeError> {
+        let file = match (&args.file, subject) {
+            (Some(file), _) => context.resolve(file),
+            (None, Some(subject)) => subject.to_owned(),
+            (None, None) => {
+                return Err(ProbeError::new("no file of checksums is named")
+                    .remedy("write `checksums: path/to/checksums.sha256`"));
+            }
+        };
+        let said = |e: std::io::Error| ProbeError::new(format!("{}: {e}", file.display()));
+        let text = super::disk::read_text(&file, MAX_FILE)?;
+        let dir = match &args.dir {
+            Some(dir) => context.resolve(dir),
+            None => file.parent().unwrap_or(Path::new("")).to_owned(),
+        };
+        let mut files = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            if !line.trim().is_empty() {
+                let (digest, name) = parse(line).ok_or_else(|| {
+                    let place = format!("{}:{}", file.display(), number + 1);
+                    ProbeError::new(format!("{place}: not a line of `sha256sum`"))
+                        .remedy("a line is 64 hexadecimal digits, two blanks and a name")
+                })?;
+                files.push(verify(&dir, digest, name)?);
+            }
+        }
+        let listed: BTreeSet<String> = files.iter().map(|l| l.path.clone()).collect();
+        let own = file.file_name().map(|n| n.to_string_lossy().into_owned());
+        let unlisted = walkdir::WalkDir::new(&dir)
+            .sort_by_file_name()
+            .into_iter()
+            .filter_map(Result::ok)
+            .filter(|e| e.file_type().is_file())
+            .filter_map(|e| Some(normalise(&e.path().strip_prefix(&dir).ok()?.to_string_lossy())))
+            .filter(|path| !listed.contains(path) && Some(path) != own.as_ref())
+            .map(ImagePath)
+            .collect();
+        std::fs::metadata(&dir).map_err(said)?;
+        Ok(Evidence {
+            ok: !files.is_empty() && files.iter().all(|l| l.state == State::Ok),
+            count: files.len() as u64,
+            files,
+            unlisted,
+        })
+    }
+}
+
+const MAX_FILE: u64 = 16 << 20;
+
+/// Reads a line of `sha256sum` (digest, blank, blank or `*`, name) or its BSD form.
+fn parse(line: &str) -> Option<(String, String)> {
+    let is_digest = |d: &str| d.len() == 64 && d.bytes().all(|b| b.is_ascii_hexdigit());
+    if let Some(rest) = line.strip_prefix("SHA256 (") {
+        let (name, digest) = rest.rsplit_once(") = ")?;
+        return is_digest(digest).then(|| (digest.to_lowercase(), name.to_owned()));
+    }
+    let (digest, rest) = line.split_once(' ')?;
+    let name = rest.strip_prefix(['*', ' ']).unwrap_or(rest);
+    (is_digest(digest) && !name.is_empty()).then(|| (digest.to_lowercase(), name.to_owned()))
+}
+
+fn verify(dir: &Path, expected: String, name: String) -> Result<Line, ProbeError> {
+    let relative = Path::new(&name);
+    let inside = |c: Component<'_>| matches!(c, Component::Normal(_) | Component::CurDir);
+    if !relative.components().all(inside) {
+        return Err(ProbeError::new(format!(
+            "the checksums name `{}`, which is outside of their folder",
+            crate::model::path::printable(&name)
+        )));
+    }
+    let path = dir.join(relative);
+    let actual = match std::fs::symlink_metadata(&path) {
+        Ok(meta) if meta.is_file() => {
+            let digest = std::fs::File::open(&path).and_then(Sha256Digest::of_reader);
+            let digest = digest.map_err(|e| ProbeError::new(format!("{}: {e}", path.display())))?;
+            Some(digest.to_string())
+        }
+        _ => None,
+    };
+    let state = match &actual {
+        Some(actual) if *actual == expected => State::Ok,
+        Some(_) => State::Mismatch,
+        None => State::Missing,
+    };
+    Ok(Line {
+        path: normalise(&name),
+        state,
+        expected,
+        actual,
+    })
+}

@@ -1,0 +1,267 @@
+//! What `file` and `tree` say of one entry, wherever the entry is: on disk or inside an image.
+
+use super::{Context, ProbeError};
+use crate::format::node::Metadata;
+use crate::format::{FileType, ReadAt};
+use crate::image::{Image, Merged, MergedEntry, Pattern};
+use crate::model::Sha256Digest;
+use crate::model::path::normalise;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// One entry of a tree.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(extend("x-key" = "path"))]
+pub struct FileEntry {
+    /// Its path, without leading `/`.
+    #[schemars(extend("format" = "image-path"))]
+    pub path: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: EntryType,
+    /// Its size.
+    #[schemars(extend("x-unit" = "bytes"))]
+    pub size: u64,
+    /// Its permissions, as four octal digits: `0755`.
+    pub mode: String,
+    /// The number of its owner.
+    pub uid: u32,
+    /// The number of its group.
+    pub gid: u32,
+    /// Where it points, of a symbolic link.
+    pub target: Option<String>,
+    /// The layer it comes from: `rootfs.sqsh` or an extension; absent on disk.
+    pub layer: Option<String>,
+}
+
+/// A path inside an image, without leading `/`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend("format" = "image-path"))]
+pub struct ImagePath(pub String);
+
+/// The type of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EntryType {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A character device.
+    CharDevice,
+    /// A block device.
+    BlockDevice,
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// Something Linux has no name for.
+    Unknown,
+}
+
+impl From<FileType> for EntryType {
+    fn from(kind: FileType) -> Self {
+        match kind {
+            FileType::File => Self::File,
+            FileType::Directory => Self::Directory,
+            FileType::Symlink => Self::Symlink,
+            FileType::CharDevice => Self::CharDevice,
+            FileType::BlockDevice => Self::BlockDevice,
+            FileType::Fifo => Self::Fifo,
+            FileType::Socket => Self::Socket,
+            FileType::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl FileEntry {
+    /// Makes the entry of a node in an archive or a file system.
+    pub fn of_node(path: &str, meta: &Metadata, layer: Option<&str>) -> Self {
+        Self {
+            // The root of an archive is written as tools show it.
+            path: if path.is_empty() { "." } else { path }.to_owned(),
+            kind: meta.kind.into(),
+            size: meta.size,
+            mode: format!("{:04o}", meta.permissions()),
+            uid: meta.uid,
+            gid: meta.gid,
+            target: meta.target.clone(),
+            layer: layer.map(str::to_owned),
+        }
+    }
+
+    fn on_disk(path: String, at: &Path, meta: &std::fs::Metadata) -> Self {
+        let target = std::fs::read_link(at).ok();
+        Self {
+            path,
+            kind: FileType::of_mode(meta.mode()).into(),
+            size: meta.len(),
+            mode: format!("{:04o}", meta.mode() & 0o7777),
+            uid: meta.uid(),
+            gid: meta.gid(),
+            target: target.map(|t| t.to_string_lossy().into_owned()),
+            layer: None,
+        }
+    }
+}
+
+/// A tree of entries.
+pub enum Tree {
+    /// A folder on disk.
+    Disk(PathBuf),
+    /// The merged view of an image.
+    Image(Arc<Image>),
+}
+
+impl Tree {
+    /// Opens a subject as a tree: a folder as it is, any other file as an image.
+    ///
+    /// # Errors
+    /// Where it is missing, or is a file that is no image with a tree in it.
+    pub fn open(subject: &Path, context: &Context<'_>) -> Result<Self, ProbeError> {
+        match std::fs::metadata(subject) {
+            Ok(meta) if meta.is_dir() => Ok(Self::Disk(subject.to_owned())),
+            Ok(_) => Ok(Self::Image(context.image(subject)?)),
+            Err(error) => Err(super::disk::unreadable(subject, &error)),
+        }
+    }
+
+    /// Lists the entries that a glob covers, sorted by path.
+    ///
+    /// # Errors
+    /// Where a part cannot be read: an incomplete list proves nothing.
+    pub fn list(&self, glob: &str) -> Result<Vec<FileEntry>, ProbeError> {
+        let pattern = pattern(glob)?;
+        match self {
+            Self::Image(image) => {
+                let merged = image.merged()?;
+                let entry =
+                    |e: &MergedEntry| FileEntry::of_node(&e.path, &e.meta, Some(merged.layer(e)));
+                Ok(merged.glob(&pattern).map(entry).collect())
+            }
+            Self::Disk(root) => disk_list(root, &pattern),
+        }
+    }
+
+    /// Opens the content of a regular file, following links inside the tree only.
+    ///
+    /// # Errors
+    /// Where there is no such file, or it leads out of the tree.
+    pub fn read(&self, path: &str) -> Result<Box<dyn Read + '_>, ProbeError> {
+        match self {
+            Self::Image(image) => {
+                let merged = image.merged()?;
+                let entry = merged
+                    .resolve(path)
+                    .map_err(|e| ProbeError::new(format!("{}: {e}", image.path().display())))?;
+                Ok(Box::new(content(merged, entry)?))
+            }
+            Self::Disk(root) => {
+                let said = |e: &io::Error| super::disk::unreadable(&root.join(path), e);
+                let real = root.join(path).canonicalize().map_err(|e| said(&e))?;
+                let inside = root.canonicalize().map_err(|e| said(&e))?;
+                if !real.starts_with(&inside) {
+                    let shown = crate::model::path::printable(path);
+                    return Err(ProbeError::new(format!(
+                        "{shown} is a link that leads out of {}",
+                        root.display()
+                    )));
+                }
+                if !real.is_file() {
+                    return Err(ProbeError::new(format!("{} is not a file", real.display())));
+                }
+                Ok(Box::new(std::fs::File::open(&real).map_err(|e| said(&e))?))
+            }
+        }
+    }
+}
+
+/// Reads a glob argument.
+pub fn pattern(glob: &str) -> Result<Pattern, ProbeError> {
+    Pattern::new(glob).map_err(|e| ProbeError::new(e.to_string()))
+}
+
+/// No folder is walked further than this.
+const MAX_ENTRIES: usize = 2_000_000;
+
+fn disk_list(root: &Path, pattern: &Pattern) -> Result<Vec<FileEntry>, ProbeError> {
+    let mut entries = Vec::new();
+    for (seen, entry) in walkdir::WalkDir::new(root)
+        .min_depth(1)
+        .sort_by_file_name()
+        .into_iter()
+        .enumerate()
+    {
+        if seen >= MAX_ENTRIES {
+            return Err(ProbeError::new(format!(
+                "{} holds more than {MAX_ENTRIES} entries",
+                root.display()
+            )));
+        }
+        let entry = entry.map_err(|e| ProbeError::new(e.to_string()))?;
+        let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        let path = normalise(&relative.to_string_lossy());
+        if pattern.matches(&path) {
+            let meta = entry
+                .metadata()
+                .map_err(|e| ProbeError::new(e.to_string()))?;
+            entries.push(FileEntry::on_disk(path, entry.path(), &meta));
+        }
+    }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(entries)
+}
+
+/// Gives the entry of one path of this machine's disk, links followed; `None` where nothing is there.
+pub fn disk_file(path: &Path) -> Result<Option<FileEntry>, ProbeError> {
+    match std::fs::metadata(path) {
+        Ok(meta) => {
+            let shown = path.display().to_string();
+            Ok(Some(FileEntry::on_disk(shown, path, &meta)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(super::disk::unreadable(path, &error)),
+    }
+}
+
+fn content<'m>(merged: &'m Merged, entry: &MergedEntry) -> Result<Content<'m>, ProbeError> {
+    Ok(Content {
+        file: merged.open(entry)?,
+        offset: 0,
+        lives: std::marker::PhantomData,
+    })
+}
+
+/// Reads a file of an image from front to back.
+struct Content<'m> {
+    file: crate::image::FileContent,
+    offset: u64,
+    lives: std::marker::PhantomData<&'m Merged>,
+}
+
+impl Read for Content<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self
+            .file
+            .read_at(self.offset, buffer)
+            .map_err(io::Error::other)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
+
+/// Digests what a reader yields.
+pub fn digest(reader: impl Read, what: &str) -> Result<String, ProbeError> {
+    let digest = Sha256Digest::of_reader(reader);
+    digest
+        .map(|d| d.to_string())
+        .map_err(|e| ProbeError::new(format!("{what}: {e}")))
+}

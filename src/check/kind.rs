@@ -1,0 +1,147 @@
+//! What a kind is.
+
+use super::{Context, ProbeError};
+use crate::model::Shape;
+use crate::model::value::Value;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// Whether a check of a kind looks at a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectUse {
+    /// It has to have one.
+    Required,
+    /// It looks at one where there is one.
+    Optional,
+    /// It has none.
+    None,
+}
+
+/// A kind of check, as its file declares it.
+pub trait Kind: Send + Sync + 'static {
+    /// Its key in a spec, which is also its file's name.
+    const NAME: &'static str;
+    /// What it looks at, in one line.
+    const SUMMARY: &'static str;
+    /// The argument that a plain value stands for: `elf: "**"`.
+    const MAIN: Option<&'static str> = None;
+    /// Whether it has a subject.
+    const SUBJECT: SubjectUse;
+    /// Whether the same arguments on the same subject always give the same evidence, so that one
+    /// observation serves many checks.
+    const PURE: bool;
+    /// A check as it stands in a spec; a test parses it.
+    const EXAMPLE: &'static str;
+    /// The value of the kind's key.
+    type Args: DeserializeOwned + JsonSchema;
+    /// What it saw.
+    type Evidence: Serialize + JsonSchema;
+
+    /// Looks, and says what is there.
+    ///
+    /// # Errors
+    /// Where nothing could be seen. What is *wrong* is evidence, not an error.
+    fn observe(
+        args: Self::Args,
+        subject: Option<&Path>,
+        context: &Context<'_>,
+    ) -> Result<Self::Evidence, ProbeError>;
+}
+
+/// A kind with its types hidden behind values and shapes.
+pub trait AnyKind: Send + Sync {
+    /// Its key in a spec.
+    fn name(&self) -> &'static str;
+    /// What it looks at, in one line.
+    fn summary(&self) -> &'static str;
+    /// The argument that a plain value stands for.
+    fn main(&self) -> Option<&'static str>;
+    /// Whether it has a subject.
+    fn subject(&self) -> SubjectUse;
+    /// Whether one observation serves many checks.
+    fn pure(&self) -> bool;
+    /// A check as it stands in a spec.
+    fn example(&self) -> &'static str;
+    /// The shape of its arguments.
+    fn args(&self) -> &Shape;
+    /// The shape of its evidence.
+    fn evidence(&self) -> &Shape;
+    /// Looks, and says what is there.
+    ///
+    /// # Errors
+    /// Where nothing could be seen.
+    fn observe(
+        &self,
+        args: &Value,
+        subject: Option<&Path>,
+        context: &Context<'_>,
+    ) -> Result<Value, ProbeError>;
+}
+
+/// Hides the types of a kind.
+pub struct Erased<K> {
+    args: OnceLock<Shape>,
+    evidence: OnceLock<Shape>,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K: Kind> Erased<K> {
+    /// The kind.
+    #[allow(clippy::declare_interior_mutable_const)]
+    pub const NEW: Self = Self {
+        args: OnceLock::new(),
+        evidence: OnceLock::new(),
+        kind: PhantomData,
+    };
+}
+
+impl<K: Kind> AnyKind for Erased<K> {
+    fn name(&self) -> &'static str {
+        K::NAME
+    }
+
+    fn summary(&self) -> &'static str {
+        K::SUMMARY
+    }
+
+    fn main(&self) -> Option<&'static str> {
+        K::MAIN
+    }
+
+    fn subject(&self) -> SubjectUse {
+        K::SUBJECT
+    }
+
+    fn pure(&self) -> bool {
+        K::PURE
+    }
+
+    fn example(&self) -> &'static str {
+        K::EXAMPLE
+    }
+
+    fn args(&self) -> &Shape {
+        self.args.get_or_init(Shape::of::<K::Args>)
+    }
+
+    fn evidence(&self) -> &Shape {
+        self.evidence.get_or_init(Shape::of::<K::Evidence>)
+    }
+
+    fn observe(
+        &self,
+        args: &Value,
+        subject: Option<&Path>,
+        context: &Context<'_>,
+    ) -> Result<Value, ProbeError> {
+        let args = serde_json::from_value(args.clone())
+            .map_err(|e| ProbeError::new(format!("the arguments of `{}`: {e}", K::NAME)))?;
+        let evidence = K::observe(args, subject, context)?;
+        serde_json::to_value(evidence)
+            .map_err(|e| ProbeError::new(format!("the evidence of `{}`: {e}", K::NAME)))
+    }
+}

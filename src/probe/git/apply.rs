@@ -1,0 +1,448 @@
+//! Applying a series, strictly: in order, no fuzz, no three-way; and saying where it stops.
+
+use super::series::read_bounded;
+use super::{Git, GitError, Patch, Series, words};
+use std::fmt;
+use std::path::Path;
+
+/// What came of a series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The names of the patches that applied, in order.
+    pub applied: Vec<String>,
+    /// The commit after the last of them.
+    pub head: String,
+    /// The first patch that did not apply; those after it were not tried.
+    pub failure: Option<PatchFailure>,
+}
+
+/// A patch that does not apply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatchFailure {
+    /// The patch as the series names it.
+    pub patch: String,
+    /// The places where it does not fit.
+    pub hunks: Vec<Hunk>,
+    /// What git said.
+    pub words: String,
+}
+
+/// A place that is not as a patch expects it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hunk {
+    /// The file.
+    pub path: String,
+    /// The line the patch points at, counted from 1; nothing where the whole file is wrong.
+    pub line: Option<usize>,
+    /// What stands there now: the file's lines from that one on.
+    pub now: Vec<String>,
+    /// What the patch expects there: its context and the lines it removes.
+    pub expected: Vec<String>,
+}
+
+impl fmt::Display for PatchFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} does not apply", self.patch)?;
+        for hunk in &self.hunks {
+            match hunk.line {
+                Some(line) => write!(f, "\n  at {}:{line}", hunk.path)?,
+                None => write!(f, "\n  at {}", hunk.path)?,
+            }
+            for (title, lines) in [
+                ("the patch expects", &hunk.expected),
+                ("there is", &hunk.now),
+            ] {
+                if !lines.is_empty() {
+                    write!(f, "\n    {title}:")?;
+                    lines.iter().try_for_each(|l| write!(f, "\n      {l}"))?;
+                }
+            }
+        }
+        write!(
+            f,
+            "\n  git says: {}",
+            self.words.replace('\n', "\n            ")
+        )
+    }
+}
+
+/// Applies a series in a clean work tree, each patch as a commit.
+///
+/// A mailbox (`git format-patch`) is applied by `git am`, a plain diff by `git apply`; both only
+/// where every line fits. Dates are fixed, so the same patches on the same commit give the same
+/// commit. After a failure the tree is as the last good patch left it.
+///
+/// # Errors
+/// Where git cannot be run; a patch that does not apply is an [`Applied::failure`].
+pub fn apply(tree: &Git, series: &Series) -> Result<Applied, GitError> {
+    let mut applied = Vec::new();
+    let mut failure = None;
+    for patch in &series.patches {
+        failure = one(tree, patch)?;
+        if failure.is_some() {
+            break;
+        }
+        applied.push(patch.name.clone());
+    }
+    Ok(Applied {
+        applied,
+        head: tree.ok(&["rev-parse", "HEAD"])?,
+        failure,
+    })
+}
+
+fn one(tree: &Git, patch: &Patch) -> Result<Option<PatchFailure>, GitError> {
+    // git runs in the tree: the patch has to be named from there.
+    let file = std::path::absolute(&patch.path).unwrap_or_else(|_| patch.path.clone());
+    let file = file.to_string_lossy();
+    let bytes = match read_bounded(&patch.path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            return Ok(Some(PatchFailure {
+                patch: patch.name.clone(),
+                hunks: Vec::new(),
+                words: format!("it cannot be read: {error}"),
+            }));
+        }
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let mailbox = is_mailbox(&text);
+    let output = if mailbox {
+        tree.output(&[
+            "am",
+            "--quiet",
+            "--no-3way",
+            "--keep-cr",
+            "--committer-date-is-author-date",
+            &file,
+        ])?
+    } else {
+        tree.output(&["apply", "--index", &file])?
+    };
+    if output.success() {
+        if !mailbox {
+            let author = "tdg <tdg@localhost>";
+            let date = format!("--date={}", super::DATE);
+            let author = format!("--author={author}");
+            tree.ok(&[
+                "commit",
+                "--quiet",
+                "--allow-empty",
+                "--no-verify",
+                &author,
+                &date,
+                "-m",
+                &patch.name,
+            ])?;
+        }
+        return Ok(None);
+    }
+    let words = words(&output);
+    let hunks = hunks(tree.folder(), &words, &text);
+    if mailbox {
+        // Fails where git gave up before it began; then there is nothing to undo.
+        tree.output(&["am", "--abort"])?;
+    }
+    Ok(Some(PatchFailure {
+        patch: patch.name.clone(),
+        hunks,
+        words,
+    }))
+}
+
+/// Tells a mailbox from a plain diff: it has a `From` before its first file.
+fn is_mailbox(text: &str) -> bool {
+    text.lines()
+        .take_while(|l| !l.starts_with("diff --git ") && !l.starts_with("--- "))
+        .any(|l| l.starts_with("From ") || l.starts_with("From: "))
+}
+
+/// How many lines of a file are shown.
+const SHOWN: usize = 8;
+
+/// Reads the places out of git's words.
+fn hunks(folder: &Path, words: &str, patch: &str) -> Vec<Hunk> {
+    let mut hunks: Vec<Hunk> = Vec::new();
+    for line in words.lines() {
+        let said = line.strip_prefix("error: ").unwrap_or(line);
+        let place = if let Some(at) = said.strip_prefix("patch failed: ") {
+            at.rsplit_once(':')
+                .and_then(|(path, line)| Some((path, Some(line.parse::<usize>().ok()?))))
+        } else {
+            [
+                ": does not exist in index",
+                ": already exists in index",
+                ": already exists in working directory",
+                ": No such file or directory",
+                ": patch does not apply",
+            ]
+            .iter()
+            .find_map(|end| Some((said.strip_suffix(end)?, None)))
+        };
+        let Some((path, line)) = place else { continue };
+        if line.is_none() && hunks.iter().any(|h| h.path == path) {
+            continue;
+        }
+        hunks.push(Hunk {
+            path: path.to_owned(),
+            line,
+            now: line.map(|line| now(folder, path, line)).unwrap_or_default(),
+            expected: line
+                .map(|line| expected(patch, path, line))
+                .unwrap_or_default(),
+        });
+    }
+    hunks
+}
+
+fn now(folder: &Path, path: &str, line: usize) -> Vec<String> {
+    // The path comes out of a patch: it must not lead out of the tree.
+    if path.starts_with('/') || path.split('/').any(|part| part == "..") {
+        return Vec::new();
+    }
+    let file = folder.join(path);
+    let inside = match (file.canonicalize(), folder.canonicalize()) {
+        (Ok(file), Ok(folder)) => file.starts_with(folder),
+        _ => false,
+    };
+    if !inside {
+        return Vec::new();
+    }
+    let bytes = read_bounded(&file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text.lines().skip(line.saturating_sub(1)).take(SHOWN);
+    lines.map(shown).collect()
+}
+
+/// Gives what the hunk of a file that starts at a line expects to find.
+fn expected(patch: &str, path: &str, line: usize) -> Vec<String> {
+    let mut in_file = false;
+    let mut left = 0;
+    let mut out = Vec::new();
+    for l in patch.lines() {
+        if left > 0 {
+            if l.starts_with([' ', '-']) || l.is_empty() {
+                left -= 1;
+                out.push(shown(l.get(1..).unwrap_or("")));
+            }
+        } else if l.starts_with("diff --git ") {
+            in_file = l.contains(&format!("a/{path}"));
+        } else if l.starts_with("--- ") {
+            in_file = l.trim_end().ends_with(path);
+        } else if in_file && let Some((start, count)) = hunk_header(l) {
+            left = if start == line { count } else { 0 };
+        }
+    }
+    out.truncate(SHOWN);
+    out
+}
+
+/// Reads where a hunk starts in the old file and how many of its lines it covers.
+fn hunk_header(line: &str) -> Option<(usize, usize)> {
+    let old = line.strip_prefix("@@ -")?.split(' ').next()?;
+    let (start, count) = old.split_once(',').unwrap_or((old, "1"));
+    Some((start.parse().ok()?, count.parse().ok()?))
+}
+
+fn shown(line: &str) -> String {
+    crate::model::value::clip(&crate::model::path::printable(line), 200)
+}
+
+/// What a series changes in one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The file, after the change where it was renamed.
+    pub path: String,
+    /// The file before, where it was renamed.
+    pub from: Option<String>,
+    /// git's letter: `A` added, `D` deleted, `M` modified, `R` renamed, `T` type changed.
+    pub status: char,
+    /// Mode before, octal as git has it (`100755`); `000000` where it was not there.
+    pub mode_before: String,
+    /// Mode after.
+    pub mode_after: String,
+}
+
+/// Lists what changed between two commits of a repository.
+///
+/// # Errors
+/// Where git refuses.
+pub fn changes(git: &Git, before: &str, after: &str) -> Result<Vec<Change>, GitError> {
+    let text = git.ok(&[
+        "diff-tree",
+        "-r",
+        "-z",
+        "-M",
+        "--no-ext-diff",
+        "--end-of-options",
+        before,
+        after,
+    ])?;
+    let mut fields = text.split('\0');
+    let mut changes = Vec::new();
+    // `:100644 100755 <sha> <sha> M`, path; a rename has two paths.
+    while let Some(head) = fields.next().and_then(|h| h.strip_prefix(':')) {
+        let words: Vec<&str> = head.split(' ').collect();
+        let [mode_before, mode_after, _, _, status] = words.as_slice() else {
+            break;
+        };
+        let status = status.chars().next().unwrap_or('X');
+        let first = fields.next().unwrap_or_default().to_owned();
+        let renamed = matches!(status, 'R' | 'C').then(|| fields.next().unwrap_or_default());
+        let (path, from) = match renamed {
+            Some(to) => (to.to_owned(), Some(first)),
+            None => (first, None),
+        };
+        changes.push(Change {
+            path,
+            from,
+            status,
+            mode_before: (*mode_before).to_owned(),
+            mode_after: (*mode_after).to_owned(),
+        });
+    }
+    Ok(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    struct World {
+        folder: tempfile::TempDir,
+        git: Git,
+    }
+
+    fn world() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = folder.path().join("tree");
+        fs::create_dir(&tree).unwrap();
+        let git = Git::at(&tree);
+        git.ok(&["init", "--quiet", "."]).unwrap();
+        fs::write(tree.join("a.txt"), "one\ntwo\nthree\nfour\n").unwrap();
+        git.ok(&["add", "."]).unwrap();
+        git.ok(&[
+            "commit",
+            "--quiet",
+            "-m",
+            "start",
+            "--date",
+            super::super::DATE,
+        ])
+        .unwrap();
+        World { folder, git }
+    }
+
+    fn diff(from: &str, to: &str) -> String {
+        format!(
+            "diff --git a/a.txt b/a.txt\n--- a/a.txt\n+++ b/a.txt\n@@ -1,3 +1,3 @@\n one\n-{from}\n+{to}\n three\n"
+        )
+    }
+
+    fn mail(from: &str, to: &str) -> String {
+        let head = "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\nFrom: A <a@b>\nDate: Fri, 2 Jan 2026 00:00:00 +0000\nSubject: [PATCH] x\n\n---\n";
+        format!("{head}{}-- \n2.0\n", diff(from, to))
+    }
+
+    fn series(world: &World, patches: &[(&str, String)]) -> Series {
+        let mut text = String::new();
+        for (name, content) in patches {
+            fs::write(world.folder.path().join(name), content).unwrap();
+            text.push_str(&format!("{name}\n"));
+        }
+        let path = world.folder.path().join("series");
+        fs::write(&path, text).unwrap();
+        Series::read(&path).unwrap()
+    }
+
+    #[test]
+    fn mailboxes_and_diffs_apply_in_order_and_give_the_same_commit() {
+        let heads: Vec<String> = (0..2)
+            .map(|_| {
+                let w = world();
+                let s = series(
+                    &w,
+                    &[("1.patch", mail("two", "2")), ("2.patch", diff("2", "II"))],
+                );
+                let start = w.git.commit("HEAD").unwrap().unwrap();
+                let done = apply(&w.git, &s).unwrap();
+                assert_eq!(done.failure, None);
+                assert_eq!(done.applied, ["1.patch", "2.patch"]);
+                let text = fs::read_to_string(w.git.folder().join("a.txt")).unwrap();
+                assert_eq!(text, "one\nII\nthree\nfour\n");
+                let changed = changes(&w.git, &start, &done.head).unwrap();
+                assert_eq!(
+                    (changed[0].path.as_str(), changed[0].status),
+                    ("a.txt", 'M')
+                );
+                done.head
+            })
+            .collect();
+        assert_eq!(heads[0], heads[1]);
+    }
+
+    #[test]
+    fn a_patch_that_does_not_fit_says_what_stands_there() {
+        for kind in [mail, diff] {
+            let w = world();
+            let s = series(
+                &w,
+                &[
+                    ("1.patch", diff("two", "2")),
+                    ("2.patch", kind("two", "II")),
+                ],
+            );
+            let done = apply(&w.git, &s).unwrap();
+            assert_eq!(done.applied, ["1.patch"]);
+            let failure = done.failure.unwrap();
+            assert_eq!(failure.patch, "2.patch");
+            assert_eq!(failure.hunks[0].path, "a.txt");
+            assert_eq!(failure.hunks[0].line, Some(1));
+            assert_eq!(failure.hunks[0].now, ["one", "2", "three", "four"]);
+            assert_eq!(failure.hunks[0].expected, ["one", "two", "three"]);
+            let said = failure.to_string();
+            assert!(
+                said.starts_with("2.patch does not apply\n  at a.txt:1\n"),
+                "{said}"
+            );
+            // The tree is as the first patch left it, with no half-done `am`.
+            assert_eq!(w.git.ok(&["status", "--porcelain"]).unwrap(), "");
+            assert!(!w.git.folder().join(".git/rebase-apply").exists());
+        }
+    }
+
+    #[test]
+    fn what_is_no_patch_is_a_failure_too() {
+        let w = world();
+        let missing =
+            "diff --git a/no.txt b/no.txt\n--- a/no.txt\n+++ b/no.txt\n@@ -1 +1 @@\n-a\n+b\n";
+        for (text, says) in [
+            ("not a patch\n", "No valid patches"),
+            (missing, "no.txt: does not exist in index"),
+            ("From: a\nSubject: x\n\nnothing\n", ""),
+            ("", "No valid patches"),
+            (&mail("two", "2")[..210], ""),
+        ] {
+            let s = series(&w, &[("1.patch", text.to_owned())]);
+            let failure = apply(&w.git, &s).unwrap().failure.unwrap();
+            assert!(failure.words.contains(says), "{text}: {}", failure.words);
+            assert!(!failure.words.is_empty());
+            assert!(!w.git.folder().join(".git/rebase-apply").exists(), "{text}");
+        }
+        let s = series(&w, &[("1.patch", missing.to_owned())]);
+        assert_eq!(
+            apply(&w.git, &s).unwrap().failure.unwrap().hunks[0].path,
+            "no.txt"
+        );
+    }
+
+    #[test]
+    fn a_patch_cannot_write_outside_the_tree() {
+        let w = world();
+        let out = "diff --git a/../out b/../out\nnew file mode 100644\n--- /dev/null\n+++ b/../out\n@@ -0,0 +1 @@\n+x\n";
+        let s = series(&w, &[("1.patch", out.to_owned())]);
+        assert!(apply(&w.git, &s).unwrap().failure.is_some());
+        assert!(!w.folder.path().join("out").exists());
+    }
+}

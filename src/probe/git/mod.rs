@@ -1,0 +1,250 @@
+//! The `git` program: no prompt, no hook, nobody's environment, an identity of its own.
+//!
+//! Libraries that read git's objects cannot apply a mailbox; the program can, and its words are
+//! what people look up.
+
+mod apply;
+mod series;
+
+pub use apply::{Applied, Change, Hunk, PatchFailure, apply, changes};
+pub use series::{Patch, Series, SeriesError};
+
+use super::exec::{self, Cancel, End, ExecError, Output, Request, Stream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Why git did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// It could not be run.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// It said no.
+    #[error("`{command}` failed ({how}): {words}")]
+    Failed {
+        /// What was run.
+        command: String,
+        /// How it ended.
+        how: String,
+        /// What it said.
+        words: String,
+    },
+    /// It was interrupted.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// Runs git on one repository or work tree.
+#[derive(Clone, Debug)]
+pub struct Git {
+    folder: PathBuf,
+    network: bool,
+    timeout: Option<Duration>,
+    mark: Option<String>,
+    cancel: Cancel,
+}
+
+/// What keeps a repository's or a user's settings from running programs or changing results.
+const SETTINGS: &[&str] = &[
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.autocrlf=false",
+    "core.editor=true",
+    "core.pager=cat",
+    "protocol.ext.allow=never",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "commit.gpgSign=false",
+    "tag.gpgSign=false",
+    "am.threeWay=false",
+    "apply.whitespace=nowarn",
+    "apply.ignoreWhitespace=no",
+    "advice.detachedHead=false",
+    "user.name=tdg",
+    "user.email=tdg@localhost",
+];
+
+/// The date of everything tdg commits: the same patches make the same commits.
+const DATE: &str = "2000-01-01T00:00:00+0000";
+
+/// What a fetch may need from the user's environment.
+const NETWORK: &[&str] = &[
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "XDG_CONFIG_HOME",
+];
+
+impl Git {
+    /// Takes a repository or work tree; git runs in that folder.
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            network: false,
+            timeout: None,
+            mark: None,
+            cancel: Cancel::global(),
+        }
+    }
+
+    /// Lets git use what the user has set up for fetching: settings, agent, proxies.
+    #[must_use]
+    pub fn network(mut self) -> Self {
+        self.network = true;
+        self
+    }
+
+    /// Ends a command after a time.
+    #[must_use]
+    pub fn timeout(mut self, time: Option<Duration>) -> Self {
+        self.timeout = time;
+        self
+    }
+
+    /// Marks what is started, and ends it when the flag is set.
+    #[must_use]
+    pub fn mark(mut self, mark: &str, cancel: &Cancel) -> Self {
+        self.mark = Some(mark.to_owned());
+        self.cancel = cancel.clone();
+        self
+    }
+
+    /// Gives the folder git runs in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn request(&self, arguments: &[&str]) -> Request {
+        let mut argv = vec!["git"];
+        for setting in SETTINGS {
+            argv.extend(["-c", setting]);
+        }
+        argv.extend(arguments);
+        let mut request = Request::new(argv)
+            .cwd(&self.folder)
+            .cancel(&self.cancel)
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_ASKPASS", "true")
+            .env("SSH_ASKPASS", "true")
+            .env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_COMMITTER_DATE", DATE)
+            .env("GIT_OPTIONAL_LOCKS", "0");
+        if self.network {
+            request = NETWORK.iter().fold(request, |r, name| r.pass(name));
+        } else {
+            // A user's settings must not change what a patch becomes.
+            request = request.env("GIT_CONFIG_GLOBAL", "/dev/null");
+        }
+        if let Some(mark) = &self.mark {
+            request = request.mark(mark);
+        }
+        match self.timeout {
+            Some(time) => request.timeout(time),
+            None => request,
+        }
+    }
+
+    /// Runs git; that it fails is for the caller to judge.
+    ///
+    /// # Errors
+    /// Where it cannot be run, or is interrupted.
+    pub fn output(&self, arguments: &[&str]) -> Result<Output, GitError> {
+        self.output_with(arguments, &mut |_, _| {})
+    }
+
+    /// As [`output`](Self::output), each line handed on as it comes.
+    ///
+    /// # Errors
+    /// Where it cannot be run, or is interrupted.
+    pub fn output_with(
+        &self,
+        arguments: &[&str],
+        each_line: &mut dyn FnMut(Stream, &str),
+    ) -> Result<Output, GitError> {
+        let output = exec::run_with(&self.request(arguments), each_line)?;
+        match output.end {
+            End::Cancelled => Err(GitError::Cancelled),
+            End::Exited | End::TimedOut => Ok(output),
+        }
+    }
+
+    /// Runs git, demands success, and gives its standard output without the last line break.
+    ///
+    /// # Errors
+    /// Where it cannot be run, is interrupted, or fails.
+    pub fn ok(&self, arguments: &[&str]) -> Result<String, GitError> {
+        let output = self.output(arguments)?;
+        if output.success() {
+            Ok(output.stdout.text().trim_end().to_owned())
+        } else {
+            Err(failed(arguments, &output))
+        }
+    }
+
+    /// Gives the commit that a name stands for in this repository, if it has it.
+    ///
+    /// # Errors
+    /// Where git cannot be run.
+    pub fn commit(&self, name: &str) -> Result<Option<String>, GitError> {
+        let name = format!("{name}^{{commit}}");
+        let output = self.output(&[
+            "rev-parse",
+            "--quiet",
+            "--verify",
+            "--end-of-options",
+            &name,
+        ])?;
+        let commit = output.stdout.text().trim().to_owned();
+        Ok((output.success() && !commit.is_empty()).then_some(commit))
+    }
+
+    /// Checks a commit out, detached, into a folder that is not there yet; gives git in there.
+    ///
+    /// # Errors
+    /// Where git refuses.
+    pub fn add_worktree(&self, folder: &Path, commit: &str) -> Result<Self, GitError> {
+        self.ok(&["worktree", "prune"])?;
+        let target = folder.to_string_lossy();
+        self.ok(&[
+            "worktree", "add", "--quiet", "--force", "--detach", &target, commit,
+        ])?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            ..self.clone()
+        })
+    }
+}
+
+fn failed(arguments: &[&str], output: &Output) -> GitError {
+    let words = words(output);
+    GitError::Failed {
+        command: format!("git {}", arguments.join(" ")),
+        how: output.how(),
+        words: if words.is_empty() {
+            "it said nothing".into()
+        } else {
+            words
+        },
+    }
+}
+
+/// Gives what git said, its hints left out: they are about commands the user did not type.
+fn words(output: &Output) -> String {
+    let both = format!("{}\n{}", output.stdout.text(), output.stderr.text());
+    let lines: Vec<&str> = both
+        .lines()
+        .map(str::trim_end)
+        .filter(|l| !l.is_empty() && !l.starts_with("hint:"))
+        .collect();
+    let from = lines.len().saturating_sub(20);
+    lines[from..].join("\n")
+}
