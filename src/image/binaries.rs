@@ -1,7 +1,5 @@
 //! The programs, libraries and modules of a view.
 
-use std::sync::Arc;
-
 use rayon::prelude::*;
 
 use super::libraries::{Roots, root_of, search};
@@ -79,7 +77,7 @@ impl Merged {
     /// thirty checks cost about as much as one.
     ///
     /// Errors where the view's library configuration cannot be read.
-    pub fn binaries(&self, pattern: &Pattern) -> Result<Vec<Arc<Binary>>, ImageError> {
+    pub fn binaries(&self, pattern: &Pattern) -> Result<Vec<Binary>, ImageError> {
         let candidate = |entry: &MergedEntry| {
             entry.meta.kind == FileType::File
                 && entry.meta.size >= 4
@@ -97,7 +95,7 @@ impl Merged {
         self.check_needed(&chosen)?;
         let roots = self.roots()?;
         chosen.sort_unstable();
-        let found = |index: &usize| self.binary(*index, roots);
+        let found = |index: &usize| self.binary(*index, roots).cloned();
         Ok(chosen
             .par_iter()
             .with_min_len(8)
@@ -162,14 +160,14 @@ impl Merged {
         .as_ref()
     }
 
-    fn binary(&self, index: usize, roots: &Roots) -> Option<Arc<Binary>> {
+    fn binary(&self, index: usize, roots: &Roots) -> Option<&Binary> {
         let slot = self.binaries.get(index)?;
         slot.get_or_init(|| {
             let entry = self.entries().get(index)?;
             let examined = self.examine(index)?;
-            Some(Arc::new(self.describe(entry, examined, roots)))
+            Some(self.describe(entry, examined, roots))
         })
-        .clone()
+        .as_ref()
     }
 
     fn describe(&self, entry: &MergedEntry, examined: &Examined, roots: &Roots) -> Binary {
