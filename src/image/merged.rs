@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use super::binaries::Examined;
+use super::binaries::{Binary, Examined};
+use super::libraries::Roots;
 use super::{ImageError, Layer, Pattern};
 use crate::format::initramfs::Initramfs;
 use crate::format::squashfs::{self, Squashfs};
@@ -84,7 +85,10 @@ pub struct Merged {
     entries: Vec<MergedEntry>,
     /// Entries of an initramfs whose directory is not there.
     orphans: Vec<String>,
+    /// What was found out about each entry that is an ELF file.
     pub(super) examined: Vec<OnceLock<Option<Examined>>>,
+    pub(super) binaries: Vec<OnceLock<Option<Arc<Binary>>>>,
+    pub(super) roots: OnceLock<Result<Roots, ImageError>>,
 }
 
 type Tree = BTreeMap<String, MergedEntry>;
@@ -177,6 +181,7 @@ impl Merged {
     ) -> Self {
         let entries: Vec<MergedEntry> = tree.into_values().collect();
         let examined = entries.iter().map(|_| OnceLock::new()).collect();
+        let binaries = entries.iter().map(|_| OnceLock::new()).collect();
         Self {
             subject: subject.to_owned(),
             names,
@@ -184,6 +189,8 @@ impl Merged {
             entries,
             orphans,
             examined,
+            binaries,
+            roots: OnceLock::new(),
         }
     }
 
