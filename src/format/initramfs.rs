@@ -7,8 +7,6 @@
 //! "invalid magic at start of compressed archive". A reader that stops at the
 //! first `TRAILER!!!` sees the first segment only.
 
-use rayon::prelude::*;
-
 use super::cpio::{self, Entry};
 use super::stream::{self, Member};
 use super::{Budget, Bytes, Compression, Content, FormatError, Limits};
@@ -98,6 +96,33 @@ impl Initramfs {
             initramfs.push(part, data, &mut reader, limits)?;
         }
         Ok(initramfs)
+    }
+
+    /// Says from the first bytes of a file that it is no initramfs, so that a
+    /// disk image need not be read to its end to be refused.
+    pub fn check_start(start: &[u8]) -> Result<(), FormatError> {
+        match Content::detect(start) {
+            Content::Compressed(_)
+            | Content::Cpio
+            | Content::CpioCrc
+            | Content::CpioOdc
+            | Content::CpioBinary
+            | Content::ZstdSkippable
+            | Content::Empty => Ok(()),
+            // Zero bytes before the first segment are padding.
+            Content::Unknown if start.starts_with(&[0]) => Ok(()),
+            Content::Squashfs
+            | Content::Elf
+            | Content::Zboot
+            | Content::Arm64Image
+            | Content::RiscvImage
+            | Content::BzImage
+            | Content::Pe
+            | Content::Tar
+            | Content::Gpt
+            | Content::Iso
+            | Content::Unknown => Err(not_a_segment(start, 0)),
+        }
     }
 
     /// Gives all segments in the order of the file.
@@ -250,6 +275,53 @@ struct Part {
     data: Option<Vec<u8>>,
 }
 
+impl Part {
+    fn decode(&mut self, input: &[u8], budget: &mut Budget) -> Result<(), FormatError> {
+        let frame = input
+            .get(self.offset..self.offset + self.length)
+            .unwrap_or_default();
+        let member = stream::decode_member(self.compression, frame, budget)
+            .map_err(|error| error.at(self.offset as u64))?;
+        self.data = Some(member.data);
+        Ok(())
+    }
+}
+
+/// Decodes frames on as many threads as there are cores.
+///
+/// These are threads of their own, not a pool's: callers hold the lock under
+/// which an image is decoded once, and a pool's thread that waits may take up
+/// other work that asks for the same lock.
+fn at_once(input: &[u8], parts: Vec<&mut Part>) -> Result<(), FormatError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut shares: Vec<Vec<&mut Part>> = Vec::new();
+    shares.resize_with(threads.min(parts.len()), Vec::new);
+    let mut parts = parts.into_iter();
+    while parts.len() > 0 {
+        for (share, part) in shares.iter_mut().zip(parts.by_ref()) {
+            share.push(part);
+        }
+    }
+    let decode = |share: Vec<&mut Part>| {
+        share
+            .into_iter()
+            .try_for_each(|part| part.decode(input, &mut Budget::of(part.bound)))
+    };
+    std::thread::scope(|scope| {
+        let own = shares.pop();
+        let others: Vec<_> = shares
+            .into_iter()
+            .map(|share| scope.spawn(move || decode(share)))
+            .collect();
+        let mut result = own.map_or(Ok(()), decode);
+        for other in others {
+            let failed = |_| Err(FormatError::io(NAME, 0, "a decoding thread failed"));
+            result = result.and(other.join().unwrap_or_else(failed));
+        }
+        result
+    })
+}
+
 #[derive(Default)]
 struct Scan {
     parts: Vec<Part>,
@@ -293,31 +365,17 @@ impl Scan {
     /// Gives the data of each segment. Frames that fit the budget together are
     /// decoded at the same time.
     fn decode(&mut self, input: &Bytes, budget: &mut Budget) -> Result<Vec<Bytes>, FormatError> {
-        let pending = |part: &&mut Part| part.compression == Compression::Zstd;
-        let bound = self
+        let mut pending: Vec<&mut Part> = self
             .parts
             .iter_mut()
-            .filter(pending)
-            .map(|part| part.bound)
-            .sum::<u64>();
-        let decode = |part: &mut Part, budget: &mut Budget| {
-            let frame = input
-                .get(part.offset..part.offset + part.length)
-                .unwrap_or_default();
-            let member = stream::decode_member(part.compression, frame, budget)
-                .map_err(|error| error.at(part.offset as u64))?;
-            part.data = Some(member.data);
-            Ok(())
-        };
+            .filter(|part| part.compression == Compression::Zstd)
+            .collect();
+        let bound = pending.iter().map(|part| part.bound).sum::<u64>();
         if bound <= budget.left() {
-            let parts: Vec<&mut Part> = self.parts.iter_mut().filter(pending).collect();
-            parts
-                .into_par_iter()
-                .map(|part| decode(part, &mut Budget::of(part.bound)))
-                .collect::<Result<Vec<()>, FormatError>>()?;
+            at_once(input, pending)?;
         } else {
-            for part in self.parts.iter_mut().filter(pending) {
-                decode(part, budget)?;
+            for part in &mut pending {
+                part.decode(input, budget)?;
             }
         }
         let raw = self

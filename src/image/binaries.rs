@@ -8,7 +8,11 @@ use super::libraries::{Roots, root_of, search};
 use super::merged::{Merged, MergedEntry};
 use super::{ImageError, Pattern};
 use crate::format::elf::Elf;
-use crate::format::{FileType, ReadAt};
+use crate::format::{FileType, FormatError, ReadAt};
+
+/// Libraries that the files of one view need together; a distribution's
+/// thousands of programs need some ten thousand.
+const MAX_NEEDED: u64 = 500_000;
 
 /// What a first look at a regular file gave: its ELF headers, or why they
 /// could not be read.
@@ -90,6 +94,7 @@ impl Merged {
             self.examine(*index);
         };
         chosen.par_iter().with_min_len(8).for_each(look);
+        self.check_needed(&chosen)?;
         let roots = self.roots()?;
         chosen.sort_unstable();
         let found = |index: &usize| self.binary(*index, roots);
@@ -98,6 +103,30 @@ impl Merged {
             .with_min_len(8)
             .filter_map(found)
             .collect())
+    }
+
+    /// Bounds the work of looking for libraries: each name may be looked for
+    /// in dozens of directories.
+    fn check_needed(&self, chosen: &[usize]) -> Result<(), ImageError> {
+        let needed = |index: &usize| {
+            self.examine(*index)?
+                .elf
+                .as_ref()
+                .ok()
+                .map(|elf| elf.needed.len())
+        };
+        let needed: usize = chosen.iter().filter_map(needed).sum();
+        if needed as u64 > MAX_NEEDED {
+            let error = FormatError::Limit {
+                format: "elf",
+                offset: 0,
+                limit: "needed libraries of all files",
+                value: MAX_NEEDED,
+                remedy: "choose fewer files with a narrower pattern",
+            };
+            return Err(ImageError::format(self.subject(), error));
+        }
+        Ok(())
     }
 
     fn roots(&self) -> Result<&Roots, ImageError> {

@@ -28,6 +28,7 @@ pub struct Image {
     file: File,
     size: u64,
     content: Content,
+    head: Vec<u8>,
     limits: Limits,
     /// Held while the file is read as a whole, because its position is shared.
     reading: Mutex<()>,
@@ -84,6 +85,7 @@ impl Image {
             file,
             size,
             content: Content::detect(&head),
+            head,
             limits,
             reading: Mutex::new(()),
             digest: OnceLock::new(),
@@ -161,6 +163,7 @@ impl Image {
     pub fn initramfs(&self) -> Result<&Initramfs, ImageError> {
         self.initramfs
             .get_or_init(|| {
+                Initramfs::check_start(&self.head).map_err(|error| self.broken(error))?;
                 Initramfs::read(self.read()?, &self.limits).map_err(|error| self.broken(error))
             })
             .as_ref()
