@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::binaries::{Binary, Examined};
 use super::follow::{Unresolved, follow};
@@ -71,7 +71,7 @@ pub struct Merged {
     orphans: Vec<String>,
     /// What was found out about each entry that is an ELF file.
     pub(super) examined: Vec<OnceLock<Option<Examined>>>,
-    pub(super) binaries: Vec<OnceLock<Option<Binary>>>,
+    pub(super) binaries: Vec<OnceLock<Option<Arc<Binary>>>>,
     pub(super) roots: OnceLock<Result<Roots, ImageError>>,
 }
 
