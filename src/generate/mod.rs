@@ -1,1 +1,3 @@
-//! The build loop.
+//! The build loop: clone, patch, make, collect, verify, remedy, until every spec holds.
+
+pub mod recipe;
