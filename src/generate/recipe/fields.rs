@@ -121,8 +121,12 @@ pub(super) fn count(node: &Node, key: &str, diagnostics: &mut Diagnostics) -> Op
     count
 }
 
-/// Checks that a path stays inside the folder it is relative to.
+/// Checks that a path stays inside the folder it is relative to; `true` where it does.
 pub(super) fn inside(path: &str, of: &str, span: Span, diagnostics: &mut Diagnostics) -> bool {
+    if path.contains("${{") {
+        // What could not be put in has been reported.
+        return false;
+    }
     let leads_out = path.starts_with('/') || path.split('/').any(|part| part == "..");
     if leads_out {
         diagnostics.push(

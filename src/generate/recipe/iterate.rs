@@ -16,25 +16,25 @@ pub(super) fn iterate(
 ) -> Option<Iterate> {
     map(node, "`iterate`", KEYS, diagnostics)?;
     let max_attempts = match node.get("max-attempts") {
-        None => DEFAULT_ATTEMPTS,
-        Some(n) => count(n, "max-attempts", diagnostics)?,
+        None => Some(DEFAULT_ATTEMPTS),
+        Some(n) => count(n, "max-attempts", diagnostics),
     };
     let budget = node
         .get("budget")
         .and_then(|n| duration(n, "budget", diagnostics));
     let red_first = match node.get("red-first") {
-        None => RedFirst::default(),
-        Some(n) => red_first(n, diagnostics)?,
+        None => Some(RedFirst::default()),
+        Some(n) => red_first(n, diagnostics),
     };
     let remedies = match node.get("remedies") {
-        None => Vec::new(),
-        Some(n) => remedies(n, project, diagnostics)?,
+        None => Some(Vec::new()),
+        Some(n) => remedies(n, project, diagnostics),
     };
     Some(Iterate {
-        max_attempts,
+        max_attempts: max_attempts?,
         budget,
-        red_first,
-        remedies,
+        red_first: red_first?,
+        remedies: remedies?,
     })
 }
 
