@@ -1,5 +1,6 @@
 //! `checksums`: a file of digests, each held against the file it names.
 
+use super::entry::ImagePath;
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::model::Sha256Digest;
 use crate::model::path::normalise;
@@ -32,8 +33,7 @@ pub struct Evidence {
     /// The lines.
     pub files: Vec<Line>,
     /// Files of the folder that no line names, the file of digests aside.
-    #[schemars(inner(extend("format" = "image-path")))]
-    pub unlisted: Vec<String>,
+    pub unlisted: Vec<ImagePath>,
 }
 
 /// One line.
@@ -116,6 +116,7 @@ impl Kind for TheKind {
             .filter(|e| e.file_type().is_file())
             .filter_map(|e| Some(normalise(&e.path().strip_prefix(&dir).ok()?.to_string_lossy())))
             .filter(|path| !listed.contains(path) && Some(path) != own.as_ref())
+            .map(ImagePath)
             .collect();
         std::fs::metadata(&dir).map_err(said)?;
         Ok(Evidence {

@@ -1,8 +1,8 @@
 //! What an observation may use: subjects opened once, limits, and the way to be stopped.
 
 use super::ProbeError;
-use crate::image::{Image, ImageError};
 use crate::format::Limits;
+use crate::image::{Image, ImageError};
 use crate::probe::exec::Cancel;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,8 @@ impl Context<'_> {
 
     /// Tells whether a field of the evidence is asked for; what is costly is seen only then.
     pub fn wants(&self, field: &str) -> bool {
-        self.wanted.is_none_or(|fields| fields.iter().any(|f| f == field))
+        self.wanted
+            .is_none_or(|fields| fields.iter().any(|f| f == field))
     }
 
     /// Opens a subject as an image, once for all checks of the run.

@@ -20,11 +20,17 @@ pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, ProbeError> {
     file.take(limit + 1).read_to_end(&mut bytes).map_err(said)?;
     if bytes.len() as u64 > limit {
         let limit = crate::model::size::show_size(limit);
-        return Err(ProbeError::new(format!("{} is larger than {limit}", path.display())));
+        return Err(ProbeError::new(format!(
+            "{} is larger than {limit}",
+            path.display()
+        )));
     }
     String::from_utf8(bytes).map_err(|e| {
         let offset = e.utf8_error().valid_up_to();
-        ProbeError::new(format!("{} is not text: byte {offset} is not UTF-8", path.display()))
+        ProbeError::new(format!(
+            "{} is not text: byte {offset} is not UTF-8",
+            path.display()
+        ))
     })
 }
 

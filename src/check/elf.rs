@@ -2,6 +2,7 @@
 
 use super::entry::pattern;
 use super::{Context, Kind, ProbeError, SubjectUse};
+use crate::format::elf::Linking;
 use crate::image::Binary;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,9 @@ pub struct ElfFile {
     /// `static`, `dynamic`, or `none` for what no dynamic linker loads, such as a module.
     #[schemars(extend("enum" = ["static", "dynamic", "none"]))]
     pub linking: Option<String>,
+    /// Whether it is a program that needs no interpreter and no library.
+    #[serde(rename = "static")]
+    pub is_static: bool,
     /// The program that loads it.
     pub interpreter: Interpreter,
     /// The libraries it needs, in its order.
@@ -92,35 +96,36 @@ pub struct Library {
     pub resolves: bool,
 }
 
-impl From<Binary> for ElfFile {
-    fn from(binary: Binary) -> Self {
-        let elf = binary.elf;
+impl From<&Binary> for ElfFile {
+    fn from(binary: &Binary) -> Self {
+        let elf = binary.elf.as_ref();
         let needed: Vec<Library> = binary
             .needed
-            .into_iter()
+            .iter()
             .map(|l| Library {
                 resolves: l.path.is_some(),
-                name: l.name,
-                path: l.path,
+                name: l.name.clone(),
+                path: l.path.clone(),
             })
             .collect();
         Self {
-            path: binary.path,
-            layer: binary.layer,
-            class: elf.as_ref().map(|e| e.class),
-            kind: elf.as_ref().map(|e| e.kind.name().to_owned()),
-            linking: elf.as_ref().map(|e| e.linking.name().to_owned()),
-            soname: elf.as_ref().and_then(|e| e.soname.clone()),
-            machine: elf.map(|e| e.machine),
+            path: binary.path.clone(),
+            layer: binary.layer.clone(),
+            class: elf.map(|e| e.class),
+            kind: elf.map(|e| e.kind.name().to_owned()),
+            is_static: elf.is_some_and(|e| e.linking == Linking::Static),
+            linking: elf.map(|e| e.linking.name().to_owned()),
+            soname: elf.and_then(|e| e.soname.clone()),
+            machine: elf.map(|e| e.machine.clone()),
             interpreter: Interpreter {
-                path: binary.interpreter.path,
+                path: binary.interpreter.path.clone(),
                 resolves: binary.interpreter.resolves,
             },
             libraries_resolve: binary.damaged.is_none() && needed.iter().all(|l| l.resolves),
             needed,
             size: binary.size,
             mode: format!("{:04o}", binary.mode & 0o7777),
-            damaged: binary.damaged,
+            damaged: binary.damaged.clone(),
         }
     }
 }
@@ -152,7 +157,7 @@ impl Kind for TheKind {
         let files = image.merged()?.binaries(&pattern)?;
         Ok(Evidence {
             count: files.len() as u64,
-            files: files.into_iter().map(ElfFile::from).collect(),
+            files: files.iter().map(|binary| ElfFile::from(binary.as_ref())).collect(),
         })
     }
 }

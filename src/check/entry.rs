@@ -39,6 +39,12 @@ pub struct FileEntry {
     pub layer: Option<String>,
 }
 
+/// A path inside an image, without leading `/`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(extend("format" = "image-path"))]
+pub struct ImagePath(pub String);
+
 /// The type of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -80,7 +86,8 @@ impl FileEntry {
     /// Makes the entry of a node in an archive or a file system.
     pub fn of_node(path: &str, meta: &Metadata, layer: Option<&str>) -> Self {
         Self {
-            path: path.to_owned(),
+            // The root of an archive is written as tools show it.
+            path: if path.is_empty() { "." } else { path }.to_owned(),
             kind: meta.kind.into(),
             size: meta.size,
             mode: format!("{:04o}", meta.permissions()),
@@ -136,9 +143,8 @@ impl Tree {
         match self {
             Self::Image(image) => {
                 let merged = image.merged()?;
-                let entry = |e: &MergedEntry| {
-                    FileEntry::of_node(&e.path, &e.meta, Some(merged.layer(e)))
-                };
+                let entry =
+                    |e: &MergedEntry| FileEntry::of_node(&e.path, &e.meta, Some(merged.layer(e)));
                 Ok(merged.glob(&pattern).map(entry).collect())
             }
             Self::Disk(root) => disk_list(root, &pattern),
@@ -204,7 +210,9 @@ fn disk_list(root: &Path, pattern: &Pattern) -> Result<Vec<FileEntry>, ProbeErro
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
         let path = normalise(&relative.to_string_lossy());
         if pattern.matches(&path) {
-            let meta = entry.metadata().map_err(|e| ProbeError::new(e.to_string()))?;
+            let meta = entry
+                .metadata()
+                .map_err(|e| ProbeError::new(e.to_string()))?;
             entries.push(FileEntry::on_disk(path, entry.path(), &meta));
         }
     }

@@ -1,6 +1,6 @@
 //! `extension`: a Talos system extension inside an initramfs: listed, present, with content.
 
-use super::entry::FileEntry;
+use super::entry::{FileEntry, ImagePath};
 use super::{Context, Kind, ProbeError, SubjectUse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,8 +48,7 @@ pub struct Evidence {
     /// Names that are listed more than once.
     pub duplicates: Vec<String>,
     /// Squashfs images in the initramfs that the list does not name; Talos never mounts them.
-    #[schemars(inner(extend("format" = "image-path")))]
-    pub unlisted: Vec<String>,
+    pub unlisted: Vec<ImagePath>,
     /// Listed names whose image is missing or has no content.
     pub hollow: Vec<String>,
 }
@@ -122,7 +121,7 @@ impl Kind for TheKind {
             files,
             all: talos.extensions.iter().map(|e| e.listed.name.clone()).collect(),
             duplicates: talos.duplicates.clone(),
-            unlisted: talos.unlisted.clone(),
+            unlisted: talos.unlisted.iter().cloned().map(ImagePath).collect(),
             hollow,
         })
     }

@@ -1,6 +1,6 @@
 //! `initramfs`: every segment of an initramfs, and what is in it.
 
-use super::entry::FileEntry;
+use super::entry::{FileEntry, ImagePath};
 use super::{Context, Kind, ProbeError, SubjectUse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,11 +28,9 @@ pub struct Evidence {
     /// images inside is seen by `file`, `tree`, `elf` and `extension`.
     pub entries: Vec<FileEntry>,
     /// Paths that are there more than once; the last one wins.
-    #[schemars(inner(extend("format" = "image-path")))]
-    pub duplicates: Vec<String>,
+    pub duplicates: Vec<ImagePath>,
     /// Paths that are absolute in the archive or hold a `..`.
-    #[schemars(inner(extend("format" = "image-path")))]
-    pub escaping: Vec<String>,
+    pub escaping: Vec<ImagePath>,
     /// The size of everything once decoded.
     #[schemars(extend("x-unit" = "bytes"))]
     pub decoded_size: u64,
@@ -104,11 +102,11 @@ impl Kind for TheKind {
             let directory = entry.meta.kind == crate::format::FileType::Directory;
             // Each segment may make the same directory again; a file twice is another matter.
             if !seen.insert(entry.path.as_str()) && !directory {
-                duplicates.push(entry.path.clone());
+                duplicates.push(ImagePath(entry.path.clone()));
             }
             let absolute = entry.raw_name.as_ref().is_some_and(|n| n.starts_with(b"/"));
             if entry.escapes || absolute {
-                escaping.push(entry.path.clone());
+                escaping.push(ImagePath(entry.path.clone()));
             }
             entries.push(FileEntry::of_node(&entry.path, &entry.meta, None));
         }

@@ -20,11 +20,17 @@ macro_rules! kinds {
         $(pub mod $module;)*
 
         /// Every kind, by name.
-        pub static KINDS: &[&dyn AnyKind] = &[$(&kind::Erased::<$module::TheKind>::NEW),*];
+        pub static KINDS: &[&dyn AnyKind] = &[$({
+            static KIND: kind::Erased<$module::TheKind> = kind::Erased::NEW;
+            &KIND
+        }),*];
     };
 }
 
-kinds!(command, checksums, document, elf, extension, file, initramfs, kernel, tool, tree);
+kinds!(
+    build, command, checksums, document, elf, extension, file, initramfs, kernel, patches, tool,
+    tree
+);
 
 /// Finds a kind by its name.
 pub fn find(name: &str) -> Option<&'static dyn AnyKind> {

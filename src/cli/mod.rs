@@ -1,12 +1,8 @@
 //! The commands, one file each: arguments and wiring, nothing else.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-mod demo;
 mod explain;
-mod generate;
-mod imager;
 mod list;
-mod loop_view;
 mod plan_args;
 mod run;
 
@@ -29,12 +25,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Args),
-    Generate(generate::Args),
-    Demo(demo::Args),
     List(list::Args),
     Explain(explain::Args),
-    #[command(hide = true)]
-    Imager(imager::Args),
 }
 
 /// The exit codes of the program.
@@ -56,11 +48,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.command {
         Command::Run(args) => run::run(args),
-        Command::Generate(args) => generate::run(args),
-        Command::Demo(args) => demo::run(args),
         Command::List(args) => list::run(args),
         Command::Explain(args) => explain::run(args),
-        Command::Imager(args) => imager::run(args),
     };
     ExitCode::from(code)
 }

@@ -89,13 +89,15 @@ pub enum DemoError {
     #[error("{} holds something that is not this demo: give another --dir, or empty it", .0.display())]
     Occupied(PathBuf),
     /// The git program is not there.
-    #[error("git could not be started: {0}; install git")]
-    NoGit(std::io::Error),
+    #[error("the demo needs git: {0}")]
+    NoGit(crate::probe::exec::ExecError),
     /// The git program failed.
-    #[error("git {command} failed: {stderr}")]
+    #[error("git {command} failed ({how}): {stderr}")]
     Git {
         /// The subcommand.
         command: String,
+        /// How it ended.
+        how: String,
         /// What it wrote to standard error.
         stderr: String,
     },

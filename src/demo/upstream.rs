@@ -11,10 +11,10 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use super::embedded::{Embedded, PROJECT, UPSTREAM};
 use super::error::DemoError;
+use crate::probe::exec::{self, Request};
 
 /// The tag that the demo's recipe builds.
 pub const TAG: &str = "v0.1.0";
@@ -216,44 +216,44 @@ fn write_files<'a>(
 /// configuration, no hook, no prompt; a fixed person and a fixed time. Gives
 /// what it wrote to standard output, trimmed.
 fn git(dir: &Path, arguments: &[&str]) -> Result<String, DemoError> {
-    let mut command = Command::new("git");
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("GIT_") {
-            command.env_remove(name);
-        }
+    const SETTINGS: [&str; 12] = [
+        "-c",
+        "core.hooksPath=/dev/null",
+        "-c",
+        "core.autocrlf=false",
+        "-c",
+        "core.fileMode=true",
+        "-c",
+        "commit.gpgSign=false",
+        "-c",
+        "tag.gpgSign=false",
+        "-c",
+        "gc.auto=0",
+    ];
+    let words = ["git"].iter().chain(&SETTINGS).chain(arguments);
+    let mut request = Request::new(words).cwd(dir);
+    for (name, value) in [
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ("GIT_TERMINAL_PROMPT", "0"),
+        ("GIT_AUTHOR_NAME", "tdg demo"),
+        ("GIT_AUTHOR_EMAIL", "demo@demo.invalid"),
+        ("GIT_AUTHOR_DATE", "2026-01-01T00:00:00Z"),
+        ("GIT_COMMITTER_NAME", "tdg demo"),
+        ("GIT_COMMITTER_EMAIL", "demo@demo.invalid"),
+        ("GIT_COMMITTER_DATE", "2026-01-01T00:00:00Z"),
+        ("LC_ALL", "C"),
+    ] {
+        request = request.env(name, value);
     }
-    let output = command
-        .current_dir(dir)
-        .args([
-            "-c",
-            "core.hooksPath=/dev/null",
-            "-c",
-            "core.autocrlf=false",
-        ])
-        .args(["-c", "commit.gpgSign=false", "-c", "tag.gpgSign=false"])
-        .args(["-c", "core.fileMode=true", "-c", "gc.auto=0"])
-        .args(arguments)
-        .envs([
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_CONFIG_GLOBAL", "/dev/null"),
-            ("GIT_TERMINAL_PROMPT", "0"),
-            ("GIT_AUTHOR_NAME", "tdg demo"),
-            ("GIT_AUTHOR_EMAIL", "demo@demo.invalid"),
-            ("GIT_AUTHOR_DATE", "2026-01-01T00:00:00Z"),
-            ("GIT_COMMITTER_NAME", "tdg demo"),
-            ("GIT_COMMITTER_EMAIL", "demo@demo.invalid"),
-            ("GIT_COMMITTER_DATE", "2026-01-01T00:00:00Z"),
-            ("LC_ALL", "C"),
-        ])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(DemoError::NoGit)?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let output = exec::run(&request).map_err(DemoError::NoGit)?;
+    if output.success() {
+        return Ok(output.stdout.text().trim().to_owned());
     }
     Err(DemoError::Git {
         command: arguments.first().copied().unwrap_or_default().to_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        how: output.how(),
+        stderr: output.stderr.text().trim().to_owned(),
     })
 }
 

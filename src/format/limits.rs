@@ -23,7 +23,8 @@ pub struct Limits {
     pub free_decoded: u64,
     /// Above `free_decoded`: how many bytes one byte of the file may become. 6.
     pub max_ratio: u64,
-    /// Entries of one archive or file system. One million.
+    /// Entries of one archive or file system; a million would not fit beside
+    /// what they were decoded from. 500 000.
     pub max_entries: u64,
     /// Bytes of all paths of one listing together. 64 MiB.
     pub max_listing: u64,
@@ -48,7 +49,7 @@ impl Default for Limits {
             max_decoded: 4096 * MIB,
             free_decoded: 384 * MIB,
             max_ratio: 6,
-            max_entries: 1_000_000,
+            max_entries: 500_000,
             max_listing: 64 * MIB,
             max_depth: 128,
             max_path: 4096,

@@ -1,12 +1,18 @@
 //! The programs, libraries and modules of a view.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
-use super::libraries::{Roots, search};
+use super::libraries::{Roots, root_of, search};
 use super::merged::{Merged, MergedEntry};
 use super::{ImageError, Pattern};
 use crate::format::elf::Elf;
-use crate::format::{FileType, ReadAt};
+use crate::format::{FileType, FormatError, ReadAt};
+
+/// Libraries that the files of one view need together; a distribution's
+/// thousands of programs need some ten thousand.
+const MAX_NEEDED: u64 = 500_000;
 
 /// What a first look at a regular file gave: its ELF headers, or why they
 /// could not be read.
@@ -69,10 +75,11 @@ impl Merged {
     /// A file counts by its content: it begins with `\x7fELF`. Links are not
     /// followed, so that each file counts once. A file that cannot be read at
     /// all is given as damaged, because nobody can say that it is none.
-    /// Headers are read in parallel, once in the life of the view.
+    /// Files are looked at in parallel, each once in the life of the view, so
+    /// thirty checks cost about as much as one.
     ///
     /// Errors where the view's library configuration cannot be read.
-    pub fn binaries(&self, pattern: &Pattern) -> Result<Vec<Binary>, ImageError> {
+    pub fn binaries(&self, pattern: &Pattern) -> Result<Vec<Arc<Binary>>, ImageError> {
         let candidate = |entry: &MergedEntry| {
             entry.meta.kind == FileType::File
                 && entry.meta.size >= 4
@@ -83,15 +90,48 @@ impl Merged {
             .collect();
         // Neighbours in an image share blocks: look at them one after another.
         chosen.sort_by_key(|index| self.place(*index));
-        chosen.par_iter().with_min_len(8).for_each(|index| {
+        let look = |index: &usize| {
             self.examine(*index);
-        });
+        };
+        chosen.par_iter().with_min_len(8).for_each(look);
+        self.check_needed(&chosen)?;
+        let roots = self.roots()?;
         chosen.sort_unstable();
-        let roots = Roots::new(self);
-        chosen
-            .into_iter()
-            .filter_map(|index| self.binary(index, &roots).transpose())
-            .collect()
+        let found = |index: &usize| self.binary(*index, roots).cloned();
+        Ok(chosen
+            .par_iter()
+            .with_min_len(8)
+            .filter_map(found)
+            .collect())
+    }
+
+    /// Bounds the work of looking for libraries: each name may be looked for
+    /// in dozens of directories.
+    fn check_needed(&self, chosen: &[usize]) -> Result<(), ImageError> {
+        let needed = |index: &usize| {
+            self.examine(*index)?
+                .elf
+                .as_ref()
+                .ok()
+                .map(|elf| elf.needed.len())
+        };
+        let needed: usize = chosen.iter().filter_map(needed).sum();
+        if needed as u64 > MAX_NEEDED {
+            let error = FormatError::Limit {
+                format: "elf",
+                offset: 0,
+                limit: "needed libraries of all files",
+                value: MAX_NEEDED,
+                remedy: "choose fewer files with a narrower pattern",
+            };
+            return Err(ImageError::format(self.subject(), error));
+        }
+        Ok(())
+    }
+
+    fn roots(&self) -> Result<&Roots, ImageError> {
+        let roots = self.roots.get_or_init(|| Roots::read(self));
+        roots.as_ref().map_err(Clone::clone)
     }
 
     /// Reads the headers of the file at `index`; `None` where it is no ELF
@@ -122,10 +162,17 @@ impl Merged {
         .as_ref()
     }
 
-    fn binary(&self, index: usize, roots: &Roots<'_>) -> Result<Option<Binary>, ImageError> {
-        let (Some(entry), Some(examined)) = (self.entries().get(index), self.examine(index)) else {
-            return Ok(None);
-        };
+    fn binary(&self, index: usize, roots: &Roots) -> Option<&Arc<Binary>> {
+        let slot = self.binaries.get(index)?;
+        slot.get_or_init(|| {
+            let entry = self.entries().get(index)?;
+            let examined = self.examine(index)?;
+            Some(Arc::new(self.describe(entry, examined, roots)))
+        })
+        .as_ref()
+    }
+
+    fn describe(&self, entry: &MergedEntry, examined: &Examined, roots: &Roots) -> Binary {
         let mut binary = Binary {
             path: entry.path.clone(),
             layer: self.layer(entry).to_owned(),
@@ -139,35 +186,31 @@ impl Merged {
             },
             needed: Vec::new(),
         };
-        match &examined.elf {
+        let elf = match &examined.elf {
+            Ok(elf) => elf,
             Err(reason) => {
                 binary.damaged = Some(reason.clone());
                 binary.interpreter.resolves = false;
+                return binary;
             }
-            Ok(elf) => {
-                let root = roots.of(&entry.path);
-                if let Some(path) = &elf.interpreter {
-                    binary.interpreter = Interpreter {
-                        resolves: self.same_machine(root, path, elf).is_some(),
-                        path: Some(path.clone()),
-                    };
-                }
-                let directories = if elf.needed.is_empty() {
-                    Vec::new()
-                } else {
-                    roots.directories(root, entry, elf)?
-                };
-                for name in &elf.needed {
-                    let path = search(self, root, &directories, name, elf);
-                    binary.needed.push(Library {
-                        name: name.clone(),
-                        path,
-                    });
-                }
-                binary.elf = Some(elf.clone());
-            }
+        };
+        let root = root_of(&entry.path);
+        if let Some(path) = &elf.interpreter {
+            binary.interpreter = Interpreter {
+                resolves: self.same_machine(root, path, elf).is_some(),
+                path: Some(path.clone()),
+            };
         }
-        Ok(Some(binary))
+        if !elf.needed.is_empty() {
+            let directories = roots.directories(root, entry, elf);
+            let library = |name: &String| Library {
+                path: search(self, root, &directories, name, elf),
+                name: name.clone(),
+            };
+            binary.needed = elf.needed.iter().map(library).collect();
+        }
+        binary.elf = Some(elf.clone());
+        binary
     }
 
     /// Resolves `path` below `root` to an ELF file of the machine and class of

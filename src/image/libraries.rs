@@ -1,10 +1,9 @@
 //! Where a program's libraries are looked for.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 
+use super::ImageError;
 use super::merged::{Merged, MergedEntry};
-use super::{ImageError, Pattern};
 use crate::format::FileType;
 use crate::format::elf::Elf;
 
@@ -14,27 +13,52 @@ const DEFAULTS: [&str; 5] = ["lib", "usr/lib", "lib64", "usr/lib64", "usr/local/
 /// A configuration is a few lines.
 const MAX_CONFIG: u64 = 64 << 10;
 
-/// The roots of a view, with the library directories that each configures.
-pub(super) struct Roots<'a> {
-    view: &'a Merged,
-    configured: Mutex<HashMap<String, Vec<String>>>,
+/// The library directories that each root of a view configures.
+#[derive(Debug)]
+pub(super) struct Roots {
+    configured: HashMap<String, Vec<String>>,
 }
 
-impl<'a> Roots<'a> {
-    pub(super) fn new(view: &'a Merged) -> Self {
-        Self {
-            view,
-            configured: Mutex::default(),
-        }
-    }
+/// Gives the directory that a program sees as its root: the container that it
+/// lies in, or the root of the view.
+pub(super) fn root_of(path: &str) -> &str {
+    let container = path
+        .strip_prefix(CONTAINERS)
+        .and_then(|rest| rest.find('/'))
+        .and_then(|end| path.get(..CONTAINERS.len() + end));
+    container.unwrap_or("")
+}
 
-    /// Gives the directory that a program sees as its root.
-    pub(super) fn of<'p>(&self, path: &'p str) -> &'p str {
-        let container = path
-            .strip_prefix(CONTAINERS)
-            .and_then(|rest| rest.find('/'))
-            .and_then(|end| path.get(..CONTAINERS.len() + end));
-        container.unwrap_or("")
+impl Roots {
+    /// Reads `ld.so.conf`, the files that distributions include from it, and
+    /// musl's path files, of every root.
+    ///
+    /// Errors where one of them cannot be read.
+    pub(super) fn read(view: &Merged) -> Result<Self, ImageError> {
+        let mut configured: HashMap<String, Vec<String>> = HashMap::new();
+        for entry in view.entries() {
+            let root = root_of(&entry.path);
+            let path = entry
+                .path
+                .get(root.len()..)
+                .unwrap_or_default()
+                .trim_start_matches('/');
+            let file = entry.meta.kind == FileType::File && entry.meta.size <= MAX_CONFIG;
+            if !file || !is_configuration(path) {
+                continue;
+            }
+            let text = view.read(entry)?;
+            let text = String::from_utf8_lossy(&text);
+            let lines = text.split(['\n', ':']).map(str::trim);
+            let directories = lines
+                .filter(|line| line.starts_with('/'))
+                .map(str::to_owned);
+            configured
+                .entry(root.to_owned())
+                .or_default()
+                .extend(directories);
+        }
+        Ok(Self { configured })
     }
 
     /// Gives the directories in which the libraries of a file are looked for,
@@ -43,12 +67,7 @@ impl<'a> Roots<'a> {
     /// Source: `ld.so(8)`: `DT_RPATH` where there is no `DT_RUNPATH`, then
     /// `DT_RUNPATH`, then what `ld.so.conf` names, then the defaults; musl
     /// reads `ld-musl-<arch>.path` in their place.
-    pub(super) fn directories(
-        &self,
-        root: &str,
-        entry: &MergedEntry,
-        elf: &Elf,
-    ) -> Result<Vec<String>, ImageError> {
+    pub(super) fn directories(&self, root: &str, entry: &MergedEntry, elf: &Elf) -> Vec<String> {
         let origin = entry
             .path
             .rsplit_once('/')
@@ -72,62 +91,26 @@ impl<'a> Roots<'a> {
                     .replace("${LIB}", lib)
             })
             .collect();
-        directories.extend(self.configured(root)?);
+        directories.extend(self.configured.get(root).into_iter().flatten().cloned());
         if let Some(triplet) = triplet(elf) {
             for base in ["lib", "usr/lib", "usr/local/lib"] {
                 directories.push(format!("{base}/{triplet}"));
             }
         }
         directories.extend(DEFAULTS.map(str::to_owned));
-        Ok(directories)
+        directories
     }
+}
 
-    fn configured(&self, root: &str) -> Result<Vec<String>, ImageError> {
-        let mut configured = self
-            .configured
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(directories) = configured.get(root) {
-            return Ok(directories.clone());
-        }
-        let directories = self.read_configuration(root)?;
-        configured.insert(root.to_owned(), directories.clone());
-        Ok(directories)
-    }
-
-    /// Reads `ld.so.conf`, the files that distributions include from it, and
-    /// musl's path files.
-    fn read_configuration(&self, root: &str) -> Result<Vec<String>, ImageError> {
-        let prefix = if root.is_empty() {
-            String::new()
-        } else {
-            format!("{root}/")
-        };
-        let names = "{ld.so.conf,ld.so.conf.d/*.conf,ld-musl-*.path}";
-        // Only `root` can hold odd characters, and a path is no pattern.
-        let Ok(pattern) = Pattern::new(&format!("etc/{names}")) else {
-            return Ok(Vec::new());
-        };
-        let mut directories = Vec::new();
-        for entry in self.view.entries() {
-            let file = entry.meta.kind == FileType::File && entry.meta.size <= MAX_CONFIG;
-            let Some(path) = entry.path.strip_prefix(&prefix).filter(|_| file) else {
-                continue;
-            };
-            if !path.starts_with("etc/ld") || !pattern.matches(path) {
-                continue;
-            }
-            let text = self.view.read(entry)?;
-            let text = String::from_utf8_lossy(&text);
-            let lines = text.split(['\n', ':']).map(str::trim);
-            directories.extend(
-                lines
-                    .filter(|line| line.starts_with('/'))
-                    .map(str::to_owned),
-            );
-        }
-        Ok(directories)
-    }
+fn is_configuration(path: &str) -> bool {
+    let Some(name) = path.strip_prefix("etc/ld") else {
+        return false;
+    };
+    let included = name
+        .strip_prefix(".so.conf.d/")
+        .is_some_and(|name| !name.contains('/') && name.ends_with(".conf"));
+    let musl = name.starts_with("-musl-") && name.ends_with(".path");
+    name == ".so.conf" || included || musl
 }
 
 /// Finds a library; gives its path in the view.

@@ -1,9 +1,10 @@
 //! One opened subject.
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -27,7 +28,10 @@ pub struct Image {
     file: File,
     size: u64,
     content: Content,
+    head: Vec<u8>,
     limits: Limits,
+    /// Held while the file is read as a whole, because its position is shared.
+    reading: Mutex<()>,
     digest: Once<String>,
     kernel: Once<Kernel>,
     initramfs: Once<Initramfs>,
@@ -75,14 +79,15 @@ impl Image {
                 path: path.to_owned(),
             });
         }
-        let head =
-            read_exact(&file, size.min(HEAD)).map_err(|error| ImageError::io(path, &error))?;
+        let head = head(&file, size.min(HEAD)).map_err(|error| ImageError::io(path, &error))?;
         Ok(Arc::new(Self {
             path: path.to_owned(),
             file,
             size,
             content: Content::detect(&head),
+            head,
             limits,
+            reading: Mutex::new(()),
             digest: OnceLock::new(),
             kernel: OnceLock::new(),
             initramfs: OnceLock::new(),
@@ -158,6 +163,7 @@ impl Image {
     pub fn initramfs(&self) -> Result<&Initramfs, ImageError> {
         self.initramfs
             .get_or_init(|| {
+                Initramfs::check_start(&self.head).map_err(|error| self.broken(error))?;
                 Initramfs::read(self.read()?, &self.limits).map_err(|error| self.broken(error))
             })
             .as_ref()
@@ -214,9 +220,27 @@ impl Image {
                 limit: self.limits.max_input,
             });
         }
-        read_exact(&self.file, self.size)
+        let _held = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read_whole()
             .map(Bytes::new)
             .map_err(|error| ImageError::io(&self.path, &error))
+    }
+
+    /// Reads into memory that is not zeroed before, which for a large file
+    /// takes as long as reading it.
+    fn read_whole(&self) -> std::io::Result<Vec<u8>> {
+        let mut file = &self.file;
+        file.rewind()?;
+        let mut buffer = Vec::new();
+        buffer.try_reserve_exact(usize::try_from(self.size).unwrap_or(usize::MAX))?;
+        file.take(self.size).read_to_end(&mut buffer)?;
+        if (buffer.len() as u64) < self.size {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::UnexpectedEof,
+                "the file became shorter while it was read",
+            ));
+        }
+        Ok(buffer)
     }
 
     fn broken(&self, error: FormatError) -> ImageError {
@@ -224,8 +248,8 @@ impl Image {
     }
 }
 
-/// Reads the first `length` bytes; a file that has become shorter is an error.
-fn read_exact(file: &File, length: u64) -> std::io::Result<Vec<u8>> {
+/// Reads the first `length` bytes.
+fn head(file: &File, length: u64) -> std::io::Result<Vec<u8>> {
     let too_long = |_| std::io::Error::from(std::io::ErrorKind::OutOfMemory);
     let mut buffer = vec![0; usize::try_from(length).map_err(too_long)?];
     file.read_exact_at(&mut buffer, 0)?;

@@ -137,8 +137,7 @@ impl Talos {
             }
         }
         let extension = |(position, listed): (usize, Listed)| {
-            let image = crate::format::node::normalise(listed.image.as_bytes()).path;
-            let (layer, problem) = match open(&image, &listed.name) {
+            let (layer, problem) = match open(&in_archive(&listed), &listed.name) {
                 Some(Ok(layer)) => (Some(layer), None),
                 Some(Err(problem)) => (None, Some(problem)),
                 None => (None, None),
@@ -164,18 +163,23 @@ impl Talos {
     }
 }
 
+/// Gives the path at which an extension's image is in the archive.
+fn in_archive(listed: &Listed) -> String {
+    crate::format::node::normalise(listed.image.as_bytes()).path
+}
+
 fn unlisted(initramfs: &Initramfs, extensions: &[Extension]) -> Vec<String> {
+    let named: Vec<String> = extensions
+        .iter()
+        .map(|extension| in_archive(&extension.listed))
+        .collect();
     let mut names: Vec<String> = initramfs
         .entries()
         .iter()
         .map(|located| &located.entry.path)
         .filter(|path| path.ends_with(".sqsh") && !path.contains('/'))
         .filter(|path| *path != ROOTFS && *path != MODULES)
-        .filter(|path| {
-            !extensions
-                .iter()
-                .any(|extension| extension.listed.image == **path)
-        })
+        .filter(|path| !named.contains(path))
         .cloned()
         .collect();
     names.sort();

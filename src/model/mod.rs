@@ -4,6 +4,7 @@
 
 pub mod digest;
 pub mod path;
+pub mod record;
 pub mod shape;
 pub mod size;
 pub mod span;

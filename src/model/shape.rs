@@ -157,7 +157,11 @@ impl Reader {
         if let Some(words) = enum_words(map) {
             let nullable = map.get("type").is_some_and(Value::is_array);
             let words = Shape::Enum(words);
-            return if nullable { Shape::Optional(Box::new(words)) } else { words };
+            return if nullable {
+                Shape::Optional(Box::new(words))
+            } else {
+                words
+            };
         }
         if let Some(Value::Array(choices)) = map.get("anyOf") {
             return self.choices(choices, depth);

@@ -66,13 +66,25 @@ mod tests {
     #[test]
     fn words_are_those_of_a_shell() {
         assert_eq!(split("make  -j 2").unwrap(), ["make", "-j", "2"]);
-        assert_eq!(split(r#"a 'b c' "d \"e" f\ g ''"#).unwrap(), ["a", "b c", "d \"e", "f g", ""]);
+        assert_eq!(
+            split(r#"a 'b c' "d \"e" f\ g ''"#).unwrap(),
+            ["a", "b c", "d \"e", "f g", ""]
+        );
         assert_eq!(split("IMAGE=x:'y|z'").unwrap(), ["IMAGE=x:y|z"]);
     }
 
     #[test]
     fn what_needs_a_shell_or_an_end_is_refused() {
-        for text in ["a | b", "echo $HOME", "\"$HOME\"", "a && b", "ls *", "a 'b", "", "a\\"] {
+        for text in [
+            "a | b",
+            "echo $HOME",
+            "\"$HOME\"",
+            "a && b",
+            "ls *",
+            "a 'b",
+            "",
+            "a\\",
+        ] {
             assert!(split(text).is_err(), "{text}");
         }
     }

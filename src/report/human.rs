@@ -93,11 +93,19 @@ impl<W: Write> Human<W> {
         let mut text = format!(
             "\n{} {} in {}: {}, {}, {}, {}\n",
             counts.total(),
-            if counts.total() == 1 { "trial" } else { "trials" },
+            if counts.total() == 1 {
+                "trial"
+            } else {
+                "trials"
+            },
             show_duration(summary.duration),
             part(counts.pass, "passed", PASS),
             part(counts.fail, "failed", FAIL),
-            part(counts.error, if counts.error == 1 { "error" } else { "errors" }, ERROR),
+            part(
+                counts.error,
+                if counts.error == 1 { "error" } else { "errors" },
+                ERROR
+            ),
             part(counts.skip, "skipped", SKIP),
         );
         if summary.interrupted {

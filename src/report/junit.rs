@@ -47,7 +47,9 @@ fn case(outcome: &Outcome) -> TestCase {
         }
         Ending::Fail(failures) => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            let message = failures.first().map(|f| format!("{}: expected {}", f.path, f.expected));
+            let message = failures
+                .first()
+                .map(|f| format!("{}: expected {}", f.path, f.expected));
             status.set_message(message.unwrap_or_default());
             status.set_description(text::ending(outcome));
             status

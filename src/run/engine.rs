@@ -215,8 +215,12 @@ impl<'p> Session<'p> {
     }
 
     fn release(&self, trial: &Trial) {
-        let Some(subject) = &trial.subject else { return };
-        let Ok(mut waiting) = self.waiting.lock() else { return };
+        let Some(subject) = &trial.subject else {
+            return;
+        };
+        let Ok(mut waiting) = self.waiting.lock() else {
+            return;
+        };
         if let Some(count) = waiting.get_mut(subject) {
             *count = count.saturating_sub(1);
             if *count == 0 {

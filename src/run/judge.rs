@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use std::sync::{Arc, OnceLock};
 
 /// A report shows this many failures of one trial; the rest is counted.
-const MAX_FAILURES: usize = 50;
+const MAX_FAILURES: usize = 1000;
 /// A value in a report is cut to about this many characters.
 const MAX_ACTUAL: usize = 4000;
 
@@ -34,7 +34,10 @@ impl Lookup for Others<'_> {
             .and_then(OnceLock::get)
             .ok_or_else(|| format!("there is no evidence of `{}`", reference.check))?;
         at_path(evidence, &reference.path).cloned().ok_or_else(|| {
-            format!("the evidence of `{}` has no `{}`", reference.check, reference.path)
+            format!(
+                "the evidence of `{}` has no `{}`",
+                reference.check, reference.path
+            )
         })
     }
 }
@@ -67,7 +70,11 @@ pub(super) fn judge(
         })
         .collect();
     if let (Some(last), 1..) = (failures.last_mut(), more) {
-        let note = last.note.take().map(|n| format!("{n}; ")).unwrap_or_default();
+        let note = last
+            .note
+            .take()
+            .map(|n| format!("{n}; "))
+            .unwrap_or_default();
         last.note = Some(format!("{note}and {more} more like this"));
     }
     Ending::Fail(failures)
@@ -121,9 +128,9 @@ pub(super) fn redact(ending: Ending, secrets: &[String]) -> Ending {
         return ending;
     }
     let hide = |text: &str| {
-        secrets
-            .iter()
-            .fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "•••"))
+        secrets.iter().fold(text.to_owned(), |text, secret| {
+            text.replace(secret.as_str(), "•••")
+        })
     };
     match ending {
         Ending::Fail(failures) => Ending::Fail(

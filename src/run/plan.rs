@@ -7,8 +7,8 @@ use crate::model::Span;
 use crate::model::path::normalise;
 use crate::model::value::Value;
 use crate::spec::args::arguments;
-use crate::spec::file::{CheckEntry, Condition, SpecFile};
 use crate::spec::fields::{Quarantine, Requires, Retry};
+use crate::spec::file::{CheckEntry, Condition, SpecFile};
 use crate::spec::load::{Settings, load, slug};
 use crate::spec::matcher::{self, Matcher, Reading, Reference};
 use crate::spec::vars::Row;
@@ -144,7 +144,9 @@ pub fn plan(request: &Request) -> Result<Plan, PlanError> {
         vars: request.vars.clone(),
         rows: request.rows.clone(),
         env: std::env::vars_os()
-            .filter_map(|(k, v)| Some((k.into_string().ok()?, Value::String(v.into_string().ok()?))))
+            .filter_map(|(k, v)| {
+                Some((k.into_string().ok()?, Value::String(v.into_string().ok()?)))
+            })
             .collect(),
         kinds: check::KINDS.iter().map(|k| k.name()).collect(),
     };
@@ -158,7 +160,12 @@ pub fn plan(request: &Request) -> Result<Plan, PlanError> {
     };
     let mut declared = Vec::new();
     for (path, stem) in &files {
-        let file = load(path, &settings, &mut builder.sources, &mut builder.diagnostics);
+        let file = load(
+            path,
+            &settings,
+            &mut builder.sources,
+            &mut builder.diagnostics,
+        );
         if let Some(file) = file {
             declared.extend(file.declared_vars.iter().cloned());
             builder.file(file, stem);
@@ -180,7 +187,11 @@ pub fn plan(request: &Request) -> Result<Plan, PlanError> {
     }
     let all = builder.trials.len();
     if all == 0 {
-        let paths: Vec<String> = request.paths.iter().map(|p| p.display().to_string()).collect();
+        let paths: Vec<String> = request
+            .paths
+            .iter()
+            .map(|p| p.display().to_string())
+            .collect();
         return Err(PlanError::NoSpecs(paths.join(", ")));
     }
     let trials = chosen(builder.trials, &request.selection);
@@ -243,7 +254,9 @@ fn stem(path: &Path, base: Option<&Path>) -> String {
     {
         return parts[at + 1..].join("/");
     }
-    let relative = base.and_then(|b| without.strip_prefix(b).ok()).unwrap_or(&without);
+    let relative = base
+        .and_then(|b| without.strip_prefix(b).ok())
+        .unwrap_or(&without);
     normalise(&relative.to_string_lossy())
 }
 

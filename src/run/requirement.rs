@@ -1,7 +1,7 @@
 //! Whether what a check requires is here.
 
-use crate::model::path::printable;
 use crate::check::tool;
+use crate::model::path::printable;
 use crate::probe::exec::{Cancel, which};
 use crate::spec::fields::{Capability, Requires, ToolRequirement};
 use semver::{Version, VersionReq};
@@ -27,7 +27,10 @@ pub(super) fn missing(requires: &Requires, root: &Path, cancel: &Cancel) -> Opti
         let fits = VersionReq::parse(range).is_ok_and(|r| r.matches(&own));
         (!fits).then(|| format!("tdg {range}; this is {own}"))
     };
-    tool.or_else(env).or_else(file).or_else(capability).or_else(version)
+    tool.or_else(env)
+        .or_else(file)
+        .or_else(capability)
+        .or_else(version)
 }
 
 fn missing_tool(text: &str, cancel: &Cancel) -> Option<String> {
@@ -42,7 +45,10 @@ fn missing_tool(text: &str, cancel: &Cancel) -> Option<String> {
     match tool::version(&tool.name, cancel) {
         Some(version) if range.matches(&version) => None,
         Some(version) => Some(format!("{} {range}; this is {version}", tool.name)),
-        None => Some(format!("{} {range}; it does not tell its version", tool.name)),
+        None => Some(format!(
+            "{} {range}; it does not tell its version",
+            tool.name
+        )),
     }
 }
 

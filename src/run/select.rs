@@ -93,7 +93,11 @@ impl Selection {
         let has = |tag: &str| tags.iter().any(|t| t == tag);
         let mut wanted = self.tags.iter().filter(|t| !t.starts_with('!')).peekable();
         let included = wanted.peek().is_none() || wanted.any(|t| has(t));
-        let excluded = self.tags.iter().filter_map(|t| t.strip_prefix('!')).any(has);
+        let excluded = self
+            .tags
+            .iter()
+            .filter_map(|t| t.strip_prefix('!'))
+            .any(has);
         let mut filters = self.filters.iter().peekable();
         let filtered = filters.peek().is_none() || filters.any(|f| f.accepts(name, kind));
         included && !excluded && filtered

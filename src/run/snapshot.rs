@@ -72,7 +72,10 @@ pub(super) fn compare(path: &Path, trial: &Trial, evidence: &Value) -> Ending {
         Some(stored) => {
             let diff = TextDiff::from_lines(&stored, &body);
             let diff = diff.unified_diff().context_radius(3).to_string();
-            (format!("the snapshot {}", path.display()), Value::String(diff))
+            (
+                format!("the snapshot {}", path.display()),
+                Value::String(diff),
+            )
         }
         None => (format!("a snapshot at {}", path.display()), Value::Null),
     };

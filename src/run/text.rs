@@ -18,7 +18,9 @@ pub fn ending(outcome: &Outcome) -> String {
     };
     match &outcome.ending {
         Ending::Pass => return out,
-        Ending::Skip(reason) => out.push_str(&format!("skipped: {}\n", printable(&reason.to_string()))),
+        Ending::Skip(reason) => {
+            out.push_str(&format!("skipped: {}\n", printable(&reason.to_string())))
+        }
         Ending::Error(trouble) => {
             out.push_str(&format!("{}{subject} could not be judged\n", info.kind));
             out.push_str(&format!("  {}\n", printable(&trouble.message)));
@@ -26,12 +28,21 @@ pub fn ending(outcome: &Outcome) -> String {
                 out.push_str(&format!("  help: {}\n", printable(remedy)));
             }
             let place = &info.place;
-            out.push_str(&format!("  asked by {}:{}:{}\n", place.file, place.line, place.column));
+            out.push_str(&format!(
+                "  asked by {}:{}:{}\n",
+                place.file, place.line, place.column
+            ));
         }
         Ending::Fail(failures) => {
             let what = format!("{}{subject}", info.kind);
             out.push_str(&format!("{what} is not what the spec says\n"));
-            failures.iter().for_each(|f| failure(f, &mut out));
+            let mut rest: Vec<&Failure> = failures.iter().collect();
+            while let Some(first) = rest.first().copied() {
+                let (alike, other): (Vec<&Failure>, Vec<&Failure>) =
+                    rest.into_iter().partition(|f| same(first, f));
+                failure(first, &alike[1..], &mut out);
+                rest = other;
+            }
         }
     }
     for note in &outcome.notes {
@@ -40,13 +51,34 @@ pub fn ending(outcome: &Outcome) -> String {
     out
 }
 
-fn failure(failure: &Failure, out: &mut String) {
+/// Tells whether two failures differ only in the element of a list they speak of.
+fn same(a: &Failure, b: &Failure) -> bool {
+    let tail = |path: &str| path.rsplit_once(']').map(|(_, tail)| tail.to_owned());
+    std::ptr::eq(a, b)
+        || tail(&a.path).is_some()
+            && tail(&a.path) == tail(&b.path)
+            && a.place == b.place
+            && a.expected == b.expected
+            && (a.actual == b.actual || a.actual.is_object() && b.actual.is_object())
+}
+
+/// Of failures that are alike this many are named.
+const NAMED: usize = 8;
+
+fn failure(failure: &Failure, alike: &[&Failure], out: &mut String) {
     let path = if failure.path.is_empty() {
         "(the whole evidence)"
     } else {
         &failure.path
     };
     out.push_str(&format!("  {path}\n"));
+    for other in alike.iter().take(NAMED) {
+        out.push_str(&format!("  {}\n", other.path));
+    }
+    if alike.len() > NAMED {
+        out.push_str(&format!("  … and {} more\n", alike.len() - NAMED));
+    }
+    let last_note = alike.last().and_then(|f| f.note.as_ref());
     out.push_str(&format!("    expected  {}\n", printable(&failure.expected)));
     match &failure.actual {
         // A text of several lines is read as such: output of a program, a diff.
@@ -63,7 +95,7 @@ fn failure(failure: &Failure, out: &mut String) {
         }
         value => out.push_str(&format!("    actual    {}\n", show(value, SHOWN))),
     }
-    if let Some(note) = &failure.note {
+    if let Some(note) = failure.note.as_ref().or(last_note) {
         out.push_str(&format!("    note      {}\n", printable(note)));
     }
     let place = &failure.place;

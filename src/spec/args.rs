@@ -48,7 +48,10 @@ pub fn typed(node: &Node, shape: &Shape, diagnostics: &mut Diagnostics) -> Optio
             Some(text) => {
                 let words = words.iter().map(String::as_str);
                 let message = format!("`{text}` is not a value this can have");
-                refuse(Diagnostic::new(node.span, message).suggest(text, words), diagnostics)
+                refuse(
+                    Diagnostic::new(node.span, message).suggest(text, words),
+                    diagnostics,
+                )
             }
             None => refuse(misfit(), diagnostics),
         },
@@ -56,7 +59,10 @@ pub fn typed(node: &Node, shape: &Shape, diagnostics: &mut Diagnostics) -> Optio
             NodeKind::List(items) => {
                 let values: Vec<Option<Value>> =
                     items.iter().map(|n| typed(n, of, diagnostics)).collect();
-                values.into_iter().collect::<Option<Vec<_>>>().map(Value::Array)
+                values
+                    .into_iter()
+                    .collect::<Option<Vec<_>>>()
+                    .map(Value::Array)
             }
             // One item may stand for a list of one.
             NodeKind::Bool(_) | NodeKind::Int(_) | NodeKind::Float(_) | NodeKind::Text(_) => {
@@ -80,7 +86,10 @@ pub fn typed(node: &Node, shape: &Shape, diagnostics: &mut Diagnostics) -> Optio
                     .iter()
                     .map(|e| Some((e.key.clone(), typed(&e.value, of, diagnostics)?)))
                     .collect();
-                values.into_iter().collect::<Option<Map<_, _>>>().map(Value::Object)
+                values
+                    .into_iter()
+                    .collect::<Option<Map<_, _>>>()
+                    .map(Value::Object)
             }
             _ => refuse(misfit(), diagnostics),
         },
@@ -131,8 +140,11 @@ fn fields(node: &Node, record: &Record, diagnostics: &mut Diagnostics) -> Option
     for field in record.fields.iter().filter(|f| f.required) {
         if node.get(&field.name).is_none() {
             diagnostics.push(
-                Diagnostic::new(node.span, format!("`{}` is missing", field.name))
-                    .help(format!("{}: {}", field.name, field.shape.describe())),
+                Diagnostic::new(node.span, format!("`{}` is missing", field.name)).help(format!(
+                    "{}: {}",
+                    field.name,
+                    field.shape.describe()
+                )),
             );
             whole = false;
         }

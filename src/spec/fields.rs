@@ -23,7 +23,10 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
         Ok(value) => Some(value),
         Err(error) => {
             // Bounds of numbers are not part of a shape: a negative count ends up here.
-            diagnostics.push(Diagnostic::new(node.span, format!("not a value this can have: {error}")));
+            diagnostics.push(Diagnostic::new(
+                node.span,
+                format!("not a value this can have: {error}"),
+            ));
             None
         }
     }
@@ -87,7 +90,9 @@ impl ToolRequirement {
     /// # Errors
     /// Says what is wrong with the range.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let end = text.find(['<', '>', '=', '~', '^', ' ']).unwrap_or(text.len());
+        let end = text
+            .find(['<', '>', '=', '~', '^', ' '])
+            .unwrap_or(text.len());
         let (name, range) = text.split_at(end);
         let range = range.trim();
         let version = if range.is_empty() {
@@ -126,7 +131,10 @@ pub(super) fn requires(node: &Node, diagnostics: &mut Diagnostics) -> Option<Req
     if let Some(range) = &requires.tdg
         && let Err(error) = VersionReq::parse(range)
     {
-        diagnostics.push(Diagnostic::new(node.span, format!("`{range}` is no range: {error}")));
+        diagnostics.push(Diagnostic::new(
+            node.span,
+            format!("`{range}` is no range: {error}"),
+        ));
     }
     Some(requires)
 }

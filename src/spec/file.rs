@@ -142,9 +142,15 @@ pub(super) fn check(
             .unwrap_or_default()
     };
     let mut conditions = defaults.conditions.clone();
-    conditions.extend(node.get("if").and_then(|n| condition(n, scope, diagnostics)));
+    conditions.extend(
+        node.get("if")
+            .and_then(|n| condition(n, scope, diagnostics)),
+    );
     let mut requires = defaults.requires.clone();
-    if let Some(own) = node.get("requires").and_then(|n| fields::requires(n, diagnostics)) {
+    if let Some(own) = node
+        .get("requires")
+        .and_then(|n| fields::requires(n, diagnostics))
+    {
         requires.extend(own);
     }
     let mut tags = defaults.tags.clone();
@@ -153,7 +159,9 @@ pub(super) fn check(
     let needs = list("needs", diagnostics);
     let mut duration = |key: &str| node.get(key).and_then(|n| fields::duration(n, diagnostics));
     let (timeout, eventually) = (duration("timeout"), duration("eventually"));
-    let retry = node.get("retry").and_then(|n| fields::retry(n, diagnostics));
+    let retry = node
+        .get("retry")
+        .and_then(|n| fields::retry(n, diagnostics));
     if let (Some(both), true) = (node.get("eventually"), retry.is_some()) {
         diagnostics.push(
             Diagnostic::new(both.span, "`retry` and `eventually` exclude each other")
@@ -230,7 +238,10 @@ fn kind_of(
             diagnostics.push(
                 Diagnostic::new(entry.key_span, "a check has one kind")
                     .label("a second kind")
-                    .help(format!("`{}` on line {line} is the first; write two checks", first.key)),
+                    .help(format!(
+                        "`{}` on line {line} is the first; write two checks",
+                        first.key
+                    )),
             );
         } else {
             found = Some(entry);
@@ -251,11 +262,13 @@ pub(super) fn plain_text(node: &Node, key: &str, diagnostics: &mut Diagnostics) 
         Some(text) if !text.trim().is_empty() => Some(text.to_owned()),
         _ => {
             diagnostics.push(
-                Diagnostic::new(node.span, format!("`{key}` takes text"))
-                    .label(format!("this is {}", match node.as_text() {
+                Diagnostic::new(node.span, format!("`{key}` takes text")).label(format!(
+                    "this is {}",
+                    match node.as_text() {
                         Some(_) => "empty",
                         None => node.describe(),
-                    })),
+                    }
+                )),
             );
             None
         }

@@ -39,7 +39,14 @@ pub fn load(
     diagnostics: &mut Diagnostics,
 ) -> Option<SpecFile> {
     let mut parts = Vec::new();
-    gather(path, None, &mut Vec::new(), &mut parts, sources, diagnostics)?;
+    gather(
+        path,
+        None,
+        &mut Vec::new(),
+        &mut parts,
+        sources,
+        diagnostics,
+    )?;
     let own = parts.last()?.clone();
     let title = own
         .root
@@ -171,8 +178,14 @@ fn keys(
     }
     if !included && root.get("spec").is_none() {
         diagnostics.push(
-            Diagnostic::new(Span { end: root.span.start, ..root.span }, "`spec` is missing")
-                .help("begin with `spec: what must be true`"),
+            Diagnostic::new(
+                Span {
+                    end: root.span.start,
+                    ..root.span
+                },
+                "`spec` is missing",
+            )
+            .help("begin with `spec: what must be true`"),
         );
     }
     Some(())
@@ -234,7 +247,10 @@ impl Loader<'_> {
         let mut all = Vec::new();
         for part in self.parts {
             match part.root.get("checks") {
-                Some(Node { kind: NodeKind::List(items), .. }) => all.extend(items.iter().cloned()),
+                Some(Node {
+                    kind: NodeKind::List(items),
+                    ..
+                }) => all.extend(items.iter().cloned()),
                 Some(node) => self.diagnostics.push(
                     Diagnostic::new(node.span, "`checks` is a list")
                         .label(format!("this is {}", node.describe()))
@@ -247,7 +263,14 @@ impl Loader<'_> {
         let malformed = own.is_some_and(|n| !matches!(n.kind, NodeKind::List(_)));
         if all.is_empty() && !malformed {
             let span = own.map_or(self.own.root.span, |n| n.span);
-            let span = if own.is_some() { span } else { Span { end: span.start, ..span } };
+            let span = if own.is_some() {
+                span
+            } else {
+                Span {
+                    end: span.start,
+                    ..span
+                }
+            };
             self.diagnostics.push(
                 Diagnostic::new(span, "a spec without a check")
                     .help("add a check below `checks:`; nothing is proven by an empty list"),
@@ -263,7 +286,13 @@ impl Loader<'_> {
             .iter()
             .filter_map(|node| {
                 let node = self.in_check(node, &scope);
-                file::check(&node, &defaults, &self.settings.kinds, &scope, self.diagnostics)
+                file::check(
+                    &node,
+                    &defaults,
+                    &self.settings.kinds,
+                    &scope,
+                    self.diagnostics,
+                )
             })
             .collect();
         self.cross_check(&entries);
@@ -296,13 +325,18 @@ impl Loader<'_> {
         scope.set("matrix", row.values());
         scope.set("env", self.settings.env.clone());
         let mut about = Map::new();
-        about.insert("dir".into(), Value::String(self.own.dir.display().to_string()));
+        about.insert(
+            "dir".into(),
+            Value::String(self.own.dir.display().to_string()),
+        );
         scope.set("spec", about);
         scope.set("secrets", self.secret_values());
         let mut values = Map::new();
         // Later files win over what they include; each value sees those before it.
         for part in self.parts {
-            let Some(node) = part.root.get("vars") else { continue };
+            let Some(node) = part.root.get("vars") else {
+                continue;
+            };
             let NodeKind::Map(entries) = &node.kind else {
                 self.diagnostics.push(
                     Diagnostic::new(node.span, "`vars` is a map of names to values")
@@ -380,7 +414,10 @@ impl Loader<'_> {
         for (index, entry) in entries.iter().enumerate() {
             let before = &entries[..index];
             if let Some(first) = before.iter().find(|e| e.id.is_some() && e.id == entry.id) {
-                let message = format!("the id `{}` is given twice", entry.id.as_deref().unwrap_or(""));
+                let message = format!(
+                    "the id `{}` is given twice",
+                    entry.id.as_deref().unwrap_or("")
+                );
                 let line = first.span.line;
                 self.diagnostics.push(
                     Diagnostic::new(entry.span, message)
@@ -390,10 +427,10 @@ impl Loader<'_> {
             if let Some(first) = before.iter().find(|e| slug(&e.name) == slug(&entry.name)) {
                 let message = format!("two checks are named `{}`", entry.name);
                 let line = first.span.line;
-                self.diagnostics.push(
-                    Diagnostic::new(entry.span, message)
-                        .help(format!("the check on line {line} has this name; trials need their own")),
-                );
+                self.diagnostics
+                    .push(Diagnostic::new(entry.span, message).help(format!(
+                        "the check on line {line} has this name; trials need their own"
+                    )));
             }
             for (need, span) in &entry.needs {
                 let ids = entries.iter().filter_map(|e| e.id.as_deref());

@@ -4,6 +4,9 @@
 
 mod demo_story;
 mod demo_world;
+mod readers;
 
+#[path = "../support/images.rs"]
+mod images;
 #[path = "../support/peers.rs"]
 mod peers;

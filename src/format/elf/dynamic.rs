@@ -9,7 +9,7 @@ use crate::format::{FormatError, ReadAt};
 
 /// Bytes of a dynamic section: 4096 entries of 16 bytes.
 const MAX_SECTION: u64 = 64 << 10;
-const MAX_NEEDED: usize = 1024;
+const MAX_NEEDED: usize = 512;
 /// `DF_1_PIE`, the flag that tells a static PIE program from a library.
 const FLAG_PIE: u64 = 0x0800_0000;
 

@@ -206,7 +206,8 @@ fn file(
     };
     let mut blocks = Vec::new();
     if whole {
-        if count > inner.limits.max_metadata / 4 {
+        // Sixteen bytes of memory for each block, see `File`.
+        if count > inner.limits.max_metadata / 16 {
             return Err(FormatError::Limit {
                 format: NAME,
                 offset: cursor.position(),

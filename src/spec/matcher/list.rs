@@ -14,7 +14,12 @@ pub(super) static CONTAIN: Operator = Operator {
     name: "contain",
     doc: "has this, or all of these",
     example: "contain: [init, rootfs.sqsh]",
-    fits: |s| matches!(s, Shape::List(_) | Shape::Map(_) | Shape::Text(_) | Shape::Any),
+    fits: |s| {
+        matches!(
+            s,
+            Shape::List(_) | Shape::Map(_) | Shape::Text(_) | Shape::Any
+        )
+    },
     parse: |entry, shape, reading| contain(entry, shape, reading, false),
 };
 
@@ -30,7 +35,12 @@ pub(super) static LEN: Operator = Operator {
     name: "len",
     doc: "has this many elements, or characters",
     example: "len: { ge: 2 }",
-    fits: |s| matches!(s, Shape::List(_) | Shape::Map(_) | Shape::Text(_) | Shape::Any),
+    fits: |s| {
+        matches!(
+            s,
+            Shape::List(_) | Shape::Map(_) | Shape::Text(_) | Shape::Any
+        )
+    },
     parse: |entry, _, reading| {
         let inner = parse(&entry.value, &Shape::Number(Unit::None), reading)?;
         Some(Box::new(Len {
@@ -83,20 +93,18 @@ fn element_shape(shape: &Shape) -> Shape {
     }
 }
 
-fn contain(
-    entry: &Entry,
-    shape: &Shape,
-    reading: &mut Reading<'_>,
-    only: bool,
-) -> Option<Matcher> {
+fn contain(entry: &Entry, shape: &Shape, reading: &mut Reading<'_>, only: bool) -> Option<Matcher> {
     let items: Vec<&Node> = match &entry.value.kind {
         NodeKind::List(items) => items.iter().collect(),
         _ => vec![&entry.value],
     };
     if items.is_empty() {
         return reading.refuse(
-            Diagnostic::new(entry.value.span, format!("`{}` nothing demands nothing", entry.key))
-                .help("to demand that it is empty, write `len: 0`"),
+            Diagnostic::new(
+                entry.value.span,
+                format!("`{}` nothing demands nothing", entry.key),
+            )
+            .help("to demand that it is empty, write `len: 0`"),
         );
     }
     let of = match shape {
@@ -226,7 +234,10 @@ impl Judge for Contain {
         match seen {
             Value::String(text) => {
                 for wanted in &self.wanted {
-                    let there = wanted.text.as_ref().is_some_and(|w| text.contains(w.as_str()));
+                    let there = wanted
+                        .text
+                        .as_ref()
+                        .is_some_and(|w| text.contains(w.as_str()));
                     if !there {
                         let mut f = self.missing(wanted, seen, at, None);
                         f.mismatch.actual = seen.clone();
@@ -365,6 +376,8 @@ fn each(
     }))
 }
 
+const EMPTY: &str = "there is nothing to look at; where that is right, add `allow-empty: true`";
+
 #[derive(Debug)]
 struct Each {
     quantity: Quantity,
@@ -391,8 +404,7 @@ impl Judge for Each {
         };
         if elements.is_empty() {
             if !self.allow_empty {
-                let note = "there is nothing to look at; where that is right, add `allow-empty: true`";
-                findings.push(nothing(self, seen, at, self.span, note));
+                findings.push(nothing(self, seen, at, self.span, EMPTY));
             }
             return;
         }
@@ -454,11 +466,15 @@ fn unique(entry: &Entry, shape: &Shape, reading: &mut Reading<'_>) -> Option<Mat
     {
         let known = record.fields.iter().map(|f| f.name.as_str());
         return reading.refuse(
-            Diagnostic::new(entry.value.span, format!("the elements have no field `{name}`"))
-                .suggest(name, known),
+            Diagnostic::new(
+                entry.value.span,
+                format!("the elements have no field `{name}`"),
+            )
+            .suggest(name, known),
         );
     }
     Some(Box::new(Unique {
+        allow_empty: reading.allow_empty,
         field,
         span: entry.key_span,
     }))
@@ -466,6 +482,7 @@ fn unique(entry: &Entry, shape: &Shape, reading: &mut Reading<'_>) -> Option<Mat
 
 #[derive(Debug)]
 struct Unique {
+    allow_empty: bool,
     field: Option<String>,
     span: Span,
 }
@@ -476,6 +493,9 @@ impl Judge for Unique {
             let note = format!("{} is not a list", type_name(seen));
             return findings.push(nothing(self, seen, at, self.span, &note));
         };
+        if items.is_empty() && !self.allow_empty {
+            return findings.push(nothing(self, seen, at, self.span, EMPTY));
+        }
         let mut met = HashSet::new();
         for (index, item) in items.iter().enumerate() {
             let value = match &self.field {

@@ -88,10 +88,7 @@ fn between(entry: &Entry, shape: &Shape, reading: &mut Reading<'_>) -> Option<Ma
                 .label(format!("here are {}", items.len())),
         );
     };
-    let (low, high) = (
-        operand(low, shape, reading),
-        operand(high, shape, reading),
-    );
+    let (low, high) = (operand(low, shape, reading), operand(high, shape, reading));
     let (low, high) = (low?, high?);
     if compare(&low, &high) == Some(Ordering::Greater) {
         return reading.refuse(

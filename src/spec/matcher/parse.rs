@@ -79,10 +79,9 @@ pub fn parse(node: &Node, shape: &Shape, reading: &mut Reading<'_>) -> Option<Ma
         },
         NodeKind::Null => match shape {
             Shape::Optional(_) | Shape::Any => presence::absent(node.span),
-            _ => reading.refuse(
-                Diagnostic::new(node.span, "nothing is demanded here")
-                    .help(format!("write a value or a matcher for {}", shape.describe())),
-            ),
+            _ => reading.refuse(Diagnostic::new(node.span, "nothing is demanded here").help(
+                format!("write a value or a matcher for {}", shape.describe()),
+            )),
         },
         NodeKind::Bool(_) | NodeKind::Int(_) | NodeKind::Float(_) | NodeKind::Text(_) => {
             match shape.required() {
@@ -169,10 +168,9 @@ fn map(
     }
     reading.allow_empty = outer;
     if parts.is_empty() {
-        return reading.refuse(
-            Diagnostic::new(node.span, "nothing is demanded here")
-                .help(format!("write a value or a matcher for {}", shape.describe())),
-        );
+        return reading.refuse(Diagnostic::new(node.span, "nothing is demanded here").help(
+            format!("write a value or a matcher for {}", shape.describe()),
+        ));
     }
     let parts: Vec<Matcher> = parts.into_iter().collect::<Option<_>>()?;
     Some(fields::all(parts))

@@ -35,8 +35,11 @@ fn read(entry: &Entry, yes: bool, reading: &mut Reading<'_>) -> Option<Matcher> 
             span: entry.value.span,
         })),
         _ => reading.refuse(
-            Diagnostic::new(entry.value.span, format!("`{}` is true or false", entry.key))
-                .label(format!("this is {}", entry.value.describe())),
+            Diagnostic::new(
+                entry.value.span,
+                format!("`{}` is true or false", entry.key),
+            )
+            .label(format!("this is {}", entry.value.describe())),
         ),
     }
 }

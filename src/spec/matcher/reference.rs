@@ -36,8 +36,11 @@ fn read(entry: &Entry, _: &crate::model::Shape, reading: &mut Reading<'_>) -> Op
     match parsed {
         Some(reference) => Some(Box::new(SameAs { reference })),
         None => reading.refuse(
-            Diagnostic::new(entry.value.span, "`same-as` names another check and its field")
-                .help("write `same-as: id.field`, or `same-as: id[variant=x].field`"),
+            Diagnostic::new(
+                entry.value.span,
+                "`same-as` names another check and its field",
+            )
+            .help("write `same-as: id.field`, or `same-as: id[variant=x].field`"),
         ),
     }
 }
@@ -78,8 +81,11 @@ impl Judge for SameAs {
             Ok(other) if equality::same(seen, &other) => {}
             Ok(other) => {
                 let mut finding = finding(self, seen, at, self.reference.span);
-                finding.mismatch.expected =
-                    format!("{}: {}", self.explain(), crate::model::value::show(&other, 400));
+                finding.mismatch.expected = format!(
+                    "{}: {}",
+                    self.explain(),
+                    crate::model::value::show(&other, 400)
+                );
                 findings.push(finding);
             }
             Err(why) => findings.push(nothing(self, seen, at, self.reference.span, &why)),
@@ -87,7 +93,9 @@ impl Judge for SameAs {
     }
 
     fn explain(&self) -> String {
-        let Reference { check, row, path, .. } = &self.reference;
+        let Reference {
+            check, row, path, ..
+        } = &self.reference;
         let row: Vec<String> = row.iter().map(|(k, v)| format!("{k}={v}")).collect();
         let row = if row.is_empty() {
             String::new()

@@ -192,14 +192,18 @@ impl TextIs {
             Test::Glob(glob) => glob.is_match(seen),
             Test::StartsWith(prefix) => seen.starts_with(prefix.as_str()),
             Test::EndsWith(suffix) => seen.ends_with(suffix.as_str()),
-            Test::Semver(range) => range.matches(&lenient_version(seen)?),
+            Test::Semver(range) => range.matches(&lenient_version(seen, range)?),
             Test::Sha256(digest) => Sha256Digest::of(seen.as_bytes()).to_string() == *digest,
         })
     }
 }
 
 /// Reads a version as projects write them: `v1.13.6`, `1.98.5`, `4.35`, `6.1.0-43-arm64`.
-fn lenient_version(text: &str) -> Result<Version, String> {
+///
+/// What follows a `-` makes a pre-release, which a plain range leaves out, only where it says so
+/// (`alpha`, `beta`, `rc`, `pre`, `dev`) or where the range itself names one; the `-43-arm64` of a
+/// kernel says which build it is, not that it comes before 6.1.0.
+fn lenient_version(text: &str, range: &VersionReq) -> Result<Version, String> {
     let bare = text.trim().trim_start_matches(['v', 'V']);
     let (core, rest) = match bare.find(['-', '+']) {
         Some(i) => bare.split_at(i),
@@ -211,6 +215,11 @@ fn lenient_version(text: &str) -> Result<Version, String> {
         1 => format!("{core}.0"),
         _ => core.to_owned(),
     };
+    let early = ["alpha", "beta", "rc", "pre", "dev"];
+    let suffix = rest.trim_start_matches('-');
+    let meant = early.iter().any(|word| suffix.starts_with(word))
+        || range.comparators.iter().any(|c| !c.pre.is_empty());
+    let rest = if meant { rest } else { "" };
     Version::parse(&format!("{core}{rest}")).map_err(|e| format!("not a version: {e}"))
 }
 
@@ -246,12 +255,18 @@ impl Judge for TextIs {
 fn json(entry: &Entry, _: &Shape, reading: &mut Reading<'_>) -> Option<Matcher> {
     let NodeKind::Map(entries) = &entry.value.kind else {
         return reading.refuse(
-            Diagnostic::new(entry.value.span, "`json` takes a map of JSONPaths to matchers")
-                .help("write `json: { $.name: web }`"),
+            Diagnostic::new(
+                entry.value.span,
+                "`json` takes a map of JSONPaths to matchers",
+            )
+            .help("write `json: { $.name: web }`"),
         );
     };
     if entries.is_empty() {
-        return reading.refuse(Diagnostic::new(entry.value.span, "nothing is demanded here"));
+        return reading.refuse(Diagnostic::new(
+            entry.value.span,
+            "nothing is demanded here",
+        ));
     }
     let mut parts = Vec::new();
     for part in entries {

@@ -1,0 +1,244 @@
+//! Thousands of damaged images: a reader may refuse them, it must not panic,
+//! hang or fill the memory.
+
+use std::time::{Duration, Instant};
+
+use tdg::format::elf::Elf;
+use tdg::format::initramfs::Initramfs;
+use tdg::format::kernel::Kernel;
+use tdg::format::squashfs::Squashfs;
+use tdg::format::{Budget, Bytes, Compression, Limits, ReadAt, extensions, stream};
+
+use super::squashfs::make;
+use crate::images::{Random, cpio, pipe, populate};
+use crate::peers::peer;
+
+/// Small bounds, so that whatever passes one shows in time or memory.
+fn limits() -> Limits {
+    Limits {
+        free_decoded: 16 << 20,
+        max_ratio: 1,
+        max_entries: 20_000,
+        max_listing: 4 << 20,
+        max_metadata: 1 << 20,
+        max_file: 4 << 20,
+        ..Limits::default()
+    }
+}
+
+/// Damages a copy: flips, overwrites, cuts, repeats.
+fn damage(random: &mut Random, good: &[u8]) -> Vec<u8> {
+    let mut bytes = good.to_vec();
+    for _ in 0..=random.below(4) {
+        if bytes.is_empty() {
+            break;
+        }
+        // Headers and tables, at both ends, are where damage is interesting.
+        let at = match random.below(4) {
+            0 => random.below(bytes.len()),
+            1 => random.below(bytes.len().min(200)),
+            2 => bytes.len() - 1 - random.below(bytes.len().min(2000)),
+            _ => random.below(bytes.len().min(4096)),
+        };
+        match random.below(7) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = [0, 0xff, 0x7f, 0x80, b'0'][random.below(5)],
+            2 => bytes.truncate(at),
+            3 => {
+                let end = bytes.len().min(at + random.below(16));
+                bytes[at..end].fill([0, 0xff][random.below(2)]);
+            }
+            4 => {
+                let number = random.next() >> random.below(64);
+                let end = bytes.len().min(at + 8);
+                bytes[at..end].copy_from_slice(&number.to_le_bytes()[..end - at]);
+            }
+            5 => {
+                let from = random.below(bytes.len());
+                let part = bytes[from..bytes.len().min(from + random.below(64))].to_vec();
+                bytes.splice(at..at, part);
+            }
+            _ => {
+                let end = bytes.len().min(at + random.below(64));
+                bytes.drain(at..end);
+            }
+        }
+    }
+    bytes
+}
+
+fn run(name: &str, good: &[u8], rounds: usize, mut read: impl FnMut(Vec<u8>)) {
+    let mut random = Random::new(0x7d67);
+    read(good.to_vec());
+    for round in 0..rounds {
+        let bytes = damage(&mut random, good);
+        let begin = Instant::now();
+        read(bytes);
+        let took = begin.elapsed();
+        assert!(
+            took < Duration::from_secs(5),
+            "{name}, round {round}: took {took:?}"
+        );
+    }
+}
+
+fn explore(image: &Squashfs) {
+    let Ok(walk) = image.walk() else { return };
+    let mut decoded = 0;
+    for entry in walk {
+        let Ok(entry) = entry else { return };
+        let _ = image.lookup(&entry.path);
+        let Ok(file) = image.file(entry.inode) else {
+            continue;
+        };
+        let mut piece = [0; 100];
+        let _ = file.read_at(file.size() / 2, &mut piece);
+        if decoded < 16 << 20 {
+            decoded += file.read_all().map_or(0, |data| data.len());
+        }
+    }
+}
+
+#[test]
+fn damaged_squashfs_images_do_no_harm() {
+    let Some(tool) = peer("mksquashfs") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    populate(&root, 4096, 60);
+    std::fs::remove_file(root.join("sizes/large")).unwrap();
+    for options in [
+        &["-comp", "gzip"][..],
+        &["-comp", "zstd"],
+        &["-comp", "xz"],
+        &["-comp", "lz4"],
+        &["-noI", "-noD", "-noF"],
+    ] {
+        let image = folder.path().join(options.join(""));
+        make(&tool, &root, &image, &[&["-b", "4K"], options].concat());
+        let good = std::fs::read(&image).unwrap();
+        run(&options.join(" "), &good, 200, |bytes| {
+            if let Ok(image) = Squashfs::open(Bytes::new(bytes), &limits()) {
+                explore(&image);
+            }
+        });
+    }
+}
+
+#[test]
+fn damaged_archives_and_segments_do_no_harm() {
+    let (Some(tool), Some(zstd)) = (peer("cpio"), peer("zstd")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("init"), vec![b'#'; 700]).unwrap();
+    std::fs::hard_link(folder.path().join("init"), folder.path().join("twin")).unwrap();
+    std::os::unix::fs::symlink("init", folder.path().join("link")).unwrap();
+    let archive = |form| cpio(&tool, folder.path(), form, &["init", "link", "twin"]);
+    let packed = pipe(&zstd, folder.path(), &["-q", "-c"], &archive("newc"));
+    let good = [&archive("crc")[..], &[0; 100], &packed[..], &packed[..]].concat();
+    let read = |bytes: Vec<u8>| {
+        if let Ok(initramfs) = Initramfs::read(Bytes::new(bytes), &limits()) {
+            for located in initramfs.entries() {
+                assert_eq!(initramfs.content(located).len(), located.entry.data.len());
+            }
+        }
+    };
+    run("segments", &good, 2000, read);
+    run("newc", &archive("newc"), 2000, read);
+}
+
+#[test]
+fn damaged_streams_do_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Random::new(3).bytes(20_000);
+    let tools: [(&str, &[&str], Compression); 5] = [
+        ("gzip", &["-c"], Compression::Gzip),
+        ("zstd", &["-q", "-c"], Compression::Zstd),
+        ("xz", &["-c"], Compression::Xz),
+        ("lz4", &["-c", "-q"], Compression::Lz4),
+        ("lz4", &["-l", "-c", "-q"], Compression::Lz4Legacy),
+    ];
+    for (tool, arguments, compression) in tools {
+        let Some(tool) = peer(tool) else { continue };
+        let good = pipe(&tool, folder.path(), arguments, &data);
+        run(compression.name(), &good, 250, |bytes| {
+            let bound = 1 << 20;
+            if let Ok(member) = stream::decode_member(compression, &bytes, &mut Budget::of(bound)) {
+                assert!(member.data.len() as u64 <= bound && member.consumed <= bytes.len());
+            }
+            let _ = stream::decode_all(compression, &bytes, &mut Budget::of(bound));
+            let _ = stream::search(compression, &bytes, bound, |_| false);
+        });
+    }
+}
+
+#[test]
+fn damaged_programs_kernels_and_lists_do_no_harm() {
+    for path in ["/usr/bin/true", "/bin/ls"] {
+        let Ok(good) = std::fs::read(path) else {
+            continue;
+        };
+        run(path, &good, 1500, |bytes| {
+            let _ = Elf::read(&bytes[..]);
+        });
+    }
+    let list = b"layers:\n- {image: 0.sqsh, metadata: {name: spin, version: v1, compatibility: {talos: {version: '>= 1'}}}}\n";
+    run("extensions.yaml", list, 2000, |bytes| {
+        let _ = extensions::read(&bytes, &limits());
+    });
+    run("kernels", &zboot(), 1500, |bytes| {
+        let _ = Kernel::read(&bytes, &limits());
+    });
+    run("image", &image(), 1500, |bytes| {
+        let _ = Kernel::read(&bytes, &limits());
+    });
+    run("bzimage", &bzimage(), 1500, |bytes| {
+        let _ = Kernel::read(&bytes, &limits());
+    });
+}
+
+fn image() -> Vec<u8> {
+    let mut image = vec![0; 0x400];
+    image[..2].copy_from_slice(b"MZ");
+    image[0x38..0x3c].copy_from_slice(b"ARM\x64");
+    image[0x3c] = 0x40;
+    image[0x40..0x46].copy_from_slice(b"PE\0\0\x64\xaa");
+    image[0x46] = 2;
+    image[0x54] = 0xa0;
+    image.extend_from_slice(b"Linux version 6.1.0 (x) #1\n");
+    image
+}
+
+fn zboot() -> Vec<u8> {
+    let payload = zstd::encode_all(&image()[..], 3).unwrap();
+    let mut zboot = vec![0; 0x100];
+    zboot[..2].copy_from_slice(b"MZ");
+    zboot[4..8].copy_from_slice(b"zimg");
+    zboot[9] = 1;
+    zboot[12..16].copy_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
+    zboot[0x18..0x1c].copy_from_slice(b"zstd");
+    zboot[0x3c] = 0x40;
+    zboot[0x40..0x46].copy_from_slice(b"PE\0\0\x64\xaa");
+    zboot.extend_from_slice(&payload);
+    zboot
+}
+
+fn bzimage() -> Vec<u8> {
+    let payload = zstd::encode_all(&image()[..], 3).unwrap();
+    let mut bzimage = vec![0; 0x400];
+    bzimage[0x1f1] = 1;
+    let paragraphs = u32::try_from(payload.len().div_ceil(16)).unwrap();
+    bzimage[0x1f4..0x1f8].copy_from_slice(&paragraphs.to_le_bytes());
+    bzimage[0x1fe..0x200].copy_from_slice(b"\x55\xaa");
+    bzimage[0x202..0x206].copy_from_slice(b"HdrS");
+    bzimage[0x206..0x208].copy_from_slice(&0x20fu16.to_le_bytes());
+    bzimage[0x20e] = 0x80;
+    bzimage[0x236] = 1;
+    bzimage[0x24c..0x250].copy_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
+    bzimage[0x280..0x28e].copy_from_slice(b"6.1.0-x86 (x)\0");
+    bzimage.extend_from_slice(&payload);
+    bzimage.resize(0x400 + paragraphs as usize * 16, 0);
+    bzimage
+}
