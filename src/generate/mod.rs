@@ -1,1 +1,386 @@
-//! The build loop.
+//! The build loop: clone, patch, make, collect, verify, remedy, until every spec holds.
+//!
+//! [`recipe`] is what is asked for. [`run_loop`] goes through the [`Stage`]s of each variant and
+//! again after each remedy; a stage whose inputs are those of its last success is skipped. The
+//! journal under `.tdg` makes a loop that was killed go on where it was. Specs decide and are
+//! never touched: the loop knows them only through a [`Verifier`].
+
+mod artifacts;
+mod attempt;
+mod build;
+mod classify;
+mod cycle;
+mod due;
+mod error;
+mod event;
+mod guard;
+mod inputs;
+mod journal;
+mod law;
+mod lock;
+mod paths;
+mod plan;
+pub mod recipe;
+mod red_first;
+mod remedy;
+mod series;
+mod session;
+mod source;
+mod state;
+mod verify;
+
+pub use error::GenerateError;
+pub use event::{LoopEvent, LoopOutcome, Stage, VariantEnd, VariantOutcome};
+pub use journal::JournalError;
+pub use lock::LockError;
+pub use plan::{LoopPlan, StagePlan, VariantPlan, plan_loop};
+pub use verify::{
+    Failure, MismatchReport, Place, TrialReport, TrialVerdict, Verifier, VerifyError, VerifyReport,
+    VerifyRequest,
+};
+
+use crate::model::value::Value;
+use crate::probe::exec::Cancel;
+use crate::probe::store;
+use guard::Guard;
+use journal::{Journal, Record};
+use paths::Paths;
+use recipe::{Recipe, Variant};
+use session::{Session, Stop, read_law, request};
+use state::State;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How a loop goes about it.
+#[derive(Clone, Debug)]
+pub struct LoopOptions {
+    /// The recipe's file.
+    pub recipe: PathBuf,
+    /// The variants to work on; empty for all.
+    pub variants: Vec<String>,
+    /// How many attempts a variant has, instead of what the recipe says.
+    pub max_attempts: Option<u32>,
+    /// How long the loop may take, instead of what the recipe says.
+    pub budget: Option<Duration>,
+    /// The first stage that runs whatever its inputs, in the first attempt.
+    pub from: Option<Stage>,
+    /// Whether an interrupted loop goes on; without one a new loop begins.
+    pub resume: bool,
+    /// Whether specs that were changed under an earlier loop count as meant.
+    pub accept_specs: bool,
+    /// Values that replace `vars` of the recipe, and that specs get.
+    pub vars: Vec<(String, Value)>,
+    /// Variables the build's steps and remedies get beside those of the recipe.
+    pub env: Vec<(String, String)>,
+    /// The first wait before a retry; each one after it is twice as long.
+    pub retry_delay: Duration,
+}
+
+impl LoopOptions {
+    /// Takes a recipe with everything else as it usually is.
+    pub fn new(recipe: impl Into<PathBuf>) -> Self {
+        Self {
+            recipe: recipe.into(),
+            variants: Vec::new(),
+            max_attempts: None,
+            budget: None,
+            from: None,
+            resume: false,
+            accept_specs: false,
+            vars: Vec::new(),
+            env: Vec::new(),
+            retry_delay: Duration::from_secs(2),
+        }
+    }
+}
+
+/// How many loops' logs are kept.
+const KEPT_LOGS: u32 = 20;
+
+/// Works on the variants of a recipe until each is green or cannot become it.
+///
+/// What a variant comes to is in the outcome, an interruption among it. Events come on this
+/// thread, in order.
+///
+/// # Errors
+/// Where the loop cannot go on at all: a wrong recipe or spec, another loop at work, a spec that
+/// was changed under it, a disk that is full.
+pub fn run_loop(
+    options: &LoopOptions,
+    verifier: &dyn Verifier,
+    cancel: &Cancel,
+    on_event: &mut dyn FnMut(&LoopEvent<'_>),
+) -> Result<LoopOutcome, GenerateError> {
+    let began = Instant::now();
+    let recipe = recipe::load(&options.recipe, &options.vars)?;
+    let chosen = choose(&recipe, &options.variants)?;
+    let paths = Paths::new(&recipe.project);
+    let beside = prepare(&recipe, &chosen, &paths, options, verifier)?;
+    let own = paths.own();
+    std::fs::create_dir_all(&own).map_err(GenerateError::io(&own))?;
+    let ignore = own.join(".gitignore");
+    if !ignore.exists() {
+        store::write(&ignore, b"*\n").map_err(GenerateError::io(&ignore))?;
+    }
+    let guard = Guard::take(&paths.guard(), &recipe.project)?;
+    let journal_path = paths.journal();
+    let state = State::replay(&journal::read(&journal_path)?);
+    let law = read_law(&recipe, &beside)?;
+    let resumed = begin(&state, &law, options, on_event)?;
+    let number = match &state.open {
+        Some(open) if resumed => open.number,
+        Some(_) | None => state.loops + 1,
+    };
+    let spent_before = match &state.open {
+        Some(open) if resumed => open.progress.values().map(|p| p.spent_ms).sum(),
+        Some(_) | None => 0,
+    };
+    let max_attempts = options.max_attempts.unwrap_or(recipe.iterate.max_attempts);
+    let mut session = Session {
+        options,
+        recipe: &recipe,
+        journal: Journal::open(&journal_path, &guard.mark)?,
+        state,
+        verifier,
+        cancel,
+        on_event,
+        number,
+        law: law.clone(),
+        budget: options.budget.or(recipe.iterate.budget),
+        began,
+        spent_before: Duration::from_millis(spent_before),
+        paths,
+    };
+    let names: Vec<String> = chosen.iter().map(|v| v.name.clone()).collect();
+    session.emit(&LoopEvent::LoopStarted {
+        recipe: &recipe.name,
+        variants: &names,
+        max_attempts,
+        resumed,
+    });
+    if guard.ended > 0 {
+        let text = format!(
+            "ended {} that an interrupted loop left running",
+            build::count(guard.ended, "process")
+        );
+        session.emit(&LoopEvent::Note {
+            variant: None,
+            text: &text,
+        });
+    }
+    let first = if resumed {
+        Record::LoopResumed
+    } else {
+        prune_logs(&session.paths, number)?;
+        Record::LoopStarted {
+            number,
+            recipe: recipe.name.clone(),
+            law,
+        }
+    };
+    let outcomes = match session.record(first) {
+        Ok(()) => work(&mut session, &chosen, max_attempts),
+        Err(stop) => Err(stop),
+    };
+    let ended = close(&mut session, &recipe, outcomes);
+    drop(guard);
+    Ok(LoopOutcome {
+        variants: ended?,
+        duration: began.elapsed(),
+    })
+}
+
+/// Ends the loop in the journal, unless it was interrupted: then it can go on.
+fn close(
+    session: &mut Session<'_>,
+    recipe: &Recipe,
+    outcomes: Result<Vec<VariantOutcome>, Stop>,
+) -> Result<Vec<VariantOutcome>, GenerateError> {
+    let outcomes = match outcomes {
+        Ok(outcomes) => outcomes,
+        Err(Stop::Interrupted) => {
+            return Err(GenerateError::Git(crate::probe::git::GitError::Cancelled));
+        }
+        Err(Stop::Error(error)) => {
+            // The first fault is the one to tell; the journal may be what is at fault.
+            let _ = session.record(Record::LoopFinished);
+            return Err(error);
+        }
+    };
+    if outcomes.iter().any(|o| o.end == VariantEnd::Interrupted) {
+        return Ok(outcomes);
+    }
+    if recipe.package.is_some() {
+        session.emit(&LoopEvent::Note {
+            variant: None,
+            text: "`package` is not built yet: tdg generate stops after verify",
+        });
+    }
+    match session.record(Record::LoopFinished) {
+        Ok(()) | Err(Stop::Interrupted) => Ok(outcomes),
+        Err(Stop::Error(error)) => Err(error),
+    }
+}
+
+/// Decides whether an interrupted loop goes on, and refuses where what decides has been changed.
+fn begin(
+    state: &State,
+    law: &law::Law,
+    options: &LoopOptions,
+    on_event: &mut dyn FnMut(&LoopEvent<'_>),
+) -> Result<bool, GenerateError> {
+    if let Some((before, now)) = &state.broken
+        && !options.accept_specs
+    {
+        let still: Vec<String> = law::broken(before, now)
+            .into_iter()
+            .filter(|change| {
+                let path = change.rsplit_once(" was ").map_or("", |(path, _)| path);
+                law.get(path) == now.get(path)
+            })
+            .collect();
+        if !still.is_empty() {
+            return Err(GenerateError::StillBroken {
+                changes: still.join(", "),
+            });
+        }
+    }
+    let note = |on_event: &mut dyn FnMut(&LoopEvent<'_>), text: &str| {
+        on_event(&LoopEvent::Note {
+            variant: None,
+            text,
+        });
+    };
+    let Some(open) = &state.open else {
+        if options.resume {
+            note(on_event, "no interrupted loop is here: a new one begins");
+        }
+        return Ok(false);
+    };
+    let moved = law::broken(&open.law, law);
+    match (options.resume, moved.is_empty()) {
+        (true, true) => Ok(true),
+        (true, false) => Err(GenerateError::LawMoved {
+            changes: moved.join(", "),
+        }),
+        (false, true) => Ok(false),
+        (false, false) => {
+            let text = format!("since the interrupted loop began, {}", moved.join(", "));
+            note(on_event, &text);
+            Ok(false)
+        }
+    }
+}
+
+/// Works on each variant, and again where a later one's remedy changed its patches.
+fn work(
+    session: &mut Session<'_>,
+    chosen: &[&Variant],
+    max_attempts: u32,
+) -> Result<Vec<VariantOutcome>, Stop> {
+    let mut done: BTreeMap<usize, (VariantOutcome, String)> = BTreeMap::new();
+    for _ in 0..=chosen.len() {
+        let mut worked = false;
+        for (i, variant) in chosen.iter().enumerate() {
+            let inputs = attempt::all_inputs(session, variant)?;
+            match done.get(&i) {
+                Some((outcome, before))
+                    if outcome.end != VariantEnd::Green || *before == inputs =>
+                {
+                    continue;
+                }
+                Some(_) => session.note(
+                    variant,
+                    "its patches were changed by a later variant's remedy",
+                ),
+                None => {}
+            }
+            worked = true;
+            match cycle::variant(session, variant, max_attempts) {
+                Ok(outcome) => {
+                    let inputs = attempt::all_inputs(session, variant)?;
+                    done.insert(i, (outcome, inputs));
+                }
+                Err(Stop::Interrupted) => return Ok(interrupted(chosen, done)),
+                Err(stop) => return Err(stop),
+            }
+        }
+        if !worked {
+            break;
+        }
+    }
+    Ok(done.into_values().map(|(outcome, _)| outcome).collect())
+}
+
+fn interrupted(
+    chosen: &[&Variant],
+    mut done: BTreeMap<usize, (VariantOutcome, String)>,
+) -> Vec<VariantOutcome> {
+    let outcome = |(i, variant): (usize, &&Variant)| match done.remove(&i) {
+        Some((outcome, _)) => outcome,
+        None => VariantOutcome {
+            variant: variant.name.clone(),
+            end: VariantEnd::Interrupted,
+            attempts: 0,
+            unchanged: false,
+            why: "interrupted; `tdg generate --resume` goes on".into(),
+            failures: Vec::new(),
+            artifacts: Vec::new(),
+            look_at: Vec::new(),
+            passed: 0,
+            skipped: 0,
+        },
+    };
+    chosen.iter().enumerate().map(outcome).collect()
+}
+
+fn choose<'r>(recipe: &'r Recipe, names: &[String]) -> Result<Vec<&'r Variant>, GenerateError> {
+    if names.is_empty() {
+        return Ok(recipe.variants.iter().collect());
+    }
+    let find = |name: &String| {
+        let found = recipe.variants.iter().find(|v| v.name == *name);
+        found.ok_or_else(|| {
+            let known: Vec<&str> = recipe.variants.iter().map(|v| v.name.as_str()).collect();
+            GenerateError::NoVariant {
+                name: name.clone(),
+                known: known.join(", "),
+            }
+        })
+    };
+    names.iter().map(find).collect()
+}
+
+/// Reads the specs before any work is done; gives the files verdicts depend on beside them.
+fn prepare(
+    recipe: &Recipe,
+    chosen: &[&Variant],
+    paths: &Paths,
+    options: &LoopOptions,
+    verifier: &dyn Verifier,
+) -> Result<Vec<PathBuf>, GenerateError> {
+    let mut beside = Vec::new();
+    for variant in recipe.variants.iter() {
+        match verifier.prepare(&request(recipe, variant, paths, options)) {
+            Ok(files) => beside.extend(files),
+            Err(VerifyError::Specs(text)) => return Err(GenerateError::Specs(text)),
+            // Only what is worked on has to be ready to run.
+            Err(_) if !chosen.iter().any(|v| v.name == variant.name) => {}
+            Err(VerifyError::Interrupted) => {
+                return Err(GenerateError::Git(crate::probe::git::GitError::Cancelled));
+            }
+            Err(VerifyError::Other(text)) => return Err(GenerateError::Verify(text)),
+        }
+    }
+    Ok(beside)
+}
+
+/// Removes the logs of loops long past.
+fn prune_logs(paths: &Paths, number: u32) -> Result<(), GenerateError> {
+    if let Some(old) = number.checked_sub(KEPT_LOGS) {
+        let folder = paths.logs(old);
+        store::remove(&folder).map_err(GenerateError::io(&folder))?;
+    }
+    Ok(())
+}

@@ -3,6 +3,7 @@
 use crate::model::Sha256Digest;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Writes a file so that, whenever the program is killed, the old or the new content is there.
@@ -56,13 +57,28 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<(u64, Sha256Digest)> {
 /// Passes on what the system reports.
 pub fn remove(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(meta) if meta.is_dir() => match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                // Tools make their caches read-only; they are still the user's to remove.
+                open_folders(path);
+                fs::remove_dir_all(path)
+            }
+            removed => removed,
+        },
         Ok(_) => fs::remove_file(path),
         Err(error) => Err(error),
     };
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Makes every folder below one writable, as far as that is allowed.
+fn open_folders(path: &Path) {
+    let entries = walkdir::WalkDir::new(path).into_iter().flatten();
+    for entry in entries.filter(|e| e.file_type().is_dir()) {
+        let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o700));
     }
 }
 

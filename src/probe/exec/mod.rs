@@ -16,7 +16,7 @@ pub use cancel::{Cancel, INTERRUPTED, watch_signals};
 pub use capture::Captured;
 pub use locate::which;
 pub use request::{End, Exit, Output, Request, Stream};
-pub use tree::end_marked;
+pub use tree::{MarkAll, end_marked, mark_all};
 
 use capture::{Keeper, Lines, Log};
 use locate::resolve;
@@ -222,7 +222,8 @@ fn start(request: &Request) -> Result<(Child, tree::Tree), ExecError> {
         .map(|(_, value)| value.clone());
     let program = resolve(name, search.as_deref(), request.cwd.as_deref())?;
     let own = own_mark();
-    let mut marks: Vec<&str> = request.marks.iter().map(String::as_str).collect();
+    let all = tree::marks().clone();
+    let mut marks: Vec<&str> = all.iter().map(String::as_str).collect();
     marks.push(&own);
     let mut command = Command::new(&program);
     command
@@ -291,8 +292,8 @@ fn environment(request: &Request) -> Vec<(OsString, OsString)> {
     environment
 }
 
-/// Makes a word that no other command of this machine carries while it is up.
-fn own_mark() -> String {
+/// Makes a mark: a word that nothing else on this machine carries while it is up.
+pub fn own_mark() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("{}-{}-{count}", std::process::id(), tree::own_start())

@@ -17,7 +17,6 @@ pub struct Request {
     pub(super) grace: Duration,
     pub(super) keep: usize,
     pub(super) log: Option<(PathBuf, u64)>,
-    pub(super) marks: Vec<String>,
     pub(super) redact: Vec<String>,
     pub(super) cancel: Cancel,
 }
@@ -42,7 +41,6 @@ impl Request {
             grace: GRACE,
             keep: KEEP,
             log: None,
-            marks: Vec::new(),
             redact: Vec::new(),
             cancel: Cancel::global(),
         }
@@ -103,14 +101,6 @@ impl Request {
     #[must_use]
     pub fn log(mut self, path: impl Into<PathBuf>, limit: u64) -> Self {
         self.log = Some((path.into(), limit));
-        self
-    }
-
-    /// Adds a mark by which [`end_marked`](super::end_marked) finds what was started; a word
-    /// without `:`.
-    #[must_use]
-    pub fn mark(mut self, mark: impl Into<String>) -> Self {
-        self.marks.push(mark.into());
         self
     }
 

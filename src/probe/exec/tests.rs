@@ -392,3 +392,13 @@ fn a_short_command_is_quick() {
     assert!(quickest < Duration::from_millis(100), "{quickest:?}");
     eprintln!("quickest: {quickest:?}");
 }
+
+#[test]
+fn a_mark_for_all_reaches_every_command() {
+    let mark = own_mark();
+    let held = mark_all(&mark);
+    let said = || text(&run(&sh("echo $TDG_TREE")).unwrap().stdout);
+    assert!(said().contains(&format!(":{mark}:")));
+    drop(held);
+    assert!(!said().contains(&mark));
+}

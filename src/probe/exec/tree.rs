@@ -95,6 +95,33 @@ pub(super) fn marker_value(marks: &[&str]) -> String {
     value
 }
 
+/// Marks that every command gets, whoever starts it.
+static MARKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Marks every command of this process until it is dropped.
+#[derive(Debug)]
+pub struct MarkAll(String);
+
+/// Marks every command that this process starts from now on, so that a later process can find by
+/// [`end_marked`] what this one left running when it was killed.
+pub fn mark_all(mark: &str) -> MarkAll {
+    marks().push(mark.to_owned());
+    MarkAll(mark.to_owned())
+}
+
+pub(super) fn marks() -> MutexGuard<'static, Vec<String>> {
+    MARKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for MarkAll {
+    fn drop(&mut self) {
+        let mut marks = marks();
+        if let Some(at) = marks.iter().position(|m| *m == self.0) {
+            marks.remove(at);
+        }
+    }
+}
+
 /// How long zombies that another process should reap are waited for.
 const REAP: Duration = Duration::from_millis(100);
 

@@ -40,7 +40,6 @@ pub struct Git {
     folder: PathBuf,
     network: bool,
     timeout: Option<Duration>,
-    mark: Option<String>,
     cancel: Cancel,
 }
 
@@ -52,6 +51,8 @@ const SETTINGS: &[&str] = &[
     "core.editor=true",
     "core.pager=cat",
     "protocol.ext.allow=never",
+    "http.lowSpeedLimit=100",
+    "http.lowSpeedTime=120",
     "gc.auto=0",
     "maintenance.auto=false",
     "commit.gpgSign=false",
@@ -90,7 +91,6 @@ impl Git {
             folder: folder.into(),
             network: false,
             timeout: None,
-            mark: None,
             cancel: Cancel::global(),
         }
     }
@@ -109,10 +109,9 @@ impl Git {
         self
     }
 
-    /// Marks what is started, and ends it when the flag is set.
+    /// Ends a command when the flag is set.
     #[must_use]
-    pub fn mark(mut self, mark: &str, cancel: &Cancel) -> Self {
-        self.mark = Some(mark.to_owned());
+    pub fn cancel(mut self, cancel: &Cancel) -> Self {
         self.cancel = cancel.clone();
         self
     }
@@ -143,9 +142,6 @@ impl Git {
         } else {
             // A user's settings must not change what a patch becomes.
             request = request.env("GIT_CONFIG_GLOBAL", "/dev/null");
-        }
-        if let Some(mark) = &self.mark {
-            request = request.mark(mark);
         }
         match self.timeout {
             Some(time) => request.timeout(time),

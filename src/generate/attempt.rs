@@ -1,0 +1,231 @@
+//! One attempt: each stage that is due, until one fails or the specs have spoken.
+
+use super::due::{Due, View};
+use super::event::{LoopEvent, Stage};
+use super::inputs::Inputs;
+use super::journal::Success;
+use super::recipe::Variant;
+use super::session::{Session, StageEnd, Stop};
+use super::verify::{Failure, Place, TrialVerdict};
+use super::{artifacts, build, series, source};
+use crate::probe::record::BuildRecord;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+
+/// What an attempt came to.
+#[derive(Debug, Default)]
+pub(super) struct Attempt {
+    /// What keeps it from being green; nothing where it is.
+    pub(super) failures: Vec<Failure>,
+    /// The end of what the failed stage said.
+    pub(super) tail: String,
+    /// Whether the specs have spoken.
+    pub(super) judged: bool,
+    /// Whether any stage was due.
+    pub(super) worked: bool,
+}
+
+/// Goes through the stages.
+pub(super) fn attempt(
+    session: &mut Session<'_>,
+    variant: &Variant,
+    number: u32,
+    forced: Option<Stage>,
+) -> Result<Attempt, Stop> {
+    let mut attempt = Attempt::default();
+    let pinned = view(session, forced).pinned()?;
+    let due = view(session, forced).source(variant, pinned.as_deref());
+    let source = match step(session, variant, Stage::Source, due, &mut attempt, |s| {
+        source::bring(s, variant, pinned.as_deref())
+    })? {
+        Some(success) => success,
+        None => return Ok(attempt),
+    };
+    let commit = source.head;
+    let due = view(session, forced).patch(variant, &commit);
+    let patched = match step(session, variant, Stage::Patch, due, &mut attempt, |s| {
+        series::apply(s, variant, &commit, true)
+    })? {
+        Some(success) => success,
+        None => return Ok(attempt),
+    };
+    let due = view(session, forced).build(variant, &patched.head);
+    let built = match step(session, variant, Stage::Build, due, &mut attempt, |s| {
+        let turn = build::Turn {
+            attempt: number,
+            commit: &commit,
+            head: &patched.head,
+        };
+        let end = build::run(s, variant, turn)?;
+        s.check_law("the build")?;
+        Ok(end)
+    })? {
+        Some(success) => success,
+        None => return Ok(attempt),
+    };
+    let due = view(session, forced).collect(variant, &built);
+    let collected = match step(session, variant, Stage::Collect, due, &mut attempt, |s| {
+        artifacts::collect(s, variant, &built)
+    })? {
+        Some(success) => success,
+        None => return Ok(attempt),
+    };
+    let due = view(session, forced).verify(variant, &collected);
+    step(session, variant, Stage::Verify, due, &mut attempt, |s| {
+        verify(s, variant, number, &collected)
+    })?;
+    attempt.judged = true;
+    if !attempt.failures.is_empty() {
+        attempt.tail = last_log(session, variant);
+    }
+    Ok(attempt)
+}
+
+pub(super) fn view<'v>(session: &'v Session<'_>, forced: Option<Stage>) -> View<'v> {
+    View {
+        recipe: session.recipe,
+        options: session.options,
+        paths: &session.paths,
+        state: &session.state,
+        law: &session.law,
+        forced,
+    }
+}
+
+/// Gives the digest of all that an attempt rests on.
+pub(super) fn all_inputs(session: &Session<'_>, variant: &Variant) -> Result<String, Stop> {
+    let view = view(session, None);
+    let mut inputs = source::inputs(session.recipe);
+    inputs.add("the pinned commit", view.pinned()?.unwrap_or_default());
+    inputs.extend(&series::patches(session.recipe, variant));
+    inputs.extend(&build::inputs(session.recipe, variant, session.options, ""));
+    inputs.extend(&view.specs(variant));
+    Ok(inputs.digest())
+}
+
+/// Runs a stage where it is due; gives what it, or its last success, left behind.
+fn step(
+    session: &mut Session<'_>,
+    variant: &Variant,
+    stage: Stage,
+    due: Due,
+    attempt: &mut Attempt,
+    work: impl FnOnce(&mut Session<'_>) -> Result<StageEnd, Stop>,
+) -> Result<Option<Success>, Stop> {
+    let Due { why, inputs } = due;
+    let Some(why) = why else {
+        return skipped(session, variant, stage, &inputs);
+    };
+    attempt.worked = true;
+    match session.stage(variant, stage, &why, inputs, work)? {
+        StageEnd::Done { success, .. } => Ok(Some(success)),
+        StageEnd::Failed { failures, tail, .. } => {
+            attempt.failures = failures;
+            attempt.tail = tail;
+            Ok(None)
+        }
+    }
+}
+
+fn skipped(
+    session: &mut Session<'_>,
+    variant: &Variant,
+    stage: Stage,
+    inputs: &Inputs,
+) -> Result<Option<Success>, Stop> {
+    let success = session.state.success(&variant.name, stage);
+    let success = success.map(|(_, success)| success.clone());
+    let why = format!("unchanged ({})", &inputs.digest()[..12]);
+    session.emit(&LoopEvent::StageSkipped {
+        variant: &variant.name,
+        stage,
+        why: &why,
+    });
+    Ok(success)
+}
+
+fn verify(
+    session: &mut Session<'_>,
+    variant: &Variant,
+    number: u32,
+    collected: &Success,
+) -> Result<StageEnd, Stop> {
+    let request = session.request(variant);
+    let report = session.verifier.verify(&request)?;
+    session.check_cancel()?;
+    session.emit(&LoopEvent::Trials {
+        variant: &variant.name,
+        attempt: number,
+        report: &report,
+    });
+    let mut failures = report.failures();
+    let (passed, skipped) = (
+        report.count(TrialVerdict::Pass),
+        report.count(TrialVerdict::Skip),
+    );
+    if failures.is_empty() && passed == 0 {
+        failures.push(nothing_judged(session, variant, skipped));
+    }
+    let mut summary = format!("{} of {} pass", passed, report.trials.len());
+    if skipped > 0 {
+        summary.push_str(&format!(", {skipped} did not run"));
+    }
+    Ok(if failures.is_empty() {
+        StageEnd::Done {
+            success: Success {
+                head: collected.head.clone(),
+                files: Vec::new(),
+                passed,
+                skipped,
+            },
+            summary,
+        }
+    } else {
+        StageEnd::Failed {
+            failures,
+            tail: String::new(),
+            summary,
+        }
+    })
+}
+
+fn nothing_judged(session: &Session<'_>, variant: &Variant, skipped: usize) -> Failure {
+    Failure {
+        trial: Stage::Verify.to_string(),
+        check: "something is judged".into(),
+        kind: "verify".into(),
+        verdict: "error",
+        spec: Place {
+            file: session.recipe.shown(&session.recipe.path),
+            line: 1,
+        },
+        mismatches: Vec::new(),
+        message: format!(
+            "no check of {} ran for {} ({skipped} skipped): that proves nothing",
+            variant.verify.join(", "),
+            variant.name
+        ),
+    }
+}
+
+/// How much of the last log a remedy gets, in bytes.
+const LOG_TAIL: u64 = 32 << 10;
+
+/// Gives the end of the log of the last build.
+fn last_log(session: &Session<'_>, variant: &Variant) -> String {
+    let project = session.paths.project();
+    let place = BuildRecord::place(project, &variant.name);
+    let read = || {
+        let record = BuildRecord::read(&place)?;
+        let step = record.steps.last();
+        let step = step.ok_or_else(|| std::io::Error::other("no step ran"))?;
+        let mut file = File::open(project.join(&step.log))?;
+        let size = file.metadata()?.len();
+        file.seek(SeekFrom::Start(size.saturating_sub(LOG_TAIL)))?;
+        let mut bytes = Vec::new();
+        file.take(LOG_TAIL).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    // The log is a help, not a result: without it the failures still stand.
+    read().unwrap_or_default()
+}

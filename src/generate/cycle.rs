@@ -1,0 +1,251 @@
+//! A variant's attempts: until green, or until going on would do the same again.
+
+use super::attempt::{self, Attempt, attempt};
+use super::event::{LoopEvent, Stage, VariantEnd, VariantOutcome};
+use super::journal::Record;
+use super::recipe::{Remedy, Variant};
+use super::remedy::{self, Remedied};
+use super::session::{Session, Stop};
+use super::state::Progress;
+use super::verify::Failure;
+use super::{red_first, series};
+use crate::model::Sha256Digest;
+use crate::model::size::show_duration;
+use crate::probe::record::BuildRecord;
+use std::time::Instant;
+
+/// Works on a variant to its end.
+pub(super) fn variant(
+    session: &mut Session<'_>,
+    variant: &Variant,
+    max_attempts: u32,
+) -> Result<VariantOutcome, Stop> {
+    let progress = progress(session, variant);
+    if progress.in_remedy {
+        session.note(variant, "a remedy broke off: what it did is undone");
+        remedy::restore(session, variant)?;
+    }
+    let mut number = match (progress.attempt, progress.remedied) {
+        (0, _) => 1,
+        (last, true) => last + 1,
+        (last, false) => last,
+    };
+    if number == 1 {
+        red_first::look(session, variant)?;
+    }
+    let mut forced = session.options.from;
+    loop {
+        session.check_cancel()?;
+        let (attempt, inputs) = one(session, variant, number, max_attempts, forced.take())?;
+        if attempt.failures.is_empty() {
+            let why = if attempt.worked {
+                format!(
+                    "every spec holds after {}",
+                    super::build::count(number as usize, "attempt")
+                )
+            } else {
+                "unchanged: the last success still stands".to_owned()
+            };
+            return finish(session, variant, number, VariantEnd::Green, why, attempt);
+        }
+        let failures = fingerprint(&attempt.failures);
+        let red = if attempt.judged {
+            VariantEnd::Red
+        } else {
+            VariantEnd::Failed
+        };
+        let before = self::progress(session, variant);
+        let same = before
+            .seen
+            .iter()
+            .find(|(n, i, f)| *n < number && *i == inputs && *f == failures);
+        if let Some((earlier, ..)) = same {
+            let why = format!("attempt {earlier} failed the same way on the same inputs");
+            return stuck(session, variant, number, why, attempt);
+        }
+        if number >= max_attempts {
+            let why = match max_attempts {
+                1 => "the one attempt is used up".to_owned(),
+                n => format!("all {n} attempts are used up"),
+            };
+            return finish(session, variant, number, red, why, attempt);
+        }
+        if session.left().is_some_and(|left| left.is_zero()) {
+            let why = over_budget(session);
+            return finish(session, variant, number, red, why, attempt);
+        }
+        let remedied = remedy::apply(session, variant, number, &attempt.failures, &attempt.tail)?;
+        match remedied {
+            Remedied::Changed => {}
+            Remedied::Unchanged(tried) => {
+                return stuck(session, variant, number, tried.join("; "), attempt);
+            }
+            Remedied::None => {
+                let why = no_remedy(session, &attempt);
+                return finish(session, variant, number, red, why, attempt);
+            }
+        }
+        let inputs = attempt::all_inputs(session, variant)?;
+        let seen = self::progress(session, variant).seen;
+        if let Some((earlier, ..)) = seen.iter().find(|(_, i, _)| *i == inputs) {
+            let why =
+                format!("the remedy made the patches again what they were in attempt {earlier}");
+            return stuck(session, variant, number, why, attempt);
+        }
+        if session.left().is_some_and(|left| left.is_zero()) {
+            let why = over_budget(session);
+            return finish(session, variant, number, red, why, attempt);
+        }
+        number += 1;
+    }
+}
+
+fn over_budget(session: &Session<'_>) -> String {
+    let budget = session.budget.unwrap_or_default();
+    format!("the budget of {} is used up", show_duration(budget))
+}
+
+fn no_remedy(session: &Session<'_>, attempt: &Attempt) -> String {
+    let rebase = session.recipe.iterate.remedies.contains(&Remedy::Rebase);
+    let patch = attempt
+        .failures
+        .iter()
+        .any(|f| f.kind == "patches" && f.trial == "patch");
+    if rebase && patch {
+        "rebase is not available yet, and the recipe names no `run:` remedy".into()
+    } else {
+        "the recipe names no `run:` remedy that could change the patches".into()
+    }
+}
+
+/// Makes one attempt; gives it with the digest of what it rested on.
+fn one(
+    session: &mut Session<'_>,
+    variant: &Variant,
+    number: u32,
+    of: u32,
+    forced: Option<Stage>,
+) -> Result<(Attempt, String), Stop> {
+    let begin = Instant::now();
+    session.record(Record::AttemptStarted {
+        variant: variant.name.clone(),
+        attempt: number,
+    })?;
+    session.emit(&LoopEvent::AttemptStarted {
+        variant: &variant.name,
+        attempt: number,
+        of,
+    });
+    let attempt = attempt(session, variant, number, forced)?;
+    // Read after the attempt: the first one is what pins the commit.
+    let inputs = attempt::all_inputs(session, variant)?;
+    session.record(Record::AttemptFinished {
+        variant: variant.name.clone(),
+        attempt: number,
+        inputs: inputs.clone(),
+        failures: fingerprint(&attempt.failures),
+        spent_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })?;
+    session.emit(&LoopEvent::AttemptFinished {
+        variant: &variant.name,
+        attempt: number,
+        failures: &attempt.failures,
+    });
+    Ok((attempt, inputs))
+}
+
+fn progress(session: &Session<'_>, variant: &Variant) -> Progress {
+    let open = session.state.open.as_ref();
+    let progress = open.and_then(|open| open.progress.get(&variant.name));
+    progress.cloned().unwrap_or_default()
+}
+
+/// Digests what failed and how, whatever its order and wording.
+fn fingerprint(failures: &[Failure]) -> String {
+    let mut all: Vec<String> = failures.iter().map(Failure::fingerprint).collect();
+    all.sort();
+    Sha256Digest::of(all.join("\n").as_bytes()).to_string()
+}
+
+fn stuck(
+    session: &mut Session<'_>,
+    variant: &Variant,
+    number: u32,
+    why: String,
+    attempt: Attempt,
+) -> Result<VariantOutcome, Stop> {
+    let look_at = look_at(session, variant, &attempt.failures);
+    session.emit(&LoopEvent::Stuck {
+        variant: &variant.name,
+        why: &why,
+        look_at: &look_at,
+    });
+    finish(session, variant, number, VariantEnd::Stuck, why, attempt)
+}
+
+fn finish(
+    session: &mut Session<'_>,
+    variant: &Variant,
+    number: u32,
+    end: VariantEnd,
+    why: String,
+    attempt: Attempt,
+) -> Result<VariantOutcome, Stop> {
+    session.record(Record::VariantFinished {
+        variant: variant.name.clone(),
+        attempts: number,
+        end,
+    })?;
+    let success = |stage| {
+        session
+            .state
+            .success(&variant.name, stage)
+            .map(|(_, s)| s.clone())
+    };
+    let verified = success(Stage::Verify).unwrap_or_default();
+    let collected = success(Stage::Collect).unwrap_or_default();
+    let look_at = match end {
+        VariantEnd::Green => Vec::new(),
+        VariantEnd::Red | VariantEnd::Stuck | VariantEnd::Failed | VariantEnd::Interrupted => {
+            look_at(session, variant, &attempt.failures)
+        }
+    };
+    let outcome = VariantOutcome {
+        variant: variant.name.clone(),
+        end,
+        attempts: number,
+        unchanged: end == VariantEnd::Green && !attempt.worked,
+        why,
+        failures: attempt.failures,
+        artifacts: collected.files.into_iter().map(|f| f.path).collect(),
+        look_at,
+        passed: verified.passed,
+        skipped: verified.skipped,
+    };
+    session.emit(&LoopEvent::VariantFinished { outcome: &outcome });
+    Ok(outcome)
+}
+
+/// Lists where to look: the specs or patches that failed, the tree, the last log.
+fn look_at(session: &Session<'_>, variant: &Variant, failures: &[Failure]) -> Vec<String> {
+    let mut places: Vec<String> = Vec::new();
+    for failure in failures.iter().take(5) {
+        let place = format!("{}:{}", failure.spec.file, failure.spec.line);
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    let project = session.paths.project();
+    let record = BuildRecord::read(&BuildRecord::place(project, &variant.name));
+    if let Some(step) = record.ok().and_then(|r| r.steps.into_iter().next_back()) {
+        places.push(step.log);
+    }
+    let work = session.paths.work(&variant.name);
+    if work.exists() {
+        places.push(session.recipe.shown(&work));
+    }
+    let series = series::files(session.recipe, variant).into_iter().next();
+    places.extend(series.map(|path| session.recipe.shown(&path)));
+    places.dedup();
+    places
+}

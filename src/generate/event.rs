@@ -1,0 +1,303 @@
+//! What happens in the loop, as its front shows it.
+
+use super::verify::{Failure, VerifyReport};
+use crate::probe::exec::Stream;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Duration;
+
+/// A part of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The upstream's pinned commit is brought here.
+    Source,
+    /// The series is applied in a work tree of its own.
+    Patch,
+    /// The steps run.
+    Build,
+    /// The artifacts are copied to `_out/assets`.
+    Collect,
+    /// The specs run.
+    Verify,
+}
+
+impl Stage {
+    /// All stages in their order.
+    pub const ALL: [Self; 5] = [
+        Self::Source,
+        Self::Patch,
+        Self::Build,
+        Self::Collect,
+        Self::Verify,
+    ];
+
+    /// Gives the stage's name as the command line takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Patch => "patch",
+            Self::Build => "build",
+            Self::Collect => "collect",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Stage {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|s| s.name() == text)
+            .ok_or_else(|| {
+                let names = Self::ALL.map(Self::name).join(", ");
+                format!("there is no stage `{text}`; stages: {names}")
+            })
+    }
+}
+
+/// One step of the loop.
+#[derive(Clone, Debug)]
+pub enum LoopEvent<'e> {
+    /// The loop begins.
+    LoopStarted {
+        /// The recipe's name.
+        recipe: &'e str,
+        /// The variants that are due, in order.
+        variants: &'e [String],
+        /// How many attempts each has.
+        max_attempts: u32,
+        /// Whether an interrupted loop goes on.
+        resumed: bool,
+    },
+    /// Something worth a line that fits nowhere else.
+    Note {
+        /// The variant it is about.
+        variant: Option<&'e str>,
+        /// The text.
+        text: &'e str,
+    },
+    /// The specs have run before any work.
+    RedFirst {
+        /// The variant.
+        variant: &'e str,
+        /// What they saw: `nothing` or `the unpatched build`.
+        on: &'e str,
+        /// How many checks were red, as they should be.
+        red: usize,
+        /// The trials that were green: they prove nothing about the work.
+        green: &'e [String],
+    },
+    /// An attempt begins.
+    AttemptStarted {
+        /// The variant.
+        variant: &'e str,
+        /// Counted from 1.
+        attempt: u32,
+        /// How many there are at most.
+        of: u32,
+    },
+    /// A stage is not due.
+    StageSkipped {
+        /// The variant.
+        variant: &'e str,
+        /// The stage.
+        stage: Stage,
+        /// Why: what it rests on.
+        why: &'e str,
+    },
+    /// A stage begins.
+    StageStarted {
+        /// The variant.
+        variant: &'e str,
+        /// The stage.
+        stage: Stage,
+        /// Why it is due.
+        why: &'e str,
+    },
+    /// A command of a stage begins.
+    Command {
+        /// The variant.
+        variant: &'e str,
+        /// The command as the recipe has it.
+        command: &'e str,
+        /// Its log, relative to the project.
+        log: &'e str,
+    },
+    /// A command wrote a line.
+    Line {
+        /// The variant.
+        variant: &'e str,
+        /// Where it wrote.
+        stream: Stream,
+        /// The line, without its break; it may hold control characters.
+        line: &'e str,
+    },
+    /// A command that failed for a passing reason runs again.
+    Retry {
+        /// The variant.
+        variant: &'e str,
+        /// The command.
+        command: &'e str,
+        /// What in its output says so.
+        why: &'e str,
+        /// Which run comes next, counted from 1.
+        attempt: u32,
+        /// How many there are at most.
+        of: u32,
+        /// How long the wait is.
+        delay: Duration,
+    },
+    /// A stage has ended.
+    StageFinished {
+        /// The variant.
+        variant: &'e str,
+        /// The stage.
+        stage: Stage,
+        /// Whether it did what it should.
+        ok: bool,
+        /// What came of it, in a line.
+        summary: &'e str,
+        /// How long it took.
+        duration: Duration,
+    },
+    /// The specs have run on what was built.
+    Trials {
+        /// The variant.
+        variant: &'e str,
+        /// The attempt.
+        attempt: u32,
+        /// How each went.
+        report: &'e VerifyReport,
+    },
+    /// An attempt has ended.
+    AttemptFinished {
+        /// The variant.
+        variant: &'e str,
+        /// Counted from 1.
+        attempt: u32,
+        /// What keeps it from being green; nothing where it is.
+        failures: &'e [Failure],
+    },
+    /// A remedy is tried.
+    RemedyStarted {
+        /// The variant.
+        variant: &'e str,
+        /// The remedy as the recipe names it.
+        remedy: &'e str,
+    },
+    /// A remedy has been tried.
+    RemedyFinished {
+        /// The variant.
+        variant: &'e str,
+        /// The remedy.
+        remedy: &'e str,
+        /// The files it changed, relative to the project.
+        changed: &'e [String],
+        /// How long it took.
+        duration: Duration,
+    },
+    /// Going on would do the same again.
+    Stuck {
+        /// The variant.
+        variant: &'e str,
+        /// Why.
+        why: &'e str,
+        /// Where to look.
+        look_at: &'e [String],
+    },
+    /// A variant is done with.
+    VariantFinished {
+        /// What came of it.
+        outcome: &'e VariantOutcome,
+    },
+}
+
+/// How a variant ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VariantEnd {
+    /// Every spec holds.
+    Green,
+    /// Specs do not hold, and the attempts, the budget or the remedies are used up.
+    Red,
+    /// A remedy left everything as it was.
+    Stuck,
+    /// There was nothing to judge: a stage before the specs failed.
+    Failed,
+    /// It was stopped.
+    Interrupted,
+}
+
+impl VariantEnd {
+    /// Gives the word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Green => "green",
+            Self::Red => "red",
+            Self::Stuck => "stuck",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// What came of a variant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VariantOutcome {
+    /// The variant.
+    pub variant: String,
+    /// How it ended.
+    pub end: VariantEnd,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// Whether nothing was due: the last success still stands.
+    pub unchanged: bool,
+    /// Why it ended this way, in a line.
+    pub why: String,
+    /// What still keeps it from being green.
+    pub failures: Vec<Failure>,
+    /// The collected artifacts, relative to the project.
+    pub artifacts: Vec<String>,
+    /// Where to look.
+    pub look_at: Vec<String>,
+    /// How many trials passed at the last verification.
+    pub passed: usize,
+    /// How many trials did not run at the last verification; no pass.
+    pub skipped: usize,
+}
+
+/// What came of the loop.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoopOutcome {
+    /// Each variant.
+    pub variants: Vec<VariantOutcome>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl LoopOutcome {
+    /// Gives the exit code: 0 all green, 1 something was judged wrong, 4 something could not be
+    /// judged, 130 interrupted.
+    pub fn exit_code(&self) -> u8 {
+        let ended = |end: VariantEnd| self.variants.iter().any(|v| v.end == end);
+        let judged_wrong = |v: &VariantOutcome| v.failures.iter().any(|f| f.verdict == "fail");
+        if ended(VariantEnd::Interrupted) {
+            130
+        } else if self.variants.iter().all(|v| v.end == VariantEnd::Green) {
+            0
+        } else if self.variants.iter().any(judged_wrong) {
+            1
+        } else {
+            4
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Where everything is: the fixed layout under the project.
+
+use super::recipe::Variant;
+use std::path::{Path, PathBuf};
+
+/// The places the loop writes to.
+#[derive(Clone, Debug)]
+pub(super) struct Paths {
+    project: PathBuf,
+}
+
+impl Paths {
+    pub(super) fn new(project: &Path) -> Self {
+        Self {
+            project: project.to_owned(),
+        }
+    }
+
+    pub(super) fn project(&self) -> &Path {
+        &self.project
+    }
+
+    /// The folder of everything that can be made again.
+    pub(super) fn own(&self) -> PathBuf {
+        self.project.join(".tdg")
+    }
+
+    /// The bare clone of the upstream.
+    pub(super) fn source(&self) -> PathBuf {
+        self.own().join("source.git")
+    }
+
+    /// The work tree of a variant.
+    pub(super) fn work(&self, variant: &str) -> PathBuf {
+        self.own().join("work").join(variant)
+    }
+
+    pub(super) fn journal(&self) -> PathBuf {
+        self.own().join("journal.jsonl")
+    }
+
+    pub(super) fn guard(&self) -> PathBuf {
+        self.own().join("loop.lock")
+    }
+
+    /// The logs of one loop.
+    pub(super) fn logs(&self, number: u32) -> PathBuf {
+        self.own().join("logs").join(format!("{number:04}"))
+    }
+
+    /// The patches as they were before a remedy.
+    pub(super) fn before_remedy(&self, variant: &str) -> PathBuf {
+        self.own().join("before-remedy").join(variant)
+    }
+
+    /// The file that pins the upstream.
+    pub(super) fn lock(&self) -> PathBuf {
+        self.project.join("tdg.lock")
+    }
+
+    /// The collected artifacts of a variant, relative to the project.
+    pub(super) fn assets(&self, variant: &Variant) -> PathBuf {
+        let all = PathBuf::from("_out/assets");
+        if variant.row.is_empty() {
+            all
+        } else {
+            all.join(&variant.name)
+        }
+    }
+}

@@ -1,0 +1,152 @@
+use super::*;
+use crate::generate::recipe::{RedFirst, Remedy, Setting};
+use std::fs;
+use std::time::Duration;
+
+fn read(text: &str) -> Result<Recipe, String> {
+    let folder = tempfile::tempdir().unwrap();
+    for name in [
+        "patches/spin-only.series",
+        "patches/spin-tailscale.series",
+        "specs/a.yaml",
+        "scripts/remedy",
+    ] {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "").unwrap();
+    }
+    let path = folder.path().join("tdg.yaml");
+    fs::write(&path, text).unwrap();
+    load(&path, &[("level".into(), "9".into())]).map_err(|error| match error {
+        RecipeError::Wrong {
+            diagnostics,
+            sources,
+        } => diagnostics
+            .render(&sources, false)
+            .replace(&folder.path().display().to_string(), "DIR"),
+        unreadable @ RecipeError::Unreadable { .. } => unreadable.to_string(),
+    })
+}
+
+const WHOLE: &str = "\
+recipe: cozystack-talos-arm64
+source: { git: https://github.com/cozystack/cozystack, ref: v1.6.2 }
+vars: { level: 1, dir: packages/core }
+matrix: { variant: [spin-only, spin-tailscale] }
+patches: patches/${{ matrix.variant }}.series
+build:
+  dir: ${{ vars.dir }}/talos
+  steps: [make update, make talos-metal talos-kernel, { sh: 'echo $HOME | cat' }]
+  timeout: 60m
+  env: { LEVEL: '${{ vars.level }}', N: 3 }
+artifacts: { from: _out/assets, files: [kernel-arm64, metal-arm64.raw.xz] }
+verify: [specs]
+package: { oci: ghcr.io/urmanac/talos-cozystack-demo, tags: [demo-stable] }
+iterate:
+  max-attempts: 8
+  budget: 2h
+  red-first: build
+  remedies:
+    - rebase
+    - retry: { on: [network], attempts: 4 }
+    - run: [scripts/remedy]
+";
+
+#[test]
+fn a_whole_recipe() {
+    let recipe = read(WHOLE).unwrap();
+    assert_eq!(recipe.name, "cozystack-talos-arm64");
+    assert_eq!(recipe.tries(), 4);
+    assert!(recipe.package.is_some());
+    assert_eq!(recipe.iterate.budget, Some(Duration::from_secs(7200)));
+    assert_eq!(recipe.iterate.red_first, RedFirst::Build);
+    assert_eq!(recipe.iterate.remedies[0], Remedy::Rebase);
+    let names: Vec<&str> = recipe.variants.iter().map(|v| v.name.as_str()).collect();
+    assert_eq!(names, ["spin-only", "spin-tailscale"]);
+    let variant = &recipe.variants[1];
+    assert_eq!(
+        variant.series.as_deref(),
+        Some("patches/spin-tailscale.series")
+    );
+    assert_eq!(variant.build.dir, "packages/core/talos");
+    assert_eq!(
+        variant.build.steps[1].argv,
+        ["make", "talos-metal", "talos-kernel"]
+    );
+    assert_eq!(
+        variant.build.steps[2].argv,
+        ["sh", "-eu", "-c", "echo $HOME | cat"]
+    );
+    assert_eq!(variant.build.steps[0].line, 8);
+    let env = [
+        ("LEVEL".to_owned(), Setting::Value("9".into())),
+        ("N".to_owned(), Setting::Value("3".into())),
+    ];
+    assert_eq!(variant.build.env, env);
+}
+
+#[test]
+fn the_least_recipe() {
+    let text = "recipe: x\nsource: {git: ../up, ref: main}\nbuild: {steps: [make], env: [CI]}\nartifacts: {files: [a]}\nverify: specs/a.yaml\n";
+    let recipe = read(text).unwrap();
+    assert_eq!(recipe.variants[0].name, "default");
+    assert!(recipe.variants[0].row.is_empty());
+    assert_eq!(
+        recipe.variants[0].build.env,
+        [("CI".to_owned(), Setting::Passed)]
+    );
+    assert_eq!(recipe.iterate, Iterate::default());
+    assert_eq!(recipe.tries(), 1);
+}
+
+#[test]
+fn every_mistake_is_reported_at_once() {
+    let text = "\
+recipie: x
+source: { git: -u, ref: 'v1..v2', branch: x }
+matrix: { variant: [spin-only, 'a b'] }
+patches: patches/${{ matrix.varant }}.series
+build:
+  dir: ../x
+  steps: [make a | cat, 'A=1 make', 'make', { bash: x }]
+  timeout: soon
+  env: ['A=1', '1A']
+artifacts: { from: /out, files: ['*.raw', a, a] }
+verify: [specs, nowhere]
+package: yes
+iterate:
+  max-attempts: 0
+  red-first: never
+  remedies: [rebsae, { retry: { on: [disk] } }, { run: [scripts/none] }, { retry: , run: [a] }]
+";
+    insta::assert_snapshot!(read(text).unwrap_err());
+}
+
+#[test]
+fn other_documents_are_refused() {
+    for (text, says) in [
+        ("", "a recipe is a map"),
+        ("[a]", "a recipe is a map"),
+        ("recipe: [", "not valid YAML"),
+        ("recipe: a\nrecipe: b\n", "recipe"),
+        ("recipe: a\nmatrix: {}\n", "a matrix without rows"),
+        ("recipe: a\nbuild: {steps: []}\n", "builds nothing"),
+        (
+            "recipe: a\npatches: 'patches/*.patch'\nbuild: {steps: [a]}\n",
+            "nothing is applied by a pattern",
+        ),
+        (
+            "recipe: a\nmatrix: {a: [x, x-y], b: [y-z, z]}\nbuild: {steps: [a]}\nartifacts: {files: [a]}\nverify: specs\n",
+            "two rows are named `x-y-z`",
+        ),
+    ] {
+        let said = read(text).unwrap_err();
+        assert!(said.contains(says), "{text:?}: {said}");
+    }
+    assert!(
+        load(Path::new("/no/tdg.yaml"), &[])
+            .unwrap_err()
+            .to_string()
+            .contains("cannot be read")
+    );
+}

@@ -1,0 +1,173 @@
+//! What the journal amounts to: which stage last succeeded on what, and where a loop broke off.
+
+use super::event::{Stage, VariantEnd};
+use super::inputs::Inputs;
+use super::journal::{Line, Record, Success};
+use super::law::Law;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Everything known from the journal.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    /// How many loops there have been.
+    pub(super) loops: u32,
+    /// The last loop, where it did not come to its end.
+    pub(super) open: Option<OpenLoop>,
+    /// Files that are law and were changed under a loop: what they were, what they became.
+    pub(super) broken: Option<(Law, Law)>,
+    variants: HashMap<String, VariantState>,
+}
+
+/// A loop that did not come to its end.
+#[derive(Clone, Debug)]
+pub(super) struct OpenLoop {
+    pub(super) number: u32,
+    pub(super) law: Law,
+    pub(super) progress: BTreeMap<String, Progress>,
+}
+
+/// How far a loop came with a variant.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
+    /// The attempt that began last.
+    pub(super) attempt: u32,
+    /// Whether a remedy has ended since: the next attempt is due.
+    pub(super) remedied: bool,
+    /// Whether a remedy began and did not end: what it did is undone first.
+    pub(super) in_remedy: bool,
+    /// How long the attempts took, in milliseconds.
+    pub(super) spent_ms: u64,
+    /// The inputs and failures of finished attempts, by attempt.
+    pub(super) seen: Vec<(u32, String, String)>,
+    /// How it ended, if it did.
+    pub(super) end: Option<VariantEnd>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct VariantState {
+    succeeded: BTreeMap<Stage, (Inputs, Success)>,
+    /// Stages that began and did not succeed.
+    begun: HashSet<Stage>,
+    red_first: Option<String>,
+    in_red_first: bool,
+}
+
+impl State {
+    /// Replays the journal.
+    pub(super) fn replay(lines: &[Line]) -> Self {
+        let mut state = Self::default();
+        for line in lines {
+            state.take(&line.record);
+        }
+        state
+    }
+
+    /// Takes in one more record.
+    pub(super) fn take(&mut self, record: &Record) {
+        match record {
+            Record::LoopStarted { number, law, .. } => {
+                self.loops = *number;
+                self.open = Some(OpenLoop {
+                    number: *number,
+                    law: law.clone(),
+                    progress: BTreeMap::new(),
+                });
+                // A loop begins only once what was broken is mended or accepted.
+                self.broken = None;
+            }
+            Record::LoopResumed => {}
+            Record::LoopFinished => self.open = None,
+            Record::LawBroken { before, now, .. } => {
+                self.broken = Some((before.clone(), now.clone()));
+            }
+            Record::RedFirstStarted { variant } => self.variant(variant).in_red_first = true,
+            Record::RedFirstFinished { variant, inputs } => {
+                let variant = self.variant(variant);
+                variant.in_red_first = false;
+                variant.red_first = Some(inputs.clone());
+            }
+            Record::AttemptStarted { variant, attempt } => {
+                let progress = self.progress(variant);
+                progress.attempt = *attempt;
+                progress.remedied = false;
+            }
+            Record::AttemptFinished {
+                variant,
+                attempt,
+                inputs,
+                failures,
+                spent_ms,
+            } => {
+                let progress = self.progress(variant);
+                progress.spent_ms += spent_ms;
+                progress.seen.retain(|(n, ..)| n != attempt);
+                progress
+                    .seen
+                    .push((*attempt, inputs.clone(), failures.clone()));
+            }
+            Record::StageStarted { variant, stage } => {
+                let variant = self.variant(variant);
+                // What comes after rests on what is made anew now.
+                variant.succeeded.retain(|s, _| s < stage);
+                variant.begun.retain(|s| s < stage);
+                variant.begun.insert(*stage);
+            }
+            Record::StageFinished {
+                variant,
+                stage,
+                inputs,
+                success,
+            } => {
+                let variant = self.variant(variant);
+                variant.begun.remove(stage);
+                variant
+                    .succeeded
+                    .insert(*stage, (inputs.clone(), success.clone()));
+            }
+            Record::RemedyStarted { variant, .. } => self.progress(variant).in_remedy = true,
+            Record::RemedyFinished { variant, .. } => {
+                let progress = self.progress(variant);
+                progress.in_remedy = false;
+                progress.remedied = true;
+            }
+            Record::VariantFinished { variant, end, .. } => {
+                self.progress(variant).end = Some(*end);
+            }
+        }
+    }
+
+    fn variant(&mut self, name: &str) -> &mut VariantState {
+        self.variants.entry(name.to_owned()).or_default()
+    }
+
+    fn progress(&mut self, variant: &str) -> &mut Progress {
+        let open = self.open.get_or_insert_with(|| OpenLoop {
+            number: 0,
+            law: Law::new(),
+            progress: BTreeMap::new(),
+        });
+        open.progress.entry(variant.to_owned()).or_default()
+    }
+
+    /// Gives the last success of a stage, unless a stage before it has begun since.
+    pub(super) fn success(&self, variant: &str, stage: Stage) -> Option<&(Inputs, Success)> {
+        self.variants.get(variant)?.succeeded.get(&stage)
+    }
+
+    /// Tells whether a stage began and did not succeed.
+    pub(super) fn broke_off(&self, variant: &str, stage: Stage) -> bool {
+        let variant = self.variants.get(variant);
+        variant.is_some_and(|v| v.begun.contains(&stage))
+    }
+
+    /// Gives the digest of the specs that have been seen red.
+    pub(super) fn red_first(&self, variant: &str) -> Option<&str> {
+        self.variants.get(variant)?.red_first.as_deref()
+    }
+
+    /// Tells whether a look at the specs before the work broke off.
+    pub(super) fn in_red_first(&self, variant: &str) -> bool {
+        let variant = self.variants.get(variant);
+        variant.is_some_and(|v| v.in_red_first)
+    }
+}

@@ -1,0 +1,194 @@
+//! What the loop asks of whoever runs specs, and what it is told.
+//!
+//! The loop knows specs only through [`Verifier`]: the engine implements it, a test plays it.
+
+use crate::model::value::Value;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Runs specs for the loop.
+pub trait Verifier {
+    /// Reads the specs without running anything; gives every file the verdicts depend on beside
+    /// the request's paths (includes, snapshots elsewhere).
+    ///
+    /// # Errors
+    /// Where the specs are wrong.
+    fn prepare(&self, request: &VerifyRequest) -> Result<Vec<PathBuf>, VerifyError>;
+
+    /// Runs the specs.
+    ///
+    /// # Errors
+    /// Where the specs are wrong or the run was interrupted; trials that fail are in the report.
+    fn verify(&self, request: &VerifyRequest) -> Result<VerifyReport, VerifyError>;
+}
+
+/// Which specs run on what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerifyRequest {
+    /// The project's folder, absolute: relative subjects start here.
+    pub project: PathBuf,
+    /// Spec files and folders, absolute.
+    pub paths: Vec<PathBuf>,
+    /// The recipe's row: rows of a spec's matrix have to agree with it where names are the same.
+    pub row: Vec<(String, Value)>,
+    /// Values for specs that use them: `assets` and `worktree` (folders of the variant, relative
+    /// to the project), `variant`, and what the command line sets.
+    pub vars: Vec<(String, Value)>,
+}
+
+/// How specs went.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VerifyReport {
+    /// Every trial.
+    pub trials: Vec<TrialReport>,
+}
+
+/// How one trial went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrialReport {
+    /// Its stable name.
+    pub name: String,
+    /// The check's name as written.
+    pub check: String,
+    /// The kind.
+    pub kind: String,
+    /// How it ended.
+    pub verdict: TrialVerdict,
+    /// The spec's file as people would name it, relative to the project.
+    pub spec_file: String,
+    /// The line of the check, counted from 1.
+    pub line: u32,
+    /// What was not as demanded.
+    pub mismatches: Vec<MismatchReport>,
+    /// What else there is to say: why it could not be judged or did not run.
+    pub message: String,
+}
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TrialVerdict {
+    /// What the spec says holds.
+    Pass,
+    /// It does not.
+    Fail,
+    /// It could not be judged.
+    Error,
+    /// It did not run.
+    Skip,
+}
+
+impl TrialVerdict {
+    /// Gives the verdict's stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Error => "error",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+/// One thing that is not as demanded.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MismatchReport {
+    /// Where in the evidence.
+    pub path: String,
+    /// What is demanded, in words.
+    pub expected: String,
+    /// What was seen.
+    pub actual: Value,
+}
+
+/// Why specs could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The specs are wrong; the text is every diagnostic, drawn.
+    #[error("{0}")]
+    Specs(String),
+    /// The run was stopped.
+    #[error("interrupted")]
+    Interrupted,
+    /// Something else, with its remedy.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl VerifyReport {
+    /// Counts the trials that ended in a way.
+    pub fn count(&self, verdict: TrialVerdict) -> usize {
+        self.trials.iter().filter(|t| t.verdict == verdict).count()
+    }
+
+    /// Gives what is not as it has to be: every fail and every error.
+    pub fn failures(&self) -> Vec<Failure> {
+        let wrong = |t: &&TrialReport| match t.verdict {
+            TrialVerdict::Fail | TrialVerdict::Error => true,
+            TrialVerdict::Pass | TrialVerdict::Skip => false,
+        };
+        self.trials.iter().filter(wrong).map(Failure::of).collect()
+    }
+}
+
+/// Something that keeps an attempt from being green: a trial, or a stage that failed.
+///
+/// This is also what a `run:` remedy reads as JSON.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Failure {
+    /// The trial's stable name, or the stage's: `build`, `patch`.
+    pub trial: String,
+    /// The check's name, or the step's command, or the patch.
+    pub check: String,
+    /// The kind; `build`, `patches` or `source` for a stage.
+    pub kind: String,
+    /// `fail`: judged wrong; `error`: could not be judged.
+    pub verdict: &'static str,
+    /// Where it is demanded.
+    pub spec: Place,
+    /// What was not as demanded.
+    pub mismatches: Vec<MismatchReport>,
+    /// What there is to say.
+    pub message: String,
+}
+
+/// A place in a spec or in the recipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The file, relative to the project.
+    pub file: String,
+    /// Counted from 1.
+    pub line: u32,
+}
+
+impl Failure {
+    fn of(trial: &TrialReport) -> Self {
+        Self {
+            trial: trial.name.clone(),
+            check: trial.check.clone(),
+            kind: trial.kind.clone(),
+            verdict: trial.verdict.name(),
+            spec: Place {
+                file: trial.spec_file.clone(),
+                line: trial.line,
+            },
+            mismatches: trial.mismatches.clone(),
+            message: trial.message.clone(),
+        }
+    }
+
+    /// Gives what makes two failures the same: what was demanded and what was seen, no wording.
+    pub fn fingerprint(&self) -> String {
+        let seen: Vec<String> = self
+            .mismatches
+            .iter()
+            .map(|m| format!("{}\u{1}{}\u{1}{}", m.path, m.expected, m.actual))
+            .collect();
+        format!(
+            "{}\u{2}{}\u{2}{}\u{2}{}",
+            self.trial,
+            self.check,
+            self.verdict,
+            seen.join("\u{3}")
+        )
+    }
+}
