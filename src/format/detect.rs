@@ -44,9 +44,10 @@ impl Compression {
     /// Tells the compression of a stream from its first bytes.
     #[must_use]
     pub fn detect(bytes: &[u8]) -> Self {
-        match Content::detect(bytes) {
-            Content::Compressed(compression) => compression,
-            _other => Self::None,
+        if let Content::Compressed(compression) = Content::detect(bytes) {
+            compression
+        } else {
+            Self::None
         }
     }
 }

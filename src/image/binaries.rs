@@ -1,5 +1,7 @@
 //! The programs, libraries and modules of a view.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use super::libraries::{Roots, root_of, search};
@@ -77,7 +79,7 @@ impl Merged {
     /// thirty checks cost about as much as one.
     ///
     /// Errors where the view's library configuration cannot be read.
-    pub fn binaries(&self, pattern: &Pattern) -> Result<Vec<Binary>, ImageError> {
+    pub fn binaries(&self, pattern: &Pattern) -> Result<Vec<Arc<Binary>>, ImageError> {
         let candidate = |entry: &MergedEntry| {
             entry.meta.kind == FileType::File
                 && entry.meta.size >= 4
@@ -160,12 +162,12 @@ impl Merged {
         .as_ref()
     }
 
-    fn binary(&self, index: usize, roots: &Roots) -> Option<&Binary> {
+    fn binary(&self, index: usize, roots: &Roots) -> Option<&Arc<Binary>> {
         let slot = self.binaries.get(index)?;
         slot.get_or_init(|| {
             let entry = self.entries().get(index)?;
             let examined = self.examine(index)?;
-            Some(self.describe(entry, examined, roots))
+            Some(Arc::new(self.describe(entry, examined, roots)))
         })
         .as_ref()
     }

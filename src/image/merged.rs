@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::binaries::{Binary, Examined};
+use super::follow::{Unresolved, follow};
 use super::libraries::Roots;
 use super::{ImageError, Layer, Pattern};
 use crate::format::initramfs::Initramfs;
 use crate::format::squashfs::{self, Squashfs};
 use crate::format::{Bytes, FileType, FormatError, Limits, Metadata, ReadAt};
-
-/// Links that are followed for one path, as in Linux.
-const HOPS: usize = 40;
 
 /// Where the content of an entry lies.
 #[derive(Debug, Clone)]
@@ -30,20 +28,6 @@ pub struct MergedEntry {
     pub meta: Metadata,
     layer: usize,
     source: Source,
-}
-
-/// Why a path leads to nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unresolved {
-    /// A component is not there.
-    #[error("`/{0}` is not there")]
-    Missing(String),
-    /// A component is there and is no directory.
-    #[error("`/{0}` is not a directory")]
-    NotADirectory(String),
-    /// Links lead round in a circle.
-    #[error("more than 40 links on the way")]
-    Loop,
 }
 
 /// The content of a file in the view, fetched as it is read.
@@ -87,7 +71,7 @@ pub struct Merged {
     orphans: Vec<String>,
     /// What was found out about each entry that is an ELF file.
     pub(super) examined: Vec<OnceLock<Option<Examined>>>,
-    pub(super) binaries: Vec<OnceLock<Option<Binary>>>,
+    pub(super) binaries: Vec<OnceLock<Option<Arc<Binary>>>>,
     pub(super) roots: OnceLock<Result<Roots, ImageError>>,
 }
 
@@ -345,90 +329,4 @@ fn placed(tree: &Tree, path: &str) -> Option<String> {
     }
     let directory = tree.get(&parent)?.meta.kind == FileType::Directory;
     directory.then(|| format!("{parent}/{name}"))
-}
-
-/// Walks a path component by component through links, below `root`.
-fn follow<'a>(
-    kind: impl Fn(&str) -> Option<(FileType, Option<&'a str>)>,
-    root: &str,
-    path: &str,
-) -> Result<String, Unresolved> {
-    let root = root.trim_matches('/');
-    let mut found = root.to_owned();
-    let mut left: Vec<String> = components(path);
-    let mut hops = 0;
-    while let Some(component) = left.pop() {
-        if component == ".." {
-            if found.len() > root.len() {
-                found.truncate(found.rfind('/').unwrap_or(0).max(root.len()));
-            }
-            continue;
-        }
-        let next = if found.is_empty() {
-            component
-        } else {
-            format!("{found}/{component}")
-        };
-        match kind(&next) {
-            None => return Err(Unresolved::Missing(next)),
-            Some((FileType::Symlink, target)) => {
-                hops += 1;
-                if hops > HOPS {
-                    return Err(Unresolved::Loop);
-                }
-                let target = target.unwrap_or_default();
-                if target.starts_with('/') {
-                    found = root.to_owned();
-                }
-                left.extend(components(target));
-            }
-            Some((FileType::Directory, _)) => found = next,
-            Some((_, _)) if !left.is_empty() => return Err(Unresolved::NotADirectory(next)),
-            Some((_, _)) => found = next,
-        }
-    }
-    Ok(found)
-}
-
-/// Splits a path into its components, the first one last.
-fn components(path: &str) -> Vec<String> {
-    path.split('/')
-        .rev()
-        .filter(|component| !component.is_empty() && *component != ".")
-        .map(str::to_owned)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kind(path: &str) -> Option<(FileType, Option<&'static str>)> {
-        Some(match path {
-            "usr" | "usr/bin" | "c" | "c/lib" => (FileType::Directory, None),
-            "usr/bin/env" | "c/lib/ld" => (FileType::File, None),
-            "bin" => (FileType::Symlink, Some("/usr/bin")),
-            "usr/bin/up" => (FileType::Symlink, Some("../../../bin/env")),
-            "round" => (FileType::Symlink, Some("round")),
-            "c/link" => (FileType::Symlink, Some("/lib/ld")),
-            _ => return None,
-        })
-    }
-
-    #[test]
-    fn links_stay_inside_the_view() {
-        assert_eq!(follow(kind, "", "/bin/env").unwrap(), "usr/bin/env");
-        assert_eq!(follow(kind, "", "usr/bin/up").unwrap(), "usr/bin/env");
-        assert_eq!(follow(kind, "c", "/link").unwrap(), "c/lib/ld");
-        assert_eq!(follow(kind, "c", "../../lib/ld").unwrap(), "c/lib/ld");
-        assert_eq!(follow(kind, "", "round"), Err(Unresolved::Loop));
-        assert_eq!(
-            follow(kind, "", "bin/x"),
-            Err(Unresolved::Missing("usr/bin/x".into()))
-        );
-        assert_eq!(
-            follow(kind, "", "usr/bin/env/x"),
-            Err(Unresolved::NotADirectory("usr/bin/env".into()))
-        );
-    }
 }

@@ -8,6 +8,7 @@
 
 mod binaries;
 mod error;
+mod follow;
 mod glob;
 mod layer;
 mod libraries;
@@ -17,8 +18,9 @@ mod talos;
 
 pub use binaries::{Binary, Interpreter, Library};
 pub use error::ImageError;
+pub use follow::Unresolved;
 pub use glob::{Pattern, PatternError};
 pub use layer::Layer;
-pub use merged::{FileContent, Merged, MergedEntry, Unresolved};
+pub use merged::{FileContent, Merged, MergedEntry};
 pub use open::Image;
 pub use talos::{Extension, Talos};

@@ -435,7 +435,7 @@ impl Builder<'_> {
                 match find_row(pending, asking, reference) {
                     Some(found) => {
                         let evidence = pending[found].trial.kind.0.evidence();
-                        for wrong in same_as::misses(reference, evidence) {
+                        if let Some(wrong) = same_as::misses(reference, evidence) {
                             self.diagnostics.push(wrong);
                         }
                         needs.push(found);

@@ -223,3 +223,34 @@ fn a_squashfs_with_a_broken_table_is_an_error_in_its_name() {
         &["cut short"],
     );
 }
+
+#[test]
+fn a_directory_inside_of_itself_is_an_error() {
+    let Some(mksquashfs) = peer("mksquashfs") else {
+        return;
+    };
+    let kitchen = Kitchen::new();
+    let root = kitchen.folder.path().join("root");
+    std::fs::create_dir_all(root.join("a/round-and-round")).unwrap();
+    std::fs::write(root.join("a/round-and-round/file"), "x").unwrap();
+    let image = kitchen.folder.path().join("image");
+    // Tables as they are, so that one number can be changed.
+    make(&mksquashfs, &root, &image, &["-noI", "-noD"]);
+    let mut bytes = std::fs::read(&image).unwrap();
+    let name = b"round-and-round";
+    let at = bytes
+        .windows(name.len())
+        .position(|window| window == name)
+        .unwrap();
+    // The place of the root's inode in its block, into the entry's first field.
+    bytes.copy_within(32..34, at - 8);
+    std::fs::write(&image, bytes).unwrap();
+    let error = Image::open(&image, Limits::default())
+        .unwrap()
+        .merged()
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("a directory inside of itself"),
+        "{error}"
+    );
+}

@@ -6,11 +6,14 @@
 //! `TRAILER!!!`; what follows is the caller's to look at, because an initramfs
 //! holds many.
 
+mod header;
+
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::node::{Tally, escape, normalise};
-use super::{Content, FileType, FormatError, Limits, Metadata};
+use super::node::{Tally, escape};
+use super::{FileType, FormatError, Limits, Metadata};
+use header::{Header, too_long, until_nul};
 
 const NAME: &str = "cpio";
 const HEADER: usize = 110;
@@ -19,7 +22,7 @@ const TRAILER: &[u8] = b"TRAILER!!!";
 /// One entry of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The path in tdg's form (see [`normalise`]); empty for the root.
+    /// The path in tdg's form (see [`crate::format::node::normalise`]); empty for the root.
     pub path: String,
     /// The name as it is stored, where that differs from `path`.
     pub raw_name: Option<Vec<u8>>,
@@ -99,163 +102,6 @@ impl Reader {
     }
 }
 
-/// The thirteen numbers of a header.
-struct Header {
-    offset: usize,
-    checked: bool,
-    ino: u32,
-    mode: u32,
-    uid: u32,
-    gid: u32,
-    nlink: u32,
-    mtime: u32,
-    size: u32,
-    dev: (u32, u32),
-    rdev: (u32, u32),
-    name_size: u32,
-    checksum: u32,
-}
-
-impl Header {
-    fn read(buffer: &[u8], offset: usize) -> Result<Self, FormatError> {
-        let bytes = buffer.get(offset..).unwrap_or_default();
-        if bytes.is_empty() {
-            let what = "the archive ends without its TRAILER!!!";
-            return Err(FormatError::truncated(NAME, offset as u64, what));
-        }
-        let checked = match Content::detect(bytes) {
-            Content::Cpio => false,
-            Content::CpioCrc => true,
-            Content::CpioOdc | Content::CpioBinary => {
-                let what =
-                    "the kernel does not read this kind of cpio; make it with `cpio -o -H newc`";
-                return Err(FormatError::unsupported(NAME, offset as u64, what));
-            }
-            _other if bytes.len() < 6 && b"070701".starts_with(bytes) => {
-                return Err(FormatError::truncated(
-                    NAME,
-                    buffer.len() as u64,
-                    "a header does not end",
-                ));
-            }
-            _other => {
-                let start = escape(bytes.get(..6).unwrap_or(bytes));
-                let what = format!("a header should begin with 070701, here is `{start}`");
-                return Err(FormatError::corrupt(NAME, offset as u64, what));
-            }
-        };
-        let Some(digits) = bytes.get(6..HEADER) else {
-            return Err(FormatError::truncated(
-                NAME,
-                buffer.len() as u64,
-                "a header does not end",
-            ));
-        };
-        let mut fields = [0u32; 13];
-        for (index, (field, text)) in fields.iter_mut().zip(digits.chunks_exact(8)).enumerate() {
-            *field = hexadecimal(text).ok_or_else(|| {
-                let what = format!("`{}` is not a hexadecimal number", escape(text));
-                FormatError::corrupt(NAME, (offset + 6 + 8 * index) as u64, what)
-            })?;
-        }
-        let [
-            ino,
-            mode,
-            uid,
-            gid,
-            nlink,
-            mtime,
-            size,
-            d0,
-            d1,
-            r0,
-            r1,
-            name_size,
-            checksum,
-        ] = fields;
-        Ok(Self {
-            offset,
-            checked,
-            ino,
-            mode,
-            uid,
-            gid,
-            nlink,
-            mtime,
-            size,
-            dev: (d0, d1),
-            rdev: (r0, r1),
-            name_size,
-            checksum,
-        })
-    }
-
-    fn entry(
-        &self,
-        name: &[u8],
-        data: Range<usize>,
-        content: &[u8],
-        limits: &Limits,
-    ) -> Result<Entry, FormatError> {
-        let kind = FileType::of_mode(self.mode);
-        if self.checked && kind == FileType::File && !content.is_empty() {
-            let sum = content
-                .iter()
-                .fold(0u32, |sum, byte| sum.wrapping_add(u32::from(*byte)));
-            if sum != self.checksum {
-                let what = format!(
-                    "the checksum of `{}` is {sum:08x}, its header says {:08x}",
-                    escape(name),
-                    self.checksum
-                );
-                return Err(FormatError::corrupt(NAME, self.offset as u64, what));
-            }
-        }
-        let target = match kind {
-            FileType::Symlink if content.len() > limits.max_path => {
-                return Err(too_long(self.offset, limits));
-            }
-            FileType::Symlink => Some(escape(until_nul(content))),
-            FileType::File
-            | FileType::Directory
-            | FileType::CharDevice
-            | FileType::BlockDevice
-            | FileType::Fifo
-            | FileType::Socket
-            | FileType::Unknown => None,
-        };
-        let device = match kind {
-            FileType::CharDevice | FileType::BlockDevice => Some(self.rdev),
-            FileType::File
-            | FileType::Directory
-            | FileType::Symlink
-            | FileType::Fifo
-            | FileType::Socket
-            | FileType::Unknown => None,
-        };
-        let normalised = normalise(name);
-        Ok(Entry {
-            raw_name: normalised.changed.then(|| name.to_vec()),
-            path: normalised.path,
-            escapes: normalised.escapes,
-            meta: Metadata {
-                kind,
-                mode: self.mode,
-                uid: self.uid,
-                gid: self.gid,
-                mtime: self.mtime,
-                size: content.len() as u64,
-                nlink: self.nlink,
-                device,
-                target,
-            },
-            inode: (self.dev.0, self.dev.1, self.ino),
-            offset: self.offset,
-            data,
-        })
-    }
-}
-
 /// Gives all links of one file its content. `newc` stores it with the last of
 /// them; the kernel lets whichever entry has a body write it.
 fn link(entries: &mut [Entry]) {
@@ -304,28 +150,6 @@ fn name<'a>(
         ));
     }
     Ok(until_nul(bytes))
-}
-
-fn too_long(at: usize, limits: &Limits) -> FormatError {
-    FormatError::Limit {
-        format: NAME,
-        offset: at as u64,
-        limit: "max_path",
-        value: limits.max_path as u64,
-        remedy: "Linux knows no longer path; the kernel would skip this entry",
-    }
-}
-
-fn until_nul(bytes: &[u8]) -> &[u8] {
-    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
-fn hexadecimal(text: &[u8]) -> Option<u32> {
-    text.iter().try_fold(0u32, |number, byte| {
-        char::from(*byte)
-            .to_digit(16)
-            .map(|digit| number << 4 | digit)
-    })
 }
 
 /// Rounds `offset` up to four bytes counted from the archive's start.
