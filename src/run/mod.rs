@@ -10,6 +10,8 @@ pub mod memo;
 pub mod mimic;
 pub mod plan;
 mod requirement;
+mod same_as;
+mod secrets;
 pub mod select;
 mod snapshot;
 pub mod text;

@@ -1,6 +1,8 @@
 //! From paths to trials. Reads spec files and nothing else: no subject is touched.
 
 use super::event::{Place, TrialInfo};
+use super::same_as;
+use super::secrets::Secrets;
 use super::select::Selection;
 use crate::check::{self, AnyKind, SubjectUse};
 use crate::model::Span;
@@ -194,7 +196,11 @@ pub fn plan(request: &Request) -> Result<Plan, PlanError> {
             .collect();
         return Err(PlanError::NoSpecs(paths.join(", ")));
     }
-    let trials = chosen(builder.trials, &request.selection);
+    let mut trials = chosen(builder.trials, &request.selection);
+    let secrets = Secrets::new(&builder.secrets);
+    for trial in &mut trials {
+        trial.info = Arc::new(secrets.hide_info(&trial.info));
+    }
     if trials.is_empty() {
         return Err(PlanError::NothingChosen(all));
     }
@@ -237,7 +243,8 @@ fn collect(paths: &[PathBuf]) -> Result<Vec<(PathBuf, String)>, PlanError> {
         }
     }
     let mut seen = HashSet::new();
-    files.retain(|(path, _)| seen.insert(path.clone()));
+    // `specs ./specs` names each file twice, and means it once.
+    files.retain(|(path, _)| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     Ok(files)
 }
 
@@ -352,6 +359,13 @@ impl Builder<'_> {
             (Some((text, _)), SubjectUse::Required | SubjectUse::Optional) => {
                 Some(self.request.root.join(text))
             }
+            (Some((_, at)), SubjectUse::None) if within(*at, entry.span) => {
+                self.diagnostics.push(
+                    Diagnostic::new(*at, format!("`{}` looks at no subject", entry.kind))
+                        .help("remove `in:`, or hand it over as an argument"),
+                );
+                return None;
+            }
             (None, SubjectUse::Optional) | (_, SubjectUse::None) => None,
         };
         let name = format!("{}::{}{}", about.stem, slug(&entry.name), about.row.label());
@@ -420,19 +434,17 @@ impl Builder<'_> {
             for reference in references {
                 match find_row(pending, asking, reference) {
                     Some(found) => {
+                        let evidence = pending[found].trial.kind.0.evidence();
+                        if let Some(wrong) = same_as::misses(reference, evidence) {
+                            self.diagnostics.push(wrong);
+                        }
                         needs.push(found);
                         compares.push((reference.clone(), found + offset));
                     }
                     None => {
-                        let ids = pending.iter().filter_map(|p| p.id.as_deref());
-                        let what = &reference.check;
-                        self.diagnostics.push(
-                            Diagnostic::new(
-                                reference.span,
-                                format!("no check with the id `{what}` is in that row"),
-                            )
-                            .suggest(what, ids.collect::<HashSet<_>>()),
-                        );
+                        let known = pending.iter();
+                        let known = known.filter_map(|p| Some((p.id.as_deref()?, p.row.label())));
+                        self.diagnostics.push(same_as::unknown(reference, known));
                     }
                 }
             }
@@ -481,18 +493,25 @@ fn find_row(pending: &[Pending], asking: &Pending, reference: &Reference) -> Opt
         Value::String(s) => s.clone(),
         other => other.to_string(),
     };
+    // A name that no row has names no row; it must not fall back on the asking one.
+    let has = |p: &Pending, name: &str| p.row.0.iter().any(|(n, _)| n == name);
     let fits = |p: &Pending| {
-        p.row.0.iter().all(|(name, value)| {
-            let named = reference.row.iter().find(|(n, _)| n == name);
-            match named {
-                Some((_, wanted)) => text(value) == *wanted,
-                None => asking.row.0.iter().any(|(n, v)| n == name && v == value),
-            }
-        })
+        reference.row.iter().all(|(name, _)| has(p, name))
+            && p.row.0.iter().all(|(name, value)| {
+                let named = reference.row.iter().find(|(n, _)| n == name);
+                match named {
+                    Some((_, wanted)) => text(value) == *wanted,
+                    None => asking.row.0.iter().any(|(n, v)| n == name && v == value),
+                }
+            })
     };
     pending
         .iter()
         .position(|p| p.id.as_deref() == Some(&reference.check) && fits(p))
+}
+
+fn within(inner: Span, outer: Span) -> bool {
+    inner.source == outer.source && outer.start <= inner.start && inner.end <= outer.end
 }
 
 /// Makes a place out of a span.

@@ -170,6 +170,12 @@ pub(super) fn retry(node: &Node, diagnostics: &mut Diagnostics) -> Option<Retry>
                 .help("give `attempts` 2 or more"),
         );
     }
+    if retry.delay < 0.0 {
+        diagnostics.push(
+            Diagnostic::new(node.span, "no delay is shorter than none")
+                .help("write a duration such as `2s`"),
+        );
+    }
     Some(retry)
 }
 

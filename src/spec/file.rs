@@ -135,6 +135,14 @@ pub(super) fn check(
             .unwrap_or(false)
     };
     let name = text("name", diagnostics);
+    if let (Some(name), Some(node)) = (&name, node.get("name"))
+        && !name.chars().any(char::is_alphanumeric)
+    {
+        diagnostics.push(
+            Diagnostic::new(node.span, "a name without a letter or digit")
+                .help("a trial is called by its check's name"),
+        );
+    }
     let id = text("id", diagnostics);
     let list = |key: &str, d: &mut Diagnostics| {
         node.get(key)

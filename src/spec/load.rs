@@ -77,6 +77,12 @@ pub fn load(
 struct Part {
     root: Node,
     dir: PathBuf,
+    /// The path without links and detours, by which a file is known again.
+    real: PathBuf,
+}
+
+fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Reads a file and, before it, the files it includes.
@@ -106,20 +112,25 @@ fn gather(
     let root = document::parse(source, &text, diagnostics)?;
     keys(&root, source, named_at.is_some(), diagnostics)?;
     let dir = path.parent().unwrap_or(Path::new("")).to_owned();
-    open.push(path.to_owned());
+    open.push(real(path));
     for (include, span) in includes(&root, diagnostics) {
         let target = dir.join(&include);
-        if open.contains(&target) {
+        let same = real(&target);
+        if open.contains(&same) {
             diagnostics.push(
                 Diagnostic::new(span, format!("`{include}` includes itself"))
                     .help("remove one of the two includes"),
             );
             continue;
         }
+        // Two ways to one file: its checks are there already.
+        if parts.iter().any(|part| part.real == same) {
+            continue;
+        }
         gather(&target, Some(span), open, parts, sources, diagnostics);
     }
-    open.pop();
-    parts.push(Part { root, dir });
+    let real = open.pop()?;
+    parts.push(Part { root, dir, real });
     Some(())
 }
 
@@ -134,7 +145,10 @@ fn read_bounded(path: &Path) -> std::io::Result<String> {
     if meta.len() > MAX_FILE {
         return Err(std::io::Error::other("it is larger than 16 MiB"));
     }
-    std::fs::read_to_string(path)
+    String::from_utf8(std::fs::read(path)?).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        std::io::Error::other(format!("it is not text: byte {offset} is not UTF-8"))
+    })
 }
 
 /// Reports the keys no spec file has.
@@ -165,6 +179,14 @@ fn keys(
                     .suggest(&entry.key, FILE_KEYS.iter().copied()),
             );
         }
+        if LITERAL_KEYS.contains(&entry.key.as_str())
+            && let Some(span) = expression_in(&entry.value)
+        {
+            diagnostics.push(
+                Diagnostic::new(span, format!("`{}` takes no expression", entry.key))
+                    .help("it is read before any value is known; write it out"),
+            );
+        }
         let own_only = ["matrix", "subject", "requires", "if", "secrets"];
         if included && own_only.contains(&entry.key.as_str()) {
             diagnostics.push(
@@ -189,6 +211,19 @@ fn keys(
         );
     }
     Some(())
+}
+
+/// The keys of a spec file that are read before there are values to put in.
+const LITERAL_KEYS: &[&str] = &["spec", "matrix", "include", "secrets"];
+
+/// Finds the first text below a node that asks for a value.
+fn expression_in(node: &Node) -> Option<Span> {
+    match &node.kind {
+        NodeKind::Text(text) => text.contains("${{").then_some(node.span),
+        NodeKind::List(items) => items.iter().find_map(expression_in),
+        NodeKind::Map(entries) => entries.iter().find_map(|e| expression_in(&e.value)),
+        NodeKind::Null | NodeKind::Bool(_) | NodeKind::Int(_) | NodeKind::Float(_) => None,
+    }
 }
 
 fn includes(root: &Node, diagnostics: &mut Diagnostics) -> Vec<(String, Span)> {
@@ -388,7 +423,8 @@ impl Loader<'_> {
                 defaults.subjects.extend(subjects);
             }
             if let Some(node) = part.root.get("tags") {
-                let tags = fields::read::<Vec<String>>(node, self.diagnostics);
+                let node = substitute(node, scope, self.diagnostics);
+                let tags = fields::read::<Vec<String>>(&node, self.diagnostics);
                 defaults.tags.extend(tags.unwrap_or_default());
             }
         }

@@ -4,9 +4,13 @@
 
 mod demo_story;
 mod demo_world;
+mod diagnostics;
 mod readers;
+mod tidy;
 
 #[path = "../support/images.rs"]
 mod images;
 #[path = "../support/peers.rs"]
 mod peers;
+#[path = "../support/source.rs"]
+mod source;
