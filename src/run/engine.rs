@@ -1,6 +1,6 @@
 //! Observe, judge, emit: the one way a trial runs, for both fronts.
 
-use super::event::{Ending, Event, Outcome, Place, Summary};
+use super::event::{Ending, Event, Outcome, Summary};
 use super::memo::Memo;
 use super::plan::{Plan, Trial};
 use super::secrets::Secrets;
@@ -301,9 +301,4 @@ pub fn run(plan: &Plan, options: &Options, on_event: &mut dyn FnMut(&Event<'_>))
     }
     on_event(&Event::Finished(&summary));
     summary
-}
-
-/// Gives the place of a check, for failures that belong to no matcher.
-pub(super) fn place_of(trial: &Trial) -> Place {
-    trial.info.place.clone()
 }

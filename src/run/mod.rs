@@ -8,6 +8,7 @@ pub mod event;
 mod judge;
 pub mod memo;
 pub mod mimic;
+mod names;
 pub mod plan;
 mod requirement;
 mod same_as;

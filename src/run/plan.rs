@@ -1,15 +1,14 @@
 //! From paths to trials. Reads spec files and nothing else: no subject is touched.
 
 use super::event::{Place, TrialInfo};
-use super::same_as;
 use super::secrets::Secrets;
 use super::select::Selection;
+use super::{names, same_as};
 use crate::check::{self, AnyKind, SubjectUse};
 use crate::model::Span;
-use crate::model::path::normalise;
 use crate::model::value::Value;
 use crate::spec::args::arguments;
-use crate::spec::fields::{Quarantine, Requires, Retry};
+use crate::spec::fields::{Quarantine, Requires, Retry, out_of_range};
 use crate::spec::file::{CheckEntry, Condition, SpecFile};
 use crate::spec::load::{Settings, load, slug};
 use crate::spec::matcher::{self, Matcher, Reading, Reference};
@@ -157,7 +156,7 @@ pub fn plan(request: &Request) -> Result<Plan, PlanError> {
         sources: Sources::default(),
         diagnostics: Diagnostics::default(),
         trials: Vec::new(),
-        names: HashSet::new(),
+        names: HashMap::new(),
         secrets: Vec::new(),
     };
     let mut declared = Vec::new();
@@ -221,7 +220,7 @@ fn collect(paths: &[PathBuf]) -> Result<Vec<(PathBuf, String)>, PlanError> {
             source,
         })?;
         if !meta.is_dir() {
-            files.push((path.clone(), stem(path, path.parent())));
+            files.push((path.clone(), names::stem(path, path.parent())));
             continue;
         }
         // A name that starts with `_` is a fragment for `include`, one with `.` is hidden.
@@ -238,7 +237,7 @@ fn collect(paths: &[PathBuf]) -> Result<Vec<(PathBuf, String)>, PlanError> {
             let found = entry.path();
             let yaml = found.extension().is_some_and(|e| e == "yaml" || e == "yml");
             if yaml && entry.file_type().is_file() {
-                files.push((found.to_owned(), stem(found, Some(path))));
+                files.push((found.to_owned(), names::stem(found, Some(path))));
             }
         }
     }
@@ -246,25 +245,6 @@ fn collect(paths: &[PathBuf]) -> Result<Vec<(PathBuf, String)>, PlanError> {
     // `specs ./specs` names each file twice, and means it once.
     files.retain(|(path, _)| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     Ok(files)
-}
-
-/// Names a spec file: its path below the nearest `specs` folder, else below the folder given.
-fn stem(path: &Path, base: Option<&Path>) -> String {
-    let without = path.with_extension("");
-    let parts: Vec<String> = without
-        .iter()
-        .map(|p| p.to_string_lossy().into_owned())
-        .collect();
-    if let Some(at) = parts[..parts.len().saturating_sub(1)]
-        .iter()
-        .rposition(|p| p == "specs")
-    {
-        return parts[at + 1..].join("/");
-    }
-    let relative = base
-        .and_then(|b| without.strip_prefix(b).ok())
-        .unwrap_or(&without);
-    normalise(&relative.to_string_lossy())
 }
 
 /// Keeps the chosen trials and what they need; positions are counted anew.
@@ -307,7 +287,8 @@ struct Builder<'r> {
     sources: Sources,
     diagnostics: Diagnostics,
     trials: Vec<Trial>,
-    names: HashSet<String>,
+    /// The names of trials, each with the file it is from.
+    names: HashMap<String, PathBuf>,
     secrets: Vec<String>,
 }
 
@@ -337,17 +318,26 @@ impl Builder<'_> {
     /// Types one check against its kind.
     fn trial(&mut self, entry: CheckEntry, about: &About<'_>) -> Option<Pending> {
         let kind = check::find(&entry.kind)?;
-        let args = arguments(&entry.args, kind.args(), kind.main(), &mut self.diagnostics);
+        let mut later = Diagnostics::default();
+        let args = arguments(&entry.args, kind.args(), kind.main(), &mut later);
+        if let Some(args) = &args
+            && let Err(error) = kind.validate(args)
+        {
+            let mut wrong = out_of_range(&entry.args, &error.message);
+            wrong.help = error.remedy;
+            later.push(wrong);
+        }
         let matcher = match &entry.expect {
             Some(node) => {
                 let mut reading = Reading {
-                    diagnostics: &mut self.diagnostics,
+                    diagnostics: &mut later,
                     allow_empty: entry.allow_empty,
                 };
                 matcher::parse(node, kind.evidence(), &mut reading).map(Some)
             }
             None => Some(None),
         };
+        self.diagnostics.absorb(later);
         let subject = match (&entry.subject, kind.subject()) {
             (None, SubjectUse::Required) => {
                 self.diagnostics.push(
@@ -369,7 +359,9 @@ impl Builder<'_> {
             (None, SubjectUse::Optional) | (_, SubjectUse::None) => None,
         };
         let name = format!("{}::{}{}", about.stem, slug(&entry.name), about.row.label());
-        if !self.names.insert(name.clone()) {
+        // Within a file the reader of specs has said so already.
+        let other = self.names.insert(name.clone(), about.path.to_owned());
+        if other.is_some_and(|other| other != about.path) {
             self.diagnostics.push(
                 Diagnostic::new(entry.span, format!("two trials are named `{name}`"))
                     .help("give one of them another name"),
@@ -387,7 +379,7 @@ impl Builder<'_> {
         };
         let snapshot = entry
             .snapshot
-            .then(|| super::snapshot::location(about.path, &info.name));
+            .then(|| names::snapshot(about.path, &info.name));
         let matcher = matcher?;
         let mut wanted = Vec::new();
         let partial = matcher.as_ref().is_some_and(|m| m.fields(&mut wanted)) && !entry.snapshot;
@@ -425,7 +417,8 @@ impl Builder<'_> {
             let asking = &pending[at];
             for (need, _) in &asking.needs {
                 let wanted = |p: &Pending| p.row == asking.row && p.id.as_ref() == Some(need);
-                needs.extend(pending.iter().position(wanted));
+                // One that needs itself has been reported.
+                needs.extend(pending.iter().position(wanted).filter(|found| *found != at));
             }
             let mut references = Vec::new();
             if let Some(matcher) = &asking.trial.matcher {

@@ -131,6 +131,14 @@ impl Diagnostics {
         }
     }
 
+    /// Adds those of a later reading, but nothing more of a place that is known to be wrong: where
+    /// an expression names no value, that its text is no number is no second mistake.
+    pub fn absorb(&mut self, later: Diagnostics) {
+        let known: Vec<Span> = self.list.iter().map(|d| d.span).collect();
+        let news = later.list.into_iter().filter(|d| !known.contains(&d.span));
+        news.for_each(|d| self.push(d));
+    }
+
     /// Tells whether nothing was found wrong.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

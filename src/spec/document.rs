@@ -199,7 +199,7 @@ impl<'t> Builder<'t, '_> {
     fn next(&mut self) -> Result<(Event<'t>, Span), Stop> {
         loop {
             match self.parser.next_event() {
-                Some(Ok((Event::Anchor(..), _))) => {}
+                Some(Ok((Event::Anchor(..) | Event::Comment(..), _))) => {}
                 Some(Ok((event, span))) => return Ok((event, self.span(span.start, span.end))),
                 Some(Err(error)) => {
                     let span = self.span(*error.marker(), *error.marker());

@@ -236,6 +236,9 @@ fn unknown_name(
             .find(|k| k.contains('-') && k.starts_with(field));
         return Err(Box::new(match dashed {
             Some(key) => diagnostic.help(format!("write `{root}['{key}']`: `-` is a minus")),
+            None if root == "vars" && values.is_empty() => {
+                diagnostic.help("a variable is set above the one that uses it")
+            }
             None if values.is_empty() => diagnostic.help(format!("this file sets no `{root}`")),
             None => diagnostic.suggest(field, values.keys().map(String::as_str)),
         }));

@@ -57,6 +57,22 @@ fn each_mistake_is_said_at_its_place() {
 }
 
 #[test]
+fn every_snapshot_has_its_fixture() {
+    let folder = root().join("tests/integration/snapshots");
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let stored: BTreeSet<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| name(&entry.unwrap().path()))
+        .filter_map(|name| {
+            let (_, fixture) = name.split_once("each_mistake_is_said_at_its_place@")?;
+            Some(fixture.strip_suffix(".snap")?.to_owned())
+        })
+        .collect();
+    let fixtures: BTreeSet<String> = fixtures().iter().map(|path| name(path)).collect();
+    assert_eq!(stored, fixtures);
+}
+
+#[test]
 fn a_mistake_has_a_place_a_remedy_and_one_voice() {
     for path in fixtures() {
         let Err(PlanError::Specs {
@@ -88,6 +104,7 @@ fn a_mistake_has_a_place_a_remedy_and_one_voice() {
             "matrix",
             "wrong-type",
             "words",
+            "stands",
         ];
         if !several.iter().any(|word| name.contains(word)) {
             assert_eq!(diagnostics.len(), 1, "{name}: {:#?}", diagnostics.sorted());
@@ -101,8 +118,11 @@ const UNSEEN: &[(&str, &str)] = &[
         "not valid YAML here",
         "the parser reports its own faults first",
     ),
-    ("an alias without its anchor", "the parser reports it first"),
     ("it is larger than 16 MiB", "too large a fixture"),
+    (
+        "two trials are named `{name}`",
+        "takes two files: the test below",
+    ),
 ];
 
 /// Reads the messages out of the source, so that a new diagnostic has to bring its fixture.
@@ -175,7 +195,40 @@ fn a_run_that_has_nothing_to_run_says_so() {
     let mut var = request(&spec);
     var.vars.insert("asets".into(), "x".into());
     let var = text(&var);
-    insta::assert_snapshot!([missing, empty, chosen, var].concat(), @r"");
+    insta::assert_snapshot!([missing, empty, chosen, var].concat(), @r"
+    error: cannot read DIR/nowhere: No such file or directory (os error 2)
+    error: no spec file (*.yaml) in DIR; a run without a trial proves nothing
+    error: none of 1 trials is chosen; check --tag, --filter and --partition
+    error: no spec declares the variable `asets`; declared: assets
+    ");
+}
+
+#[test]
+fn a_name_that_another_file_has_taken_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "spec: x\nchecks:\n  - { name: n, file: a, expect: { present: true } }\n";
+    for part in ["a", "b"] {
+        let folder = dir.path().join(part).join("specs");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("x.yaml"), text).unwrap();
+    }
+    let said = plan_error(&plan(&request(dir.path())).unwrap_err(), false);
+    insta::assert_snapshot!(said.replace(&dir.path().display().to_string(), "DIR"), @r"
+    error: two trials are named `x::n`
+     --> DIR/b/specs/x.yaml:3:5
+      |
+    3 |   - { name: n, file: a, expect: { present: true } }
+      |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: give one of them another name
+
+    1 mistake in the specs
+    ");
+
+    // One file by two ways is one file.
+    let mut twice = request(dir.path().join("a"));
+    twice.paths.push(dir.path().join("a/specs/../specs/x.yaml"));
+    assert_eq!(plan(&twice).unwrap().trials.len(), 1);
 }
 
 #[test]

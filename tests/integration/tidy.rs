@@ -29,10 +29,8 @@ const MAX_LINES: usize = 450;
 /// Files that are longer, how long they may be, and why.
 const LONGER: &[(&str, usize, &str)] = &[
     ("src/spec/document.rs", 530, "a third of it is tests"),
-    ("src/spec/load.rs", 500, "one pass over one file format"),
     ("src/spec/matcher/list.rs", 530, "one family of operators"),
     ("src/run/plan.rs", 580, "the one way from specs to trials"),
-    ("src/format/initramfs.rs", 530, "a third of it is tests"),
 ];
 
 fn root() -> &'static Path {
@@ -147,7 +145,20 @@ fn every_module_imports_only_lower_floors() {
 }
 
 /// Circles that are meant: each names the parts, and why they know each other.
-const CIRCLES: &[(&str, &str)] = &[];
+const CIRCLES: &[(&str, &str)] = &[
+    (
+        "generate/artifacts -> generate/build",
+        "a helper that counts in words; to be moved",
+    ),
+    (
+        "image/binaries -> image/merged",
+        "the merged view is asked for its binaries, and they for what they find in it",
+    ),
+    (
+        "image/libraries -> image/merged",
+        "the merged view keeps what has been looked up in it",
+    ),
+];
 
 /// The parts of a module are its files and folders; a `mod.rs` is the roof over them and is left
 /// out. Inside a folder such as `spec/matcher`, a language that contains itself may go round.

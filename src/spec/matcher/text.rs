@@ -274,11 +274,11 @@ fn json(entry: &Entry, _: &Shape, reading: &mut Reading<'_>) -> Option<Matcher> 
         let path = jsonpath_rust::parser::parse_json_path(&part.key);
         let single = path.as_ref().is_ok_and(is_single);
         if let Err(error) = path {
-            let first = error.to_string();
-            let first = first.lines().next().unwrap_or_default().trim().to_owned();
+            let last = last_line(&error.to_string());
+            let last = last.trim_start_matches("= ").to_owned();
             reading.refuse(
                 Diagnostic::new(part.key_span, format!("`{}` is not a JSONPath", part.key))
-                    .label(first)
+                    .label(last)
                     .help("a path starts at the root: `$.field[0]`"),
             );
             parts.push(None);
