@@ -27,8 +27,10 @@ pub struct Request {
     pub paths: Vec<PathBuf>,
     /// What relative subjects are relative to; empty for the working directory.
     pub root: PathBuf,
-    /// Values that replace those of `vars`.
+    /// Values that replace those of `vars`; each has to be declared by some spec.
     pub vars: Map<String, Value>,
+    /// Values that replace those of `vars` where a spec declares them.
+    pub offered: Map<String, Value>,
     /// Values that rows of a matrix have to agree with where they have the same name.
     pub rows: Vec<(String, Value)>,
     /// Which trials run.
@@ -142,7 +144,12 @@ fn count(mistakes: usize) -> String {
 pub fn plan(request: &Request) -> Result<Plan, PlanError> {
     let files = collect(&request.paths)?;
     let settings = Settings {
-        vars: request.vars.clone(),
+        vars: request
+            .offered
+            .iter()
+            .chain(&request.vars)
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
         rows: request.rows.clone(),
         env: std::env::vars_os()
             .filter_map(|(k, v)| {

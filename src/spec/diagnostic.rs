@@ -18,6 +18,11 @@ impl Sources {
         SourceId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
     }
 
+    /// Gives the paths of all files.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(path, _)| path.as_path())
+    }
+
     /// Gives a file's path as it was named.
     pub fn path(&self, id: SourceId) -> &Path {
         self.files
