@@ -4,6 +4,7 @@
 
 mod demo_story;
 mod demo_world;
+mod generate;
 mod readers;
 
 #[path = "../support/images.rs"]
