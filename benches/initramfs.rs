@@ -39,7 +39,11 @@ fn main() {
     let (memory, elves) = (peak_memory(&whole), elf_files(&single));
     let decoded = decoded_size(&image);
 
-    println!("an initramfs of {} MB, {} MB decoded, {elves} ELF files", size / 1_000_000, decoded / 1_000_000);
+    println!(
+        "an initramfs of {} MB, {} MB decoded, {elves} ELF files",
+        size / 1_000_000,
+        decoded / 1_000_000
+    );
     println!("medians of {ROUNDS} rounds, in one run:");
     println!("  tdg, {checks} checks        {:>7.1} ms", ms(tdg));
     println!("  tdg, 1 check          {:>7.1} ms", ms(one));
@@ -66,7 +70,10 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 fn time(mut command: Command) -> Duration {
     let begin = Instant::now();
-    let status = command.stdout(Stdio::null()).status().expect("the command starts");
+    let status = command
+        .stdout(Stdio::null())
+        .status()
+        .expect("the command starts");
     let took = begin.elapsed();
     assert!(status.success(), "{command:?} failed");
     took
@@ -98,7 +105,9 @@ fn shell_way(image: &Path, scratch: &Path) -> Command {
 
 fn sh(script: &str, arguments: &[&Path]) {
     let mut command = Command::new("bash");
-    command.args(["-euo", "pipefail", "-c", script, "bash"]).args(arguments);
+    command
+        .args(["-euo", "pipefail", "-c", script, "bash"])
+        .args(arguments);
     let status = command.stdout(Stdio::null()).status().expect("bash starts");
     assert!(status.success(), "{script} failed");
 }
@@ -179,7 +188,12 @@ fn peak_memory(spec: &Path) -> u64 {
         .output()
         .expect("GNU time starts");
     let text = String::from_utf8_lossy(&output.stderr);
-    let kib: u64 = text.trim().lines().last().and_then(|l| l.parse().ok()).expect("a number");
+    let kib: u64 = text
+        .trim()
+        .lines()
+        .last()
+        .and_then(|l| l.parse().ok())
+        .expect("a number");
     kib * 1024
 }
 
@@ -194,10 +208,16 @@ fn elf_files(single: &Path) -> u64 {
         .output()
         .expect("tdg starts");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    report["trials"][0]["failures"][0]["actual"].as_u64().unwrap_or(0)
+    report["trials"][0]["failures"][0]["actual"]
+        .as_u64()
+        .unwrap_or(0)
 }
 
 fn decoded_size(image: &Path) -> u64 {
-    let output = Command::new("zstd").arg("-dcq").arg(image).output().expect("zstd starts");
+    let output = Command::new("zstd")
+        .arg("-dcq")
+        .arg(image)
+        .output()
+        .expect("zstd starts");
     output.stdout.len() as u64
 }

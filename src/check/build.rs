@@ -1,7 +1,7 @@
 //! `build`: the record of the last build: its steps, and whether its artifacts are fresh.
 
 use super::{Context, Kind, ProbeError, SubjectUse};
-use crate::model::record::{BuildRecord, VERSION};
+use crate::probe::record::BuildRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -71,11 +71,11 @@ pub struct Artifact {
     /// Its name as the recipe has it.
     #[schemars(extend("format" = "image-path"))]
     pub path: String,
-    /// Its size.
+    /// Its size; absent where it was not written.
     #[schemars(extend("x-unit" = "bytes"))]
-    pub size: u64,
-    /// Its digest.
-    pub sha256: String,
+    pub size: Option<u64>,
+    /// Its digest; absent where it was not written.
+    pub sha256: Option<String>,
     /// Whether this build wrote it.
     pub fresh: bool,
 }
@@ -101,23 +101,21 @@ impl Kind for TheKind {
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let variant = args.variant.as_deref().unwrap_or("default");
-        let path = context.resolve(&format!(".tdg/records/{variant}.json"));
-        let text = super::disk::read_text(&path, 64 << 20).map_err(|error| {
-            ProbeError::new(format!("there is no record of a build of `{variant}`: {error}"))
-                .remedy("build it first: tdg generate")
+        let path = BuildRecord::place(context.root, variant);
+        let record = BuildRecord::read(&path).map_err(|error| {
+            let path = path.display();
+            ProbeError::new(format!("no record of a build of `{variant}` ({path}): {error}"))
+                .remedy("build it first: tdg generate; or name the project with --root")
         })?;
-        let record: BuildRecord = serde_json::from_str(&text)
-            .map_err(|e| ProbeError::new(format!("{}: {e}", path.display())))?;
-        if record.version != VERSION {
-            return Err(ProbeError::new(format!(
-                "{} has version {}; this tdg reads {VERSION}",
-                path.display(),
-                record.version
-            ))
-            .remedy("build it again: tdg generate --from build"));
-        }
+        let collected = [format!("_out/assets/{variant}/"), "_out/assets/".to_owned()];
+        let name = |path: &str| {
+            let name = collected.iter().find_map(|folder| path.strip_prefix(folder));
+            name.unwrap_or(path).to_owned()
+        };
+        let stepped = !record.steps.is_empty() && record.steps.iter().all(|s| s.exit == Some(0));
+        let fresh = !record.artifacts.is_empty() && record.artifacts.iter().all(|a| a.fresh);
         Ok(Evidence {
-            ok: record.ok(),
+            ok: stepped && fresh,
             commit: record.commit,
             reference: record.reference,
             patches: record
@@ -141,13 +139,13 @@ impl Kind for TheKind {
                 .artifacts
                 .into_iter()
                 .map(|a| Artifact {
-                    path: a.path,
+                    path: name(&a.path),
                     size: a.bytes,
                     sha256: a.sha256,
                     fresh: a.fresh,
                 })
                 .collect(),
-            attempt: record.attempt,
+            attempt: record.attempt.into(),
         })
     }
 }

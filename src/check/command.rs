@@ -69,6 +69,10 @@ impl Kind for TheKind {
     type Args = Args;
     type Evidence = Evidence;
 
+    fn validate(args: &Args) -> Result<(), ProbeError> {
+        argv(args).map(drop)
+    }
+
     fn observe(
         args: Args,
         _subject: Option<&Path>,

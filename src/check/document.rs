@@ -67,6 +67,12 @@ impl Kind for TheKind {
     type Args = Args;
     type Evidence = Evidence;
 
+    fn validate(args: &Args) -> Result<(), ProbeError> {
+        let path = args.path.as_deref().unwrap_or("$");
+        let parsed = jsonpath_rust::parser::parse_json_path(path);
+        parsed.map(drop).map_err(|e| ProbeError::new(format!("`{path}` is not a JSONPath: {}", last_line(&e))))
+    }
+
     fn observe(
         args: Args,
         subject: Option<&Path>,
@@ -93,7 +99,7 @@ impl Kind for TheKind {
         let path = args.path.as_deref().unwrap_or("$");
         let found = root
             .query(path)
-            .map_err(|e| ProbeError::new(format!("`{path}` is not a JSONPath: {}", first_line(&e))))?;
+            .map_err(|e| ProbeError::new(format!("`{path}` is not a JSONPath: {}", last_line(&e))))?;
         let values: Vec<Value> = found.into_iter().cloned().collect();
         Ok(Evidence {
             format,
@@ -108,8 +114,11 @@ impl Kind for TheKind {
 /// A document is read up to this size; larger ones are no configuration.
 const MAX_DOCUMENT: u64 = 32 << 20;
 
-fn first_line(error: &impl std::fmt::Display) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
+/// The last line of what a parser says is the one that names the fault.
+fn last_line(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let line = text.lines().last().unwrap_or_default();
+    line.trim_start_matches([' ', '=']).to_owned()
 }
 
 fn show(format: Format) -> &'static str {

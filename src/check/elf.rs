@@ -146,6 +146,10 @@ impl Kind for TheKind {
     type Args = Args;
     type Evidence = Evidence;
 
+    fn validate(args: &Args) -> Result<(), ProbeError> {
+        super::entry::pattern(args.glob.as_deref().unwrap_or("**")).map(drop)
+    }
+
     fn observe(
         args: Args,
         subject: Option<&Path>,

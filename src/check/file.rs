@@ -70,6 +70,10 @@ impl Kind for TheKind {
     type Args = Args;
     type Evidence = Evidence;
 
+    fn validate(args: &Args) -> Result<(), ProbeError> {
+        args.path.as_deref().map_or(Ok(()), |path| super::entry::pattern(path).map(drop))
+    }
+
     fn observe(
         args: Args,
         subject: Option<&Path>,

@@ -41,6 +41,14 @@ pub trait Kind: Send + Sync + 'static {
     /// What it saw.
     type Evidence: Serialize + JsonSchema;
 
+    /// Holds arguments of the right shape against each other, before anything runs.
+    ///
+    /// # Errors
+    /// Says what is wrong with them.
+    fn validate(_args: &Self::Args) -> Result<(), ProbeError> {
+        Ok(())
+    }
+
     /// Looks, and says what is there.
     ///
     /// # Errors
@@ -70,6 +78,11 @@ pub trait AnyKind: Send + Sync {
     fn args(&self) -> &Shape;
     /// The shape of its evidence.
     fn evidence(&self) -> &Shape;
+    /// Says what is wrong with arguments that have the right shape.
+    ///
+    /// # Errors
+    /// Where the kind could not look by them.
+    fn validate(&self, args: &Value) -> Result<(), ProbeError>;
     /// Looks, and says what is there.
     ///
     /// # Errors
@@ -130,6 +143,11 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     fn evidence(&self) -> &Shape {
         self.evidence.get_or_init(Shape::of::<K::Evidence>)
+    }
+
+    fn validate(&self, args: &Value) -> Result<(), ProbeError> {
+        let args = serde_json::from_value(args.clone());
+        K::validate(&args.map_err(|e| ProbeError::new(e.to_string()))?)
     }
 
     fn observe(

@@ -28,7 +28,7 @@ macro_rules! kinds {
 }
 
 kinds!(
-    build, command, checksums, document, elf, extension, file, initramfs, kernel, patches, tool,
+    build, checksums, command, document, elf, extension, file, initramfs, kernel, patches, tool,
     tree
 );
 

@@ -1,10 +1,15 @@
 //! The commands, one file each: arguments and wiring, nothing else.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod demo;
 mod explain;
+mod generate;
+mod imager;
 mod list;
+mod loop_view;
 mod plan_args;
 mod run;
+mod verifier;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -25,8 +30,12 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Args),
+    Generate(generate::Args),
+    Demo(demo::Args),
     List(list::Args),
     Explain(explain::Args),
+    #[command(hide = true, disable_help_flag = true)]
+    Imager(imager::Args),
 }
 
 /// The exit codes of the program.
@@ -48,8 +57,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.command {
         Command::Run(args) => run::run(args),
+        Command::Generate(args) => generate::run(args),
+        Command::Demo(args) => demo::run(args),
         Command::List(args) => list::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Imager(args) => imager::run(&args),
     };
     ExitCode::from(code)
 }

@@ -31,7 +31,7 @@ pub struct PlanArgs {
     root: Option<PathBuf>,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE".into()),
@@ -49,6 +49,7 @@ impl PlanArgs {
                 .into_iter()
                 .map(|(k, v)| (k, Value::String(v)))
                 .collect(),
+            offered: Default::default(),
             rows: Vec::new(),
             selection: Selection {
                 tags: self.tags,

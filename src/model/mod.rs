@@ -4,7 +4,6 @@
 
 pub mod digest;
 pub mod path;
-pub mod record;
 pub mod shape;
 pub mod size;
 pub mod span;

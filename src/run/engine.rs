@@ -1,8 +1,9 @@
 //! Observe, judge, emit: the one way a trial runs, for both fronts.
 
-use super::event::{Ending, Event, Outcome, Place, Summary};
+use super::event::{Ending, Event, Outcome, Summary};
 use super::memo::Memo;
 use super::plan::{Plan, Trial};
+use super::secrets::Secrets;
 use super::{judge, requirement, snapshot};
 use crate::check::{Context, ProbeError, Subjects};
 use crate::format::Limits;
@@ -53,6 +54,7 @@ pub struct Session<'p> {
     /// Evidence that `same-as` of another trial asks for.
     evidence: Vec<OnceLock<Arc<Value>>>,
     compared: HashSet<usize>,
+    secrets: Secrets,
     /// How many trials still need each subject.
     waiting: Mutex<HashMap<PathBuf, usize>>,
     stop: AtomicBool,
@@ -74,6 +76,7 @@ impl<'p> Session<'p> {
             outcomes: plan.trials.iter().map(|_| OnceLock::new()).collect(),
             evidence: plan.trials.iter().map(|_| OnceLock::new()).collect(),
             compared: plan.trials.iter().flat_map(compared).collect(),
+            secrets: Secrets::new(&plan.secrets),
             waiting: Mutex::new(waiting),
             stop: AtomicBool::new(false),
         }
@@ -106,7 +109,7 @@ impl<'p> Session<'p> {
             }
             Outcome {
                 trial: trial.info.clone(),
-                ending: judge::redact(ending, &self.plan.secrets),
+                ending: judge::redact(ending, &self.secrets),
                 duration: begin.elapsed(),
                 tries,
                 notes,
@@ -166,19 +169,22 @@ impl<'p> Session<'p> {
             Ok(evidence) => evidence,
             Err(error) => return Ending::Error(Trouble::from(error)),
         };
-        if self.compared.contains(&index) {
-            // A second try may see something else; the first passing one ends the tries.
-            let _ = self.evidence[index].set(evidence.clone());
-        }
         let lookup = judge::Others {
             trial,
             evidence: &self.evidence,
         };
-        let ending = judge::judge(trial, &evidence, &lookup, &self.plan.sources);
-        match (&trial.snapshot, ending) {
-            (Some(path), Ending::Pass) => snapshot::compare(path, trial, &evidence),
+        let ending = judge::judge(trial, &evidence, &lookup, &self.plan.sources, &self.secrets);
+        let ending = match (&trial.snapshot, ending) {
+            (Some(path), Ending::Pass) => {
+                snapshot::compare(path, trial, &self.secrets.hide_value(&evidence))
+            }
             (_, ending) => ending,
+        };
+        if ending == Ending::Pass && self.compared.contains(&index) {
+            // Only what passed is compared with; an earlier try may have seen something else.
+            let _ = self.evidence[index].set(evidence);
         }
+        ending
     }
 
     fn observe(&self, trial: &Trial) -> Result<Arc<Value>, ProbeError> {
@@ -295,9 +301,4 @@ pub fn run(plan: &Plan, options: &Options, on_event: &mut dyn FnMut(&Event<'_>))
     }
     on_event(&Event::Finished(&summary));
     summary
-}
-
-/// Gives the place of a check, for failures that belong to no matcher.
-pub(super) fn place_of(trial: &Trial) -> Place {
-    trial.info.place.clone()
 }

@@ -2,6 +2,7 @@
 
 use super::event::{Ending, Failure};
 use super::plan::{Trial, place};
+use super::secrets::Secrets;
 use crate::model::value::{Value, at_path, clip};
 use crate::model::{SkipReason, Trouble};
 use crate::spec::Sources;
@@ -48,6 +49,7 @@ pub(super) fn judge(
     evidence: &Value,
     lookup: &Others<'_>,
     sources: &Sources,
+    secrets: &Secrets,
 ) -> Ending {
     let Some(matcher) = &trial.matcher else {
         return Ending::Pass;
@@ -64,7 +66,8 @@ pub(super) fn judge(
         .map(|f| Failure {
             path: f.mismatch.path,
             expected: f.mismatch.expected,
-            actual: shorten(f.mismatch.actual),
+            // Before it is cut: half a secret is one too.
+            actual: shorten(secrets.hide_value(&f.mismatch.actual)),
             note: f.mismatch.note,
             place: place(sources, f.mismatch.span),
         })
@@ -123,46 +126,36 @@ pub(super) fn quarantine(trial: &Trial, ending: Ending, tries: u32) -> (Ending, 
 }
 
 /// Takes secret values out of everything an ending would show.
-pub(super) fn redact(ending: Ending, secrets: &[String]) -> Ending {
-    if secrets.is_empty() {
-        return ending;
-    }
-    let hide = |text: &str| {
-        secrets.iter().fold(text.to_owned(), |text, secret| {
-            text.replace(secret.as_str(), "•••")
-        })
-    };
+pub(super) fn redact(ending: Ending, secrets: &Secrets) -> Ending {
+    let hide = |text: String| secrets.hide(&text);
     match ending {
         Ending::Fail(failures) => Ending::Fail(
             failures
                 .into_iter()
                 .map(|f| Failure {
-                    path: hide(&f.path),
-                    expected: hide(&f.expected),
-                    actual: hide_value(&f.actual, &hide),
-                    note: f.note.as_deref().map(hide),
+                    path: hide(f.path),
+                    expected: hide(f.expected),
+                    actual: secrets.hide_value(&f.actual),
+                    note: f.note.map(hide),
                     place: f.place,
                 })
                 .collect(),
         ),
         Ending::Error(trouble) => Ending::Error(Trouble {
-            message: hide(&trouble.message),
-            remedy: trouble.remedy.as_deref().map(hide),
+            message: hide(trouble.message),
+            remedy: trouble.remedy.map(hide),
             transient: trouble.transient,
         }),
-        Ending::Pass | Ending::Skip(_) => ending,
-    }
-}
-
-fn hide_value(value: &Value, hide: &dyn Fn(&str) -> String) -> Value {
-    match value {
-        Value::String(s) => Value::String(hide(s)),
-        Value::Array(items) => Value::Array(items.iter().map(|v| hide_value(v, hide)).collect()),
-        Value::Object(map) => Value::Object(
-            map.iter()
-                .map(|(k, v)| (hide(k), hide_value(v, hide)))
-                .collect(),
-        ),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        Ending::Skip(reason) => Ending::Skip(match reason {
+            SkipReason::Condition(text) => SkipReason::Condition(hide(text)),
+            SkipReason::Requirement(text) => SkipReason::Requirement(hide(text)),
+            SkipReason::Blocked(text) => SkipReason::Blocked(hide(text)),
+            SkipReason::Quarantined { issue, until } => SkipReason::Quarantined {
+                issue: hide(issue),
+                until,
+            },
+            SkipReason::NotRun(text) => SkipReason::NotRun(hide(text)),
+        }),
+        Ending::Pass => Ending::Pass,
     }
 }

@@ -1,13 +1,14 @@
 //! From paths to trials. Reads spec files and nothing else: no subject is touched.
 
 use super::event::{Place, TrialInfo};
+use super::secrets::Secrets;
 use super::select::Selection;
+use super::{names, same_as};
 use crate::check::{self, AnyKind, SubjectUse};
 use crate::model::Span;
-use crate::model::path::normalise;
 use crate::model::value::Value;
 use crate::spec::args::arguments;
-use crate::spec::fields::{Quarantine, Requires, Retry};
+use crate::spec::fields::{Quarantine, Requires, Retry, out_of_range};
 use crate::spec::file::{CheckEntry, Condition, SpecFile};
 use crate::spec::load::{Settings, load, slug};
 use crate::spec::matcher::{self, Matcher, Reading, Reference};
@@ -26,8 +27,10 @@ pub struct Request {
     pub paths: Vec<PathBuf>,
     /// What relative subjects are relative to; empty for the working directory.
     pub root: PathBuf,
-    /// Values that replace those of `vars`.
+    /// Values that replace those of `vars`; each has to be declared by some spec.
     pub vars: Map<String, Value>,
+    /// Values that replace those of `vars` where a spec declares them.
+    pub offered: Map<String, Value>,
     /// Values that rows of a matrix have to agree with where they have the same name.
     pub rows: Vec<(String, Value)>,
     /// Which trials run.
@@ -141,7 +144,12 @@ fn count(mistakes: usize) -> String {
 pub fn plan(request: &Request) -> Result<Plan, PlanError> {
     let files = collect(&request.paths)?;
     let settings = Settings {
-        vars: request.vars.clone(),
+        vars: request
+            .offered
+            .iter()
+            .chain(&request.vars)
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
         rows: request.rows.clone(),
         env: std::env::vars_os()
             .filter_map(|(k, v)| {
@@ -155,7 +163,7 @@ pub fn plan(request: &Request) -> Result<Plan, PlanError> {
         sources: Sources::default(),
         diagnostics: Diagnostics::default(),
         trials: Vec::new(),
-        names: HashSet::new(),
+        names: HashMap::new(),
         secrets: Vec::new(),
     };
     let mut declared = Vec::new();
@@ -194,7 +202,11 @@ pub fn plan(request: &Request) -> Result<Plan, PlanError> {
             .collect();
         return Err(PlanError::NoSpecs(paths.join(", ")));
     }
-    let trials = chosen(builder.trials, &request.selection);
+    let mut trials = chosen(builder.trials, &request.selection);
+    let secrets = Secrets::new(&builder.secrets);
+    for trial in &mut trials {
+        trial.info = Arc::new(secrets.hide_info(&trial.info));
+    }
     if trials.is_empty() {
         return Err(PlanError::NothingChosen(all));
     }
@@ -215,7 +227,7 @@ fn collect(paths: &[PathBuf]) -> Result<Vec<(PathBuf, String)>, PlanError> {
             source,
         })?;
         if !meta.is_dir() {
-            files.push((path.clone(), stem(path, path.parent())));
+            files.push((path.clone(), names::stem(path, path.parent())));
             continue;
         }
         // A name that starts with `_` is a fragment for `include`, one with `.` is hidden.
@@ -232,32 +244,14 @@ fn collect(paths: &[PathBuf]) -> Result<Vec<(PathBuf, String)>, PlanError> {
             let found = entry.path();
             let yaml = found.extension().is_some_and(|e| e == "yaml" || e == "yml");
             if yaml && entry.file_type().is_file() {
-                files.push((found.to_owned(), stem(found, Some(path))));
+                files.push((found.to_owned(), names::stem(found, Some(path))));
             }
         }
     }
     let mut seen = HashSet::new();
-    files.retain(|(path, _)| seen.insert(path.clone()));
+    // `specs ./specs` names each file twice, and means it once.
+    files.retain(|(path, _)| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
     Ok(files)
-}
-
-/// Names a spec file: its path below the nearest `specs` folder, else below the folder given.
-fn stem(path: &Path, base: Option<&Path>) -> String {
-    let without = path.with_extension("");
-    let parts: Vec<String> = without
-        .iter()
-        .map(|p| p.to_string_lossy().into_owned())
-        .collect();
-    if let Some(at) = parts[..parts.len().saturating_sub(1)]
-        .iter()
-        .rposition(|p| p == "specs")
-    {
-        return parts[at + 1..].join("/");
-    }
-    let relative = base
-        .and_then(|b| without.strip_prefix(b).ok())
-        .unwrap_or(&without);
-    normalise(&relative.to_string_lossy())
 }
 
 /// Keeps the chosen trials and what they need; positions are counted anew.
@@ -300,7 +294,8 @@ struct Builder<'r> {
     sources: Sources,
     diagnostics: Diagnostics,
     trials: Vec<Trial>,
-    names: HashSet<String>,
+    /// The names of trials, each with the file it is from.
+    names: HashMap<String, PathBuf>,
     secrets: Vec<String>,
 }
 
@@ -330,17 +325,26 @@ impl Builder<'_> {
     /// Types one check against its kind.
     fn trial(&mut self, entry: CheckEntry, about: &About<'_>) -> Option<Pending> {
         let kind = check::find(&entry.kind)?;
-        let args = arguments(&entry.args, kind.args(), kind.main(), &mut self.diagnostics);
+        let mut later = Diagnostics::default();
+        let args = arguments(&entry.args, kind.args(), kind.main(), &mut later);
+        if let Some(args) = &args
+            && let Err(error) = kind.validate(args)
+        {
+            let mut wrong = out_of_range(&entry.args, &error.message);
+            wrong.help = error.remedy;
+            later.push(wrong);
+        }
         let matcher = match &entry.expect {
             Some(node) => {
                 let mut reading = Reading {
-                    diagnostics: &mut self.diagnostics,
+                    diagnostics: &mut later,
                     allow_empty: entry.allow_empty,
                 };
                 matcher::parse(node, kind.evidence(), &mut reading).map(Some)
             }
             None => Some(None),
         };
+        self.diagnostics.absorb(later);
         let subject = match (&entry.subject, kind.subject()) {
             (None, SubjectUse::Required) => {
                 self.diagnostics.push(
@@ -352,10 +356,19 @@ impl Builder<'_> {
             (Some((text, _)), SubjectUse::Required | SubjectUse::Optional) => {
                 Some(self.request.root.join(text))
             }
+            (Some((_, at)), SubjectUse::None) if within(*at, entry.span) => {
+                self.diagnostics.push(
+                    Diagnostic::new(*at, format!("`{}` looks at no subject", entry.kind))
+                        .help("remove `in:`, or hand it over as an argument"),
+                );
+                return None;
+            }
             (None, SubjectUse::Optional) | (_, SubjectUse::None) => None,
         };
         let name = format!("{}::{}{}", about.stem, slug(&entry.name), about.row.label());
-        if !self.names.insert(name.clone()) {
+        // Within a file the reader of specs has said so already.
+        let other = self.names.insert(name.clone(), about.path.to_owned());
+        if other.is_some_and(|other| other != about.path) {
             self.diagnostics.push(
                 Diagnostic::new(entry.span, format!("two trials are named `{name}`"))
                     .help("give one of them another name"),
@@ -373,7 +386,7 @@ impl Builder<'_> {
         };
         let snapshot = entry
             .snapshot
-            .then(|| super::snapshot::location(about.path, &info.name));
+            .then(|| names::snapshot(about.path, &info.name));
         let matcher = matcher?;
         let mut wanted = Vec::new();
         let partial = matcher.as_ref().is_some_and(|m| m.fields(&mut wanted)) && !entry.snapshot;
@@ -411,7 +424,8 @@ impl Builder<'_> {
             let asking = &pending[at];
             for (need, _) in &asking.needs {
                 let wanted = |p: &Pending| p.row == asking.row && p.id.as_ref() == Some(need);
-                needs.extend(pending.iter().position(wanted));
+                // One that needs itself has been reported.
+                needs.extend(pending.iter().position(wanted).filter(|found| *found != at));
             }
             let mut references = Vec::new();
             if let Some(matcher) = &asking.trial.matcher {
@@ -420,19 +434,17 @@ impl Builder<'_> {
             for reference in references {
                 match find_row(pending, asking, reference) {
                     Some(found) => {
+                        let evidence = pending[found].trial.kind.0.evidence();
+                        if let Some(wrong) = same_as::misses(reference, evidence) {
+                            self.diagnostics.push(wrong);
+                        }
                         needs.push(found);
                         compares.push((reference.clone(), found + offset));
                     }
                     None => {
-                        let ids = pending.iter().filter_map(|p| p.id.as_deref());
-                        let what = &reference.check;
-                        self.diagnostics.push(
-                            Diagnostic::new(
-                                reference.span,
-                                format!("no check with the id `{what}` is in that row"),
-                            )
-                            .suggest(what, ids.collect::<HashSet<_>>()),
-                        );
+                        let known = pending.iter();
+                        let known = known.filter_map(|p| Some((p.id.as_deref()?, p.row.label())));
+                        self.diagnostics.push(same_as::unknown(reference, known));
                     }
                 }
             }
@@ -481,18 +493,25 @@ fn find_row(pending: &[Pending], asking: &Pending, reference: &Reference) -> Opt
         Value::String(s) => s.clone(),
         other => other.to_string(),
     };
+    // A name that no row has names no row; it must not fall back on the asking one.
+    let has = |p: &Pending, name: &str| p.row.0.iter().any(|(n, _)| n == name);
     let fits = |p: &Pending| {
-        p.row.0.iter().all(|(name, value)| {
-            let named = reference.row.iter().find(|(n, _)| n == name);
-            match named {
-                Some((_, wanted)) => text(value) == *wanted,
-                None => asking.row.0.iter().any(|(n, v)| n == name && v == value),
-            }
-        })
+        reference.row.iter().all(|(name, _)| has(p, name))
+            && p.row.0.iter().all(|(name, value)| {
+                let named = reference.row.iter().find(|(n, _)| n == name);
+                match named {
+                    Some((_, wanted)) => text(value) == *wanted,
+                    None => asking.row.0.iter().any(|(n, v)| n == name && v == value),
+                }
+            })
     };
     pending
         .iter()
         .position(|p| p.id.as_deref() == Some(&reference.check) && fits(p))
+}
+
+fn within(inner: Span, outer: Span) -> bool {
+    inner.source == outer.source && outer.start <= inner.start && inner.end <= outer.end
 }
 
 /// Makes a place out of a span.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 pub struct Selection {
     /// A trial has to carry one of these; `!tag` excludes. None: no matter.
     pub tags: Vec<String>,
-    /// A trial has to match one of these. None: no matter.
+    /// A trial has to match one of these; `!…` excludes. None: no matter.
     pub filters: Vec<Filter>,
     /// Which slice of what is left.
     pub partition: Option<Partition>,
@@ -98,9 +98,10 @@ impl Selection {
             .iter()
             .filter_map(|t| t.strip_prefix('!'))
             .any(has);
-        let mut filters = self.filters.iter().peekable();
-        let filtered = filters.peek().is_none() || filters.any(|f| f.accepts(name, kind));
-        included && !excluded && filtered
+        let (not, filters): (Vec<&Filter>, Vec<&Filter>) =
+            (self.filters.iter()).partition(|f| matches!(f, Filter::Not(_)));
+        let filtered = filters.is_empty() || filters.iter().any(|f| f.accepts(name, kind));
+        included && !excluded && filtered && not.iter().all(|f| f.accepts(name, kind))
     }
 }
 
@@ -125,6 +126,9 @@ mod tests {
         assert!(accepts(&select(&[], &["/^image.*arch$/"])));
         assert!(accepts(&select(&[], &["kind:kernel"])));
         assert!(!accepts(&select(&[], &["!kernel"])));
+        assert!(!accepts(&select(&[], &["image", "!kernel"])));
+        assert!(accepts(&select(&[], &["image", "!elf"])));
+        assert!(!accepts(&select(&[], &["tree", "!elf"])));
         assert!("slice:0/3".parse::<Partition>().is_err());
         assert!("".parse::<Filter>().is_err());
         assert_eq!("slice:2/3".parse(), Ok(Partition { index: 2, count: 3 }));

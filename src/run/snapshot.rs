@@ -4,7 +4,6 @@
 //! snapshot is written beside the old one as `.snap.new` and fails until it is reviewed. The
 //! switches are insta's too: `INSTA_UPDATE`, `INSTA_FORCE_PASS`, `INSTA_SNAPSHOT_REFERENCES_FILE`.
 
-use super::engine::place_of;
 use super::event::{Ending, Failure};
 use super::plan::Trial;
 use crate::model::Trouble;
@@ -13,22 +12,7 @@ use crate::model::value::Value;
 use similar::TextDiff;
 use std::fs;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
-
-/// Gives the file of a trial's snapshot: in `snapshots/` beside its spec.
-pub(super) fn location(spec: &Path, trial: &str) -> PathBuf {
-    let mut name = String::with_capacity(trial.len());
-    for c in trial.chars() {
-        match c {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' | '=' => name.push(c),
-            _ if name.ends_with("__") => {}
-            _ => name.push_str("__"),
-        }
-    }
-    let name = name.trim_end_matches('_');
-    let dir = spec.parent().unwrap_or(Path::new("")).join("snapshots");
-    dir.join(format!("{name}.snap"))
-}
+use std::path::Path;
 
 /// Compares evidence with its snapshot.
 pub(super) fn compare(path: &Path, trial: &Trial, evidence: &Value) -> Ending {
@@ -84,7 +68,7 @@ pub(super) fn compare(path: &Path, trial: &Trial, evidence: &Value) -> Ending {
         expected,
         actual,
         note: Some(note),
-        place: place_of(trial),
+        place: trial.info.place.clone(),
     }])
 }
 

@@ -77,7 +77,11 @@ pub fn typed(node: &Node, shape: &Shape, diagnostics: &mut Diagnostics) -> Optio
                     let value = typed(node, &key.shape, diagnostics)?;
                     Some(Value::Object(Map::from_iter([(key.name.clone(), value)])))
                 }
-                _ => refuse(misfit(), diagnostics),
+                _ => {
+                    let names: Vec<&str> = record.fields.iter().map(|f| f.name.as_str()).collect();
+                    let help = format!("write a map; its keys: {}", names.join(", "));
+                    refuse(misfit().help(help), diagnostics)
+                }
             },
         },
         Shape::Map(of) => match &node.kind {

@@ -18,6 +18,11 @@ impl Sources {
         SourceId(u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX))
     }
 
+    /// Gives the paths of all files.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(path, _)| path.as_path())
+    }
+
     /// Gives a file's path as it was named.
     pub fn path(&self, id: SourceId) -> &Path {
         self.files
@@ -129,6 +134,14 @@ impl Diagnostics {
         if !self.list.contains(&diagnostic) {
             self.list.push(diagnostic);
         }
+    }
+
+    /// Adds those of a later reading, but nothing more of a place that is known to be wrong: where
+    /// an expression names no value, that its text is no number is no second mistake.
+    pub fn absorb(&mut self, later: Diagnostics) {
+        let known: Vec<Span> = self.list.iter().map(|d| d.span).collect();
+        let news = later.list.into_iter().filter(|d| !known.contains(&d.span));
+        news.for_each(|d| self.push(d));
     }
 
     /// Tells whether nothing was found wrong.

@@ -145,7 +145,10 @@ pub fn parse(source: SourceId, text: &str, diagnostics: &mut Diagnostics) -> Opt
     let mut builder = Builder {
         source,
         text,
-        parser: Parser::new_from_str(text),
+        parser: Parser::new_from_str_with_options(
+            text,
+            granit_parser::options! { emit_comments: false },
+        ),
         anchors: HashMap::new(),
         nodes: 0,
         diagnostics,
@@ -199,7 +202,7 @@ impl<'t> Builder<'t, '_> {
     fn next(&mut self) -> Result<(Event<'t>, Span), Stop> {
         loop {
             match self.parser.next_event() {
-                Some(Ok((Event::Anchor(..), _))) => {}
+                Some(Ok((Event::Anchor(..) | Event::Comment(..), _))) => {}
                 Some(Ok((event, span))) => return Ok((event, self.span(span.start, span.end))),
                 Some(Err(error)) => {
                     let span = self.span(*error.marker(), *error.marker());
@@ -445,6 +448,14 @@ mod tests {
         assert_eq!(kind("f"), NodeKind::Text("1".into()));
         assert_eq!(kind("g"), NodeKind::Float(1000.0));
         assert_eq!(kind("h"), NodeKind::Text(".5.".into()));
+    }
+
+    #[test]
+    fn comments_are_no_values() {
+        let (node, wrong) = read("# first\na: 1 # one\n# between\nb:\n  # inside\n  - x # two\n");
+        assert!(wrong.is_empty(), "{wrong:?}");
+        let want = serde_json::json!({"a": 1, "b": ["x"]});
+        assert_eq!(node.unwrap().to_value(), want);
     }
 
     #[test]

@@ -23,13 +23,23 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
         Ok(value) => Some(value),
         Err(error) => {
             // Bounds of numbers are not part of a shape: a negative count ends up here.
-            diagnostics.push(Diagnostic::new(
-                node.span,
-                format!("not a value this can have: {error}"),
-            ));
+            diagnostics.push(out_of_range(node, &error.to_string()));
             None
         }
     }
+}
+
+/// Says that a value of the right shape is still none that can be.
+pub(crate) fn out_of_range(node: &Node, error: &str) -> Diagnostic {
+    let error = ["u8", "u16", "u32", "u64", "usize"]
+        .iter()
+        .fold(error.to_owned(), |said, name| {
+            said.replace(
+                &format!("expected {name}"),
+                "expected a whole number from 0 on",
+            )
+        });
+    Diagnostic::new(node.span, "not a value this can have").label(error)
 }
 
 /// What has to be here for a check to run; without it the check is skipped, which is no pass.
@@ -168,6 +178,12 @@ pub(super) fn retry(node: &Node, diagnostics: &mut Diagnostics) -> Option<Retry>
         diagnostics.push(
             Diagnostic::new(node.span, "a check without an attempt never runs")
                 .help("give `attempts` 2 or more"),
+        );
+    }
+    if retry.delay < 0.0 {
+        diagnostics.push(
+            Diagnostic::new(node.span, "no delay is shorter than none")
+                .help("write a duration such as `2s`"),
         );
     }
     Some(retry)

@@ -135,6 +135,14 @@ pub(super) fn check(
             .unwrap_or(false)
     };
     let name = text("name", diagnostics);
+    if let (Some(name), Some(node)) = (&name, node.get("name"))
+        && !name.chars().any(char::is_alphanumeric)
+    {
+        diagnostics.push(
+            Diagnostic::new(node.span, "a name without a letter or digit")
+                .help("a trial is called by its check's name"),
+        );
+    }
     let id = text("id", diagnostics);
     let list = |key: &str, d: &mut Diagnostics| {
         node.get(key)
@@ -179,6 +187,11 @@ pub(super) fn check(
     };
     let expect = node.get("expect").cloned();
     let (kind, kind_span, args) = kind?;
+    let known = |e: &Entry| CHECK_KEYS.contains(&e.key.as_str()) || kinds.contains(&e.key.as_str());
+    if expect.is_none() && !entries.iter().all(known) {
+        // It has been reported; most likely it is the `expect` that is missing.
+        return None;
+    }
     if expect.is_none() && !snapshot {
         diagnostics.push(
             Diagnostic::new(kind_span, "this check demands nothing")
@@ -295,7 +308,7 @@ pub(super) fn condition(
             text.to_owned(),
             evaluate(text, node.span, scope, diagnostics)?,
         ),
-        (_, None) => (String::new(), Value::Null),
+        (_, None) => (String::new(), node.to_value()),
     };
     match value {
         Value::Bool(holds) => Some(Condition { expression, holds }),

@@ -4,17 +4,12 @@ use super::diagnostic::{Diagnostic, Diagnostics, Sources};
 use super::document::{self, Node, NodeKind};
 use super::fields;
 use super::file::{self, CheckEntry, Defaults, RowChecks, SpecFile, plain_text};
+use super::parts::{Part, gather};
 use super::vars::{self, Row, Scope, substitute};
 use crate::model::value::Value;
 use crate::model::{SourceId, Span};
 use serde_json::Map;
-use std::path::{Path, PathBuf};
-
-/// The keys of a spec file.
-pub const FILE_KEYS: &[&str] = &[
-    "spec", "tags", "vars", "matrix", "subject", "subjects", "requires", "if", "include",
-    "secrets", "checks",
-];
+use std::path::Path;
 
 /// What a run adds to its spec files.
 #[derive(Clone, Debug, Default)]
@@ -70,139 +65,6 @@ pub fn load(
         declared_vars,
         secrets,
     })
-}
-
-/// One file of a spec: itself, or one it includes.
-#[derive(Clone)]
-struct Part {
-    root: Node,
-    dir: PathBuf,
-}
-
-/// Reads a file and, before it, the files it includes.
-fn gather(
-    path: &Path,
-    named_at: Option<Span>,
-    open: &mut Vec<PathBuf>,
-    parts: &mut Vec<Part>,
-    sources: &mut Sources,
-    diagnostics: &mut Diagnostics,
-) -> Option<()> {
-    let text = match read_bounded(path) {
-        Ok(text) => text,
-        Err(error) => {
-            let span = named_at.unwrap_or_else(|| Span {
-                source: sources.add(path, ""),
-                line: 1,
-                column: 1,
-                ..Span::default()
-            });
-            let message = format!("cannot read {}: {error}", path.display());
-            diagnostics.push(Diagnostic::new(span, message));
-            return None;
-        }
-    };
-    let source = sources.add(path, text.as_str());
-    let root = document::parse(source, &text, diagnostics)?;
-    keys(&root, source, named_at.is_some(), diagnostics)?;
-    let dir = path.parent().unwrap_or(Path::new("")).to_owned();
-    open.push(path.to_owned());
-    for (include, span) in includes(&root, diagnostics) {
-        let target = dir.join(&include);
-        if open.contains(&target) {
-            diagnostics.push(
-                Diagnostic::new(span, format!("`{include}` includes itself"))
-                    .help("remove one of the two includes"),
-            );
-            continue;
-        }
-        gather(&target, Some(span), open, parts, sources, diagnostics);
-    }
-    open.pop();
-    parts.push(Part { root, dir });
-    Some(())
-}
-
-/// No spec file is larger than this.
-const MAX_FILE: u64 = 16 << 20;
-
-fn read_bounded(path: &Path) -> std::io::Result<String> {
-    let meta = std::fs::metadata(path)?;
-    if !meta.is_file() {
-        return Err(std::io::Error::other("it is not a file"));
-    }
-    if meta.len() > MAX_FILE {
-        return Err(std::io::Error::other("it is larger than 16 MiB"));
-    }
-    std::fs::read_to_string(path)
-}
-
-/// Reports the keys no spec file has.
-fn keys(
-    root: &Node,
-    source: SourceId,
-    included: bool,
-    diagnostics: &mut Diagnostics,
-) -> Option<()> {
-    let NodeKind::Map(entries) = &root.kind else {
-        let span = Span {
-            source,
-            line: 1,
-            column: 1,
-            ..root.span
-        };
-        diagnostics.push(
-            Diagnostic::new(span, "a spec file is a map")
-                .label(format!("this is {}", root.describe()))
-                .help("begin with `spec: what must be true`"),
-        );
-        return None;
-    };
-    for entry in entries {
-        if !FILE_KEYS.contains(&entry.key.as_str()) {
-            diagnostics.push(
-                Diagnostic::new(entry.key_span, format!("unknown key `{}`", entry.key))
-                    .suggest(&entry.key, FILE_KEYS.iter().copied()),
-            );
-        }
-        let own_only = ["matrix", "subject", "requires", "if", "secrets"];
-        if included && own_only.contains(&entry.key.as_str()) {
-            diagnostics.push(
-                Diagnostic::new(
-                    entry.key_span,
-                    format!("an included file has no `{}` of its own", entry.key),
-                )
-                .help("an included file gives `vars`, `subjects`, `tags` and `checks`"),
-            );
-        }
-    }
-    if !included && root.get("spec").is_none() {
-        diagnostics.push(
-            Diagnostic::new(
-                Span {
-                    end: root.span.start,
-                    ..root.span
-                },
-                "`spec` is missing",
-            )
-            .help("begin with `spec: what must be true`"),
-        );
-    }
-    Some(())
-}
-
-fn includes(root: &Node, diagnostics: &mut Diagnostics) -> Vec<(String, Span)> {
-    let Some(node) = root.get("include") else {
-        return Vec::new();
-    };
-    let items = match &node.kind {
-        NodeKind::List(items) => items.iter().collect(),
-        _ => vec![node],
-    };
-    items
-        .into_iter()
-        .filter_map(|n| Some((plain_text(n, "include", diagnostics)?, n.span)))
-        .collect()
 }
 
 struct Loader<'l> {
@@ -286,13 +148,11 @@ impl Loader<'_> {
             .iter()
             .filter_map(|node| {
                 let node = self.in_check(node, &scope);
-                file::check(
-                    &node,
-                    &defaults,
-                    &self.settings.kinds,
-                    &scope,
-                    self.diagnostics,
-                )
+                let mut later = Diagnostics::default();
+                let kinds = &self.settings.kinds;
+                let entry = file::check(&node, &defaults, kinds, &scope, &mut later);
+                self.diagnostics.absorb(later);
+                entry
             })
             .collect();
         self.cross_check(&entries);
@@ -388,7 +248,8 @@ impl Loader<'_> {
                 defaults.subjects.extend(subjects);
             }
             if let Some(node) = part.root.get("tags") {
-                let tags = fields::read::<Vec<String>>(node, self.diagnostics);
+                let node = substitute(node, scope, self.diagnostics);
+                let tags = fields::read::<Vec<String>>(&node, self.diagnostics);
                 defaults.tags.extend(tags.unwrap_or_default());
             }
         }

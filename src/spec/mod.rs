@@ -12,6 +12,7 @@ pub mod fields;
 pub mod file;
 pub mod load;
 pub mod matcher;
+mod parts;
 pub mod vars;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Sources};

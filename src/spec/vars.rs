@@ -29,7 +29,7 @@ impl Scope {
     }
 }
 
-/// Puts values in for every expression below a node; keys are left alone.
+/// Puts values in for every expression below a node; a key that asks for one is a mistake.
 ///
 /// A mistake is reported and leaves the text as it was, so that the rest is still checked.
 pub fn substitute(node: &Node, scope: &Scope, diagnostics: &mut Diagnostics) -> Node {
@@ -43,15 +43,23 @@ pub fn substitute(node: &Node, scope: &Scope, diagnostics: &mut Diagnostics) -> 
                 .map(|n| substitute(n, scope, diagnostics))
                 .collect(),
         ),
-        NodeKind::Map(entries) => NodeKind::Map(
-            entries
-                .iter()
-                .map(|e| Entry {
-                    value: substitute(&e.value, scope, diagnostics),
-                    ..e.clone()
-                })
-                .collect(),
-        ),
+        NodeKind::Map(entries) => {
+            for entry in entries.iter().filter(|e| e.key.contains("${{")) {
+                diagnostics.push(
+                    Diagnostic::new(entry.key_span, "a key takes no expression")
+                        .help("values are put into values; write the key out"),
+                );
+            }
+            NodeKind::Map(
+                entries
+                    .iter()
+                    .map(|e| Entry {
+                        value: substitute(&e.value, scope, diagnostics),
+                        ..e.clone()
+                    })
+                    .collect(),
+            )
+        }
         NodeKind::Null
         | NodeKind::Bool(_)
         | NodeKind::Int(_)
@@ -228,6 +236,9 @@ fn unknown_name(
             .find(|k| k.contains('-') && k.starts_with(field));
         return Err(Box::new(match dashed {
             Some(key) => diagnostic.help(format!("write `{root}['{key}']`: `-` is a minus")),
+            None if root == "vars" && values.is_empty() => {
+                diagnostic.help("a variable is set above the one that uses it")
+            }
             None if values.is_empty() => diagnostic.help(format!("this file sets no `{root}`")),
             None => diagnostic.suggest(field, values.keys().map(String::as_str)),
         }));

@@ -4,10 +4,14 @@
 
 mod demo_story;
 mod demo_world;
+mod diagnostics;
 mod generate;
 mod readers;
+mod tidy;
 
 #[path = "../support/images.rs"]
 mod images;
 #[path = "../support/peers.rs"]
 mod peers;
+#[path = "../support/source.rs"]
+mod source;

@@ -1,8 +1,8 @@
 //! Programs that others wrote, as second opinions.
 //!
 //! A test that needs one asks [`peer`] for it. Where it is missing the test
-//! says so and returns; with `TDG_STRICT=1`, as `.ci/run` sets it (or with
-//! `TDG_REQUIRE_PEERS=1`, for these programs alone), that is a failure.
+//! says so and returns; with `TDG_STRICT=1`, as `.ci/run` sets it, that is
+//! a failure.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::process::Command;
 /// Finds a program on `PATH` or in the system's `sbin` folders.
 ///
 /// # Panics
-/// If it is missing and `TDG_STRICT` or `TDG_REQUIRE_PEERS` is `1`.
+/// If it is missing and `TDG_STRICT` is `1`.
 pub(crate) fn peer(tool: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
@@ -19,10 +19,8 @@ pub(crate) fn peer(tool: &str) -> Option<PathBuf> {
         .map(|folder| folder.join(tool))
         .find(|file| file.is_file());
     if found.is_none() {
-        for switch in ["TDG_STRICT", "TDG_REQUIRE_PEERS"] {
-            let required = std::env::var_os(switch).is_some_and(|value| value == "1");
-            assert!(!required, "{tool} is missing and {switch} is 1");
-        }
+        let strict = std::env::var_os("TDG_STRICT").is_some_and(|value| value == "1");
+        assert!(!strict, "{tool} is missing and TDG_STRICT is 1");
         // not `eprintln!`: what a passing test prints that way is not shown
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
         let _ = writeln!(std::io::stderr(), "skipped {test}: {tool} is missing");

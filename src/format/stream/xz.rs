@@ -7,7 +7,7 @@ use super::Member;
 use crate::format::{Budget, FormatError};
 
 /// Memory for the dictionary: `xz -9` needs 65 MiB.
-const MEMORY: u64 = 100 << 20;
+const MEMORY: u64 = 80 << 20;
 const PIECE: u64 = 4 << 20;
 
 /// Decodes one xz stream; its checks are verified.

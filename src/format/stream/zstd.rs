@@ -5,7 +5,7 @@
 //! where a cut file is cut; and it lets the frame be decoded in one call,
 //! straight into its buffer, with no window in between.
 
-use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer, get_error_name};
+use zstd::zstd_safe::{DCtx, get_error_name};
 
 use super::Member;
 use crate::format::field::{array, le16, le32, le64};
@@ -41,12 +41,15 @@ pub(super) fn member(input: &[u8], budget: &mut Budget) -> Result<Member, Format
         return Err(budget.exceeded(NAME, 0));
     }
     let input = input.get(..frame.length).unwrap_or_default();
-    let needed = frame.content.unwrap_or(frame.bound);
-    let data = if needed <= budget.left() {
-        at_once(input, needed)?
-    } else {
-        piecewise(input, budget.left())?.ok_or_else(|| budget.exceeded(NAME, 0))?
-    };
+    // A frame that says no size may need less than its blocks could hold.
+    let room = frame.content.unwrap_or(frame.bound).min(budget.left());
+    let data = decode(input, room)?.ok_or_else(|| {
+        if room < budget.left() {
+            FormatError::corrupt(NAME, 4, "it decodes to more than its header says")
+        } else {
+            budget.exceeded(NAME, 0)
+        }
+    })?;
     budget.take(NAME, 0, data.len() as u64)?;
     Ok(Member {
         data,
@@ -146,56 +149,23 @@ fn walk(input: &[u8]) -> Result<Frame, FormatError> {
     })
 }
 
-/// Decodes a frame into a buffer that is large enough. Pages of the buffer
-/// that the frame does not fill are never touched, so they cost nothing.
-fn at_once(input: &[u8], capacity: u64) -> Result<Vec<u8>, FormatError> {
-    let capacity = usize::try_from(capacity).unwrap_or(usize::MAX);
+/// Decodes a frame into a buffer of `room` bytes; `None` says that it did not
+/// fit. Pages of the buffer that the frame does not fill are never touched, so
+/// they cost nothing, and there is no window beside the buffer.
+fn decode(input: &[u8], room: u64) -> Result<Option<Vec<u8>>, FormatError> {
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
     let mut data = Vec::new();
-    data.try_reserve_exact(capacity)
+    data.try_reserve_exact(room)
         .map_err(|error| FormatError::io(NAME, 0, error.to_string()))?;
-    DCtx::create()
-        .decompress(&mut data, input)
-        .map_err(|code| FormatError::corrupt(NAME, 0, get_error_name(code)))?;
-    // A streamed frame says no size: give back what its bound asked too much.
-    data.shrink_to_fit();
-    Ok(data)
-}
-
-/// Decodes a frame whose bound is above the budget, until it really is;
-/// `None` says that it was.
-fn piecewise(input: &[u8], left: u64) -> Result<Option<Vec<u8>>, FormatError> {
-    let mut context = DCtx::create();
-    let mut source = InBuffer::around(input);
-    let mut data: Vec<u8> = Vec::new();
-    let cap = usize::try_from(left).unwrap_or(usize::MAX);
-    loop {
-        let free = data.capacity() - data.len();
-        if free == 0 {
-            if data.len() >= cap {
-                // Full, yet the frame goes on.
-                return Ok(None);
-            }
-            data.reserve_exact((4 << 20).min(cap - data.len()));
+    match DCtx::create().decompress(&mut data, input) {
+        Ok(_) => {
+            // Give back what the bound asked too much.
+            data.shrink_to_fit();
+            Ok(Some(data))
         }
-        let at = data.len();
-        let mut target = OutBuffer::around_pos(&mut data, at);
-        let before = source.pos();
-        let hint = context
-            .decompress_stream(&mut target, &mut source)
-            .map_err(|code| FormatError::corrupt(NAME, before as u64, get_error_name(code)))?;
-        let written = target.pos() - at;
-        if hint == 0 {
-            return Ok(Some(data));
-        }
-        if written == 0 && source.pos() == before && data.capacity() > data.len() {
-            return Err(FormatError::truncated(
-                NAME,
-                input.len() as u64,
-                "the frame does not end",
-            ));
-        }
-        if data.len() > cap {
-            return Ok(None);
-        }
+        Err(code) => match get_error_name(code) {
+            "Destination buffer is too small" => Ok(None),
+            name => Err(FormatError::corrupt(NAME, 0, name)),
+        },
     }
 }

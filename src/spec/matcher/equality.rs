@@ -99,7 +99,10 @@ struct Equals {
 impl Judge for Equals {
     fn judge(&self, seen: &Value, at: &At<'_>, findings: &mut Vec<Finding>) {
         if !self.holds(seen, at) {
-            findings.push(finding(self, seen, at, self.span));
+            let mut f = finding(self, seen, at, self.span);
+            // Of what is not there, "is not so" is no proof: `not` must not pass over it.
+            f.vacuous = seen.is_null();
+            findings.push(f);
         }
     }
 
@@ -154,7 +157,9 @@ struct OneOf {
 impl Judge for OneOf {
     fn judge(&self, seen: &Value, at: &At<'_>, findings: &mut Vec<Finding>) {
         if !self.choices.iter().any(|c| c.holds(seen, at)) {
-            findings.push(finding(self, seen, at, self.span));
+            let mut f = finding(self, seen, at, self.span);
+            f.vacuous = seen.is_null();
+            findings.push(f);
         }
     }
 

@@ -85,7 +85,7 @@ fn between(entry: &Entry, shape: &Shape, reading: &mut Reading<'_>) -> Option<Ma
     let [low, high] = items.as_slice() else {
         return reading.refuse(
             Diagnostic::new(entry.value.span, "`between` takes two values")
-                .label(format!("here are {}", items.len())),
+                .label(format!("{} given", items.len())),
         );
     };
     let (low, high) = (operand(low, shape, reading), operand(high, shape, reading));

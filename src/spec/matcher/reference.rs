@@ -78,6 +78,10 @@ struct SameAs {
 impl Judge for SameAs {
     fn judge(&self, seen: &Value, at: &At<'_>, findings: &mut Vec<Finding>) {
         match at.lookup.find(&self.reference) {
+            Ok(Value::Null) if seen.is_null() => {
+                let note = "there is nothing on either side";
+                findings.push(nothing(self, seen, at, self.reference.span, note));
+            }
             Ok(other) if equality::same(seen, &other) => {}
             Ok(other) => {
                 let mut finding = finding(self, seen, at, self.reference.span);

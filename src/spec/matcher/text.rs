@@ -10,6 +10,7 @@ use crate::spec::diagnostic::Diagnostic;
 use crate::spec::document::{Entry, NodeKind};
 use globset::{GlobBuilder, GlobMatcher};
 use jsonpath_rust::JsonPath;
+use jsonpath_rust::parser::model::{JpQuery, Segment, Selector};
 use regex::Regex;
 use semver::{Version, VersionReq};
 
@@ -112,7 +113,7 @@ pub(super) static SHA256: Operator = Operator {
 
 pub(super) static JSON: Operator = Operator {
     name: "json",
-    doc: "the text is JSON, and at each JSONPath (RFC 9535) stands this",
+    doc: "the text is JSON, and at each JSONPath (RFC 9535) stands this; a path with `*`, `..` or a filter gives a list",
     example: "json: { $.items[0].name: web }",
     fits: textual,
     parse: json,
@@ -270,18 +271,25 @@ fn json(entry: &Entry, _: &Shape, reading: &mut Reading<'_>) -> Option<Matcher> 
     }
     let mut parts = Vec::new();
     for part in entries {
-        if let Err(error) = jsonpath_rust::parser::parse_json_path(&part.key) {
-            let first = error.to_string();
-            let first = first.lines().next().unwrap_or_default().trim().to_owned();
+        let path = jsonpath_rust::parser::parse_json_path(&part.key);
+        let single = path.as_ref().is_ok_and(is_single);
+        if let Err(error) = path {
+            let last = last_line(&error.to_string());
+            let last = last.trim_start_matches("= ").to_owned();
             reading.refuse(
                 Diagnostic::new(part.key_span, format!("`{}` is not a JSONPath", part.key))
-                    .label(first)
+                    .label(last)
                     .help("a path starts at the root: `$.field[0]`"),
             );
             parts.push(None);
             continue;
         }
-        parts.push(parse(&part.value, &Shape::Any, reading).map(|m| (part.key.clone(), m)));
+        let matcher = parse(&part.value, &Shape::Any, reading);
+        parts.push(matcher.map(|matcher| Asked {
+            path: part.key.clone(),
+            single,
+            matcher,
+        }));
     }
     Some(Box::new(Json {
         parts: parts.into_iter().collect::<Option<_>>()?,
@@ -289,9 +297,27 @@ fn json(entry: &Entry, _: &Shape, reading: &mut Reading<'_>) -> Option<Matcher> 
     }))
 }
 
+/// Tells whether a path leads to one value at most, whatever the document: RFC 9535, section 2.3.5.1.
+fn is_single(path: &JpQuery) -> bool {
+    path.segments.iter().all(|segment| match segment {
+        Segment::Selector(Selector::Name(_) | Selector::Index(_)) => true,
+        Segment::Selector(Selector::Wildcard | Selector::Slice(..) | Selector::Filter(_))
+        | Segment::Selectors(_)
+        | Segment::Descendant(_) => false,
+    })
+}
+
+/// What is demanded at one path.
+#[derive(Debug)]
+struct Asked {
+    path: String,
+    single: bool,
+    matcher: Matcher,
+}
+
 #[derive(Debug)]
 struct Json {
-    parts: Vec<(String, Matcher)>,
+    parts: Vec<Asked>,
     span: Span,
 }
 
@@ -308,16 +334,16 @@ impl Judge for Json {
                 return findings.push(nothing(self, seen, at, self.span, &note));
             }
         };
-        for (path, matcher) in &self.parts {
-            let found = parsed.query(path).unwrap_or_default();
-            let here = at.field(path);
-            match found.as_slice() {
-                [] => matcher.judge(&Value::Null, &here, findings),
-                [one] => matcher.judge(one, &here, findings),
-                many => {
-                    let many = Value::Array(many.iter().map(|v| (*v).clone()).collect());
-                    matcher.judge(&many, &here, findings);
-                }
+        for part in &self.parts {
+            let found = parsed.query(&part.path).unwrap_or_default();
+            let here = at.field(&part.path);
+            if part.single {
+                let one = found.first().copied().unwrap_or(&Value::Null);
+                part.matcher.judge(one, &here, findings);
+            } else {
+                // Of one element as of many: what a list holds does not change what it is.
+                let list = Value::Array(found.into_iter().cloned().collect());
+                part.matcher.judge(&list, &here, findings);
             }
         }
     }
@@ -326,12 +352,14 @@ impl Judge for Json {
         let parts: Vec<String> = self
             .parts
             .iter()
-            .map(|(path, m)| format!("{path} {}", m.explain()))
+            .map(|part| format!("{} {}", part.path, part.matcher.explain()))
             .collect();
         format!("JSON with {}", parts.join(" and "))
     }
 
     fn references<'s>(&'s self, out: &mut Vec<&'s Reference>) {
-        self.parts.iter().for_each(|(_, m)| m.references(out));
+        self.parts
+            .iter()
+            .for_each(|part| part.matcher.references(out));
     }
 }

@@ -1,0 +1,214 @@
+//! `tdg generate`: clone, patch, make, collect, verify, remedy, until every spec holds.
+
+use super::exit;
+use super::loop_view::LoopView;
+use super::run::duration;
+use super::verifier::SpecVerifier;
+use crate::generate::recipe::RecipeError;
+use crate::generate::{
+    GenerateError, LoopOptions, LoopOutcome, LoopPlan, Stage, VariantEnd, plan_loop, run_loop,
+};
+use crate::model::value::Value;
+use crate::probe::exec::{Cancel, watch_signals};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Build until every spec holds: clone, patch, make, collect, verify, remedy, and again
+///
+/// Specs are law: whoever changes them ends the loop. Everything is journalled under `.tdg`;
+/// `kill -9` at any moment, then `--resume`, ends in the same place.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  tdg generate --dry-run          what would be done, and why
+  tdg generate --variant spin-only --budget 2h
+  tdg generate --resume           go on where an interrupted loop was")]
+pub struct Args {
+    /// The recipe
+    #[arg(default_value = "tdg.yaml", value_name = "RECIPE")]
+    recipe: PathBuf,
+    /// Only this variant (repeatable): its matrix values joined by `-`
+    #[arg(long, value_name = "VARIANT")]
+    variant: Vec<String>,
+    /// How many attempts each variant has [default: what the recipe says]
+    #[arg(long, value_name = "N")]
+    max_attempts: Option<u32>,
+    /// How long the loop may take [default: what the recipe says]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    budget: Option<Duration>,
+    /// Go on with an interrupted loop
+    #[arg(long)]
+    resume: bool,
+    /// Do this stage and all after it even where nothing changed: source, patch, build, collect, verify
+    #[arg(long, value_name = "STAGE")]
+    from: Option<Stage>,
+    /// Say what would be done and why, and touch nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// The specs were changed on purpose after an earlier loop was ended for it
+    #[arg(long)]
+    accept_specs: bool,
+    /// Set a variable of the recipe (repeatable)
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = super::plan_args::pair)]
+    vars: Vec<(String, String)>,
+    /// Show every line the build writes
+    #[arg(short, long)]
+    verbose: bool,
+    /// The output format
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+/// Carries the command out and gives the exit code.
+pub fn run(args: Args) -> u8 {
+    let mut options = LoopOptions::new(args.recipe);
+    options.variants = args.variant;
+    options.max_attempts = args.max_attempts;
+    options.budget = args.budget;
+    options.resume = args.resume;
+    options.from = args.from;
+    options.accept_specs = args.accept_specs;
+    options.vars = args
+        .vars
+        .into_iter()
+        .map(|(k, v)| (k, Value::String(v)))
+        .collect();
+    if args.dry_run {
+        return dry_run(&options);
+    }
+    match carry_out(&options, args.verbose, args.format == Format::Human) {
+        Ok(outcome) => {
+            if args.format == Format::Json {
+                println!("{:#}", document(&outcome));
+            }
+            outcome.exit_code()
+        }
+        Err(code) => code,
+    }
+}
+
+/// Runs the loop and shows it; an error has been told and gives the exit code.
+pub fn carry_out(options: &LoopOptions, verbose: bool, show: bool) -> Result<LoopOutcome, u8> {
+    let cancel = watch_signals().map_err(|error| {
+        eprintln!("error: Ctrl-C cannot be watched: {error}");
+        exit::ERROR
+    })?;
+    let mut view = LoopView::new(anstream::stdout(), verbose);
+    let outcome = run_loop(options, &verifier(cancel.clone()), &cancel, &mut |event| {
+        if show {
+            view.event(event);
+        }
+    })
+    .map_err(|error| refuse(&error))?;
+    if show {
+        view.summary(&outcome);
+        if outcome
+            .variants
+            .iter()
+            .any(|v| v.end == VariantEnd::Interrupted)
+        {
+            eprintln!("interrupted; `--resume` goes on where this was");
+        }
+    }
+    Ok(outcome)
+}
+
+fn verifier(cancel: Cancel) -> SpecVerifier {
+    SpecVerifier {
+        cancel,
+        colour: std::io::stderr().is_terminal(),
+    }
+}
+
+fn refuse(error: &GenerateError) -> u8 {
+    if let GenerateError::Recipe(RecipeError::Wrong {
+        diagnostics,
+        sources,
+    }) = error
+    {
+        let colour = std::io::stderr().is_terminal();
+        eprintln!("{}\n", diagnostics.render(sources, colour));
+    }
+    let text = error.to_string();
+    // Diagnostics are drawn in full; everything else is a line.
+    if text.starts_with("error") || text.contains("\nerror") {
+        eprintln!("{}", text.trim_end());
+    } else {
+        eprintln!("error: {}", text.trim_end());
+    }
+    error.exit_code()
+}
+
+fn dry_run(options: &LoopOptions) -> u8 {
+    match plan_loop(options, &verifier(Cancel::new())) {
+        Ok(plan) => {
+            print_plan(&plan);
+            0
+        }
+        Err(error) => refuse(&error),
+    }
+}
+
+fn print_plan(plan: &LoopPlan) {
+    println!("{}", plan.recipe);
+    for variant in &plan.variants {
+        println!("\n{}", variant.variant);
+        if variant.red_first {
+            println!("  first    the specs run before any work, to be seen red");
+        }
+        for stage in &variant.stages {
+            match &stage.why {
+                Some(why) => println!("  {:<8} due: {why}", stage.stage.name()),
+                None => println!("  {:<8} unchanged", stage.stage.name()),
+            }
+            if stage.why.is_some() {
+                stage
+                    .what
+                    .iter()
+                    .for_each(|line| println!("             {line}"));
+            }
+        }
+    }
+    if plan.interrupted {
+        println!("\nan interrupted loop is here: `--resume` goes on with it");
+    }
+    if plan.package {
+        println!("\n`package` is not built yet: tdg generate stops after verify");
+    }
+    println!("\nnothing was touched");
+}
+
+/// Gives the outcome as a document; `version` is 1.
+fn document(outcome: &LoopOutcome) -> Value {
+    let variants: Vec<Value> = outcome
+        .variants
+        .iter()
+        .map(|v| {
+            serde_json::json!({
+                "variant": v.variant,
+                "end": v.end.name(),
+                "attempts": v.attempts,
+                "unchanged": v.unchanged,
+                "why": v.why,
+                "passed": v.passed,
+                "skipped": v.skipped,
+                "failures": v.failures,
+                "artifacts": v.artifacts,
+                "look_at": v.look_at,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "version": 1,
+        "tdg": env!("CARGO_PKG_VERSION"),
+        "duration_s": outcome.duration.as_secs_f64(),
+        "variants": variants,
+    })
+}

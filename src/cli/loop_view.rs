@@ -1,0 +1,252 @@
+//! What a person sees of the build loop.
+
+use super::verifier::actual;
+use crate::generate::{
+    Failure, LoopEvent, LoopOutcome, TrialVerdict, VariantEnd, VariantOutcome, VerifyReport,
+};
+use crate::model::path::printable;
+use crate::model::size::show_duration;
+use anstyle::{AnsiColor, Style};
+use std::io::Write;
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const HEAD: Style = AnsiColor::Cyan.on_default().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// Shows events as they come.
+pub struct LoopView<W> {
+    out: W,
+    /// Whether the output of the build's commands is shown.
+    verbose: bool,
+}
+
+impl<W: Write> LoopView<W> {
+    /// Makes a view; `verbose` shows every line the build writes.
+    pub fn new(out: W, verbose: bool) -> Self {
+        Self { out, verbose }
+    }
+
+    fn say(&mut self, text: &str) {
+        // A closed pipe ends nothing: the journal and the artifacts are what counts.
+        let _ = writeln!(self.out, "{text}");
+        let _ = self.out.flush();
+    }
+
+    /// Shows an event.
+    pub fn event(&mut self, event: &LoopEvent<'_>) {
+        match event {
+            LoopEvent::LoopStarted {
+                recipe,
+                variants,
+                max_attempts,
+                resumed,
+            } => {
+                let variants = variants.join(", ");
+                let again = if *resumed { ", resumed" } else { "" };
+                self.say(&format!(
+                    "{HEAD}{recipe}{HEAD:#}: {variants}; at most {max_attempts} attempts each{again}"
+                ));
+            }
+            LoopEvent::Note { variant, text } => {
+                let variant = variant.map(|v| format!("{v}: ")).unwrap_or_default();
+                self.say(&format!("  note: {variant}{}", printable(text)));
+            }
+            LoopEvent::RedFirst {
+                variant,
+                on,
+                red,
+                green,
+            } => self.red_first(variant, on, *red, green),
+            LoopEvent::AttemptStarted {
+                variant,
+                attempt,
+                of,
+            } => self.say(&format!(
+                "\n{HEAD}{variant}, attempt {attempt} of at most {of}{HEAD:#}"
+            )),
+            LoopEvent::StageSkipped { stage, why, .. } => {
+                self.say(&format!(
+                    "  {:<8} {DIM}{why}{DIM:#}",
+                    stage.name()
+                ));
+            }
+            LoopEvent::StageStarted { stage, why, .. } => {
+                if self.verbose {
+                    self.say(&format!("  {:<8} {DIM}due: {why}{DIM:#}", stage.name()));
+                }
+            }
+            LoopEvent::Command { command, log, .. } => {
+                let log = match log.is_empty() {
+                    true => String::new(),
+                    false => format!("  (log: {log})"),
+                };
+                self.say(&format!("  {DIM}$ {}{log}{DIM:#}", printable(command)));
+            }
+            LoopEvent::Line { line, .. } => {
+                if self.verbose {
+                    self.say(&format!("    {DIM}| {}{DIM:#}", printable(line)));
+                }
+            }
+            LoopEvent::Retry {
+                command,
+                why,
+                attempt,
+                of,
+                delay,
+                ..
+            } => self.say(&format!(
+                "  retry {attempt} of {of} of `{}` in {}: {}",
+                printable(command),
+                show_duration(*delay),
+                printable(why)
+            )),
+            LoopEvent::StageFinished {
+                stage,
+                ok,
+                summary,
+                duration,
+                ..
+            } => {
+                let (mark, style) = if *ok { ("ok", GOOD) } else { ("RED", BAD) };
+                self.say(&format!(
+                    "  {:<8} {style}{mark}{style:#} {} {DIM}({}){DIM:#}",
+                    stage.name(),
+                    printable(summary),
+                    show_duration(*duration)
+                ));
+            }
+            LoopEvent::Trials { report, .. } => self.trials(report),
+            LoopEvent::AttemptFinished { failures, .. } => {
+                failures.iter().for_each(|f| self.failure(f));
+            }
+            LoopEvent::RemedyStarted { remedy, .. } => {
+                self.say(&format!("  remedy   {} …", printable(remedy)));
+            }
+            LoopEvent::RemedyFinished {
+                changed, duration, ..
+            } => {
+                let what = if changed.is_empty() {
+                    "changed nothing".to_owned()
+                } else {
+                    format!("changed {}", changed.join(", "))
+                };
+                let took = show_duration(*duration);
+                self.say(&format!(
+                    "           {} {DIM}({took}){DIM:#}",
+                    printable(&what)
+                ));
+            }
+            LoopEvent::Stuck { why, look_at, .. } => {
+                self.say(&format!("  {BAD}stuck{BAD:#}: {}", printable(why)));
+                look_at
+                    .iter()
+                    .for_each(|l| self.say(&format!("    look at {}", printable(l))));
+            }
+            LoopEvent::VariantFinished { .. } => {}
+        }
+    }
+
+    fn red_first(&mut self, variant: &str, on: &str, red: usize, green: &[String]) {
+        self.say(&format!(
+            "\n{HEAD}{variant}, before any work{HEAD:#}: on {on}, {red} checks are red, as they should be"
+        ));
+        if !green.is_empty() {
+            self.say(&format!(
+                "  {} green already, so they prove nothing about the work:",
+                match green.len() {
+                    1 => "1 is".to_owned(),
+                    n => format!("{n} are"),
+                }
+            ));
+            green
+                .iter()
+                .for_each(|name| self.say(&format!("    {DIM}{name}{DIM:#}")));
+        }
+    }
+
+    fn trials(&mut self, report: &VerifyReport) {
+        if self.verbose {
+            for trial in &report.trials {
+                let style = match trial.verdict {
+                    TrialVerdict::Pass => GOOD,
+                    TrialVerdict::Fail | TrialVerdict::Error => BAD,
+                    TrialVerdict::Skip => DIM,
+                };
+                let verdict = trial.verdict.name();
+                self.say(&format!("    {style}{verdict:<5}{style:#} {}", trial.name));
+            }
+        }
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        let place = format!("{}:{}", failure.spec.file, failure.spec.line);
+        self.say(&format!(
+            "  {BAD}{:<5}{BAD:#} {}  {DIM}{place}{DIM:#}",
+            failure.verdict,
+            printable(&failure.trial)
+        ));
+        for mismatch in failure.mismatches.iter().take(3) {
+            self.say(&format!(
+                "          {}: expected {}, is {}",
+                printable(&mismatch.path),
+                printable(&mismatch.expected),
+                actual(&mismatch.actual)
+            ));
+        }
+        if failure.mismatches.len() > 3 {
+            self.say(&format!(
+                "          … and {} more",
+                failure.mismatches.len() - 3
+            ));
+        }
+        for line in failure.message.lines().take(12) {
+            self.say(&format!("          {}", printable(line)));
+        }
+    }
+
+    /// Shows what came of the loop.
+    pub fn summary(&mut self, outcome: &LoopOutcome) {
+        self.say(&format!(
+            "\n{HEAD}After {}{HEAD:#}",
+            show_duration(outcome.duration)
+        ));
+        outcome.variants.iter().for_each(|v| self.variant(v));
+    }
+
+    fn variant(&mut self, outcome: &VariantOutcome) {
+        let style = match outcome.end {
+            VariantEnd::Green => GOOD,
+            VariantEnd::Red | VariantEnd::Stuck | VariantEnd::Failed | VariantEnd::Interrupted => {
+                BAD
+            }
+        };
+        let attempts = match (outcome.unchanged, outcome.attempts) {
+            (true, _) => "nothing had changed, so nothing ran".to_owned(),
+            (false, 1) => "after 1 attempt".to_owned(),
+            (false, n) => format!("after {n} attempts"),
+        };
+        let skipped = match outcome.skipped {
+            0 => String::new(),
+            n => format!(", {n} skipped"),
+        };
+        self.say(&format!(
+            "  {style}{:<6}{style:#} {}: {attempts}; {} checks hold{skipped}",
+            outcome.end.name(),
+            outcome.variant,
+            outcome.passed
+        ));
+        if outcome.end != VariantEnd::Green {
+            self.say(&format!("         {}", printable(&outcome.why)));
+            outcome.failures.iter().for_each(|f| self.failure(f));
+            outcome
+                .look_at
+                .iter()
+                .for_each(|l| self.say(&format!("         look at {}", printable(l))));
+        }
+        outcome
+            .artifacts
+            .iter()
+            .for_each(|a| self.say(&format!("         {}", printable(a))));
+    }
+}
