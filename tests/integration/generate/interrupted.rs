@@ -216,7 +216,12 @@ fn a_resumed_loop_has_the_specs_it_began_with() {
     let mut fresh = options(folder);
     fresh.resume = false;
     let told = told(&fresh, &Cancel::new());
-    assert!(told.says("note: since the interrupted loop began, specs/a.spec was changed"));
+    assert!(
+        told.says("note: since the interrupted loop began, specs/a.spec was changed"),
+        "{:?} {:?}",
+        told.result,
+        told.lines
+    );
     assert_eq!(told.ends()[0].1, "green");
     assert_eq!(at_work_in(folder), Vec::<String>::new());
 }
