@@ -67,7 +67,7 @@ impl<W: Write> LoopView<W> {
             )),
             LoopEvent::StageSkipped { stage, why, .. } => {
                 self.say(&format!(
-                    "  {:<8} {DIM}unchanged: {why}{DIM:#}",
+                    "  {:<8} {DIM}{why}{DIM:#}",
                     stage.name()
                 ));
             }

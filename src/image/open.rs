@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -30,8 +30,9 @@ pub struct Image {
     content: Content,
     head: Vec<u8>,
     limits: Limits,
-    /// Held while the file is read as a whole, because its position is shared.
-    reading: Mutex<()>,
+    /// Held while the file is read and decoded: its position is shared, and two decodings of one
+    /// bomb at a time would take twice the memory that one may.
+    decoding: Mutex<()>,
     digest: Once<String>,
     kernel: Once<Kernel>,
     initramfs: Once<Initramfs>,
@@ -87,7 +88,7 @@ impl Image {
             content: Content::detect(&head),
             head,
             limits,
-            reading: Mutex::new(()),
+            decoding: Mutex::new(()),
             digest: OnceLock::new(),
             kernel: OnceLock::new(),
             initramfs: OnceLock::new(),
@@ -151,6 +152,7 @@ impl Image {
     pub fn kernel(&self) -> Result<&Kernel, ImageError> {
         self.kernel
             .get_or_init(|| {
+                let _alone = self.alone();
                 let bytes = self.read()?;
                 Kernel::read(&bytes, &self.limits).map_err(|error| self.broken(error))
             })
@@ -163,6 +165,7 @@ impl Image {
     pub fn initramfs(&self) -> Result<&Initramfs, ImageError> {
         self.initramfs
             .get_or_init(|| {
+                let _alone = self.alone();
                 Initramfs::check_start(&self.head).map_err(|error| self.broken(error))?;
                 Initramfs::read(self.read()?, &self.limits).map_err(|error| self.broken(error))
             })
@@ -174,6 +177,7 @@ impl Image {
     pub fn squashfs(&self) -> Result<&Squashfs, ImageError> {
         self.squashfs
             .get_or_init(|| {
+                let _alone = self.alone();
                 Squashfs::open(self.read()?, &self.limits).map_err(|error| self.broken(error))
             })
             .as_ref()
@@ -212,6 +216,10 @@ impl Image {
             .map_err(Clone::clone)
     }
 
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.decoding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn read(&self) -> Result<Bytes, ImageError> {
         if self.size > self.limits.max_input {
             return Err(ImageError::TooLarge {
@@ -220,7 +228,6 @@ impl Image {
                 limit: self.limits.max_input,
             });
         }
-        let _held = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         self.read_whole()
             .map(Bytes::new)
             .map_err(|error| ImageError::io(&self.path, &error))
