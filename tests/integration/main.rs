@@ -5,6 +5,7 @@
 mod demo_story;
 mod demo_world;
 mod diagnostics;
+mod docs;
 mod generate;
 mod matchers;
 mod mutations;
