@@ -6,6 +6,8 @@ mod demo_story;
 mod demo_world;
 mod diagnostics;
 mod generate;
+mod matchers;
+mod mutations;
 mod readers;
 mod tidy;
 

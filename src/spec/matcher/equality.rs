@@ -134,8 +134,12 @@ impl Judge for Not {
         if inner.is_empty() {
             findings.push(finding(self, seen, at, self.span));
         } else if !self.allow_empty && inner.iter().all(|f| f.vacuous) {
-            let note = "nothing was there to judge; where that is right, add `allow-empty: true`";
-            findings.push(nothing(self, seen, at, self.span, note));
+            let why = inner.first().and_then(|f| f.mismatch.note.as_deref());
+            // What the inner matcher advises stands at the end of its note.
+            let why = why.and_then(|w| w.split("; where that is right").next());
+            let why = why.unwrap_or("there is nothing to judge");
+            let note = format!("{why}; where that is right, add `allow-empty: true`");
+            findings.push(nothing(self, seen, at, self.span, &note));
         }
     }
 

@@ -371,7 +371,7 @@ fn each(
     Some(Box::new(Each {
         quantity,
         inner,
-        allow_empty: reading.allow_empty && quantity != Quantity::Any,
+        allow_empty: reading.allow_empty,
         span: entry.key_span,
     }))
 }
@@ -403,7 +403,10 @@ impl Judge for Each {
             return findings.push(nothing(self, seen, at, self.span, &note));
         };
         if elements.is_empty() {
-            if !self.allow_empty {
+            if self.quantity == Quantity::Any {
+                let note = "there is nothing to look at";
+                findings.push(nothing(self, seen, at, self.span, note));
+            } else if !self.allow_empty {
                 findings.push(nothing(self, seen, at, self.span, EMPTY));
             }
             return;

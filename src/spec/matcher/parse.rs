@@ -182,8 +182,9 @@ fn apply(
     shape: &Shape,
     reading: &mut Reading<'_>,
 ) -> Option<Matcher> {
-    let presence = matches!(op.name, "present" | "absent");
-    let judged = if presence { shape } else { shape.required() };
+    // These can speak of what may be missing; the others judge what is there.
+    let absence = ["present", "absent", "equals", "not", "one-of"].contains(&op.name);
+    let judged = if absence { shape } else { shape.required() };
     if (op.fits)(judged) {
         return (op.parse)(entry, judged, reading);
     }
