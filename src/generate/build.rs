@@ -166,17 +166,21 @@ fn judge(
     }
     let messages: Vec<&str> = failures.iter().map(|f| f.message.as_str()).collect();
     StageEnd::Failed {
-        summary: format!(
-            "every step succeeded, and {} of {} not written",
-            match failures.len() {
-                n if n == found.len() => "none".into(),
-                n => format!("{n}"),
-            },
-            count(found.len(), "artifact") + if found.len() == 1 { " was" } else { " were" }
-        ),
+        summary: unwritten(failures.len(), found.len()),
         tail: messages.join("\n"),
         failures,
     }
+}
+
+fn unwritten(missing: usize, of: usize) -> String {
+    let all = count(of, "artifact");
+    let said = match missing {
+        n if n == of && n == 1 => "the artifact was not written".to_owned(),
+        n if n == of => format!("none of {all} was written"),
+        1 => format!("1 of {all} was not written"),
+        n => format!("{n} of {all} were not written"),
+    };
+    format!("every step succeeded, and {said}")
 }
 
 fn failed(recipe: &Recipe, step: &Step, log: &Path, why: &str, tail: String) -> StageEnd {
