@@ -5,6 +5,8 @@
 mod demo_story;
 mod demo_world;
 mod diagnostics;
+mod hostile;
+mod kinds;
 mod matchers;
 mod mutations;
 mod readers;
@@ -16,3 +18,7 @@ mod images;
 mod peers;
 #[path = "../support/source.rs"]
 mod source;
+#[path = "../support/talos.rs"]
+mod talos;
+#[path = "../support/world.rs"]
+mod world;
