@@ -10,6 +10,7 @@ mod kinds;
 mod matchers;
 mod mutations;
 mod readers;
+mod runner;
 mod tidy;
 
 #[path = "../support/images.rs"]
