@@ -206,7 +206,7 @@ fn circle(graph: &BTreeMap<String, BTreeSet<String>>, start: &str) -> Option<Str
                     return Some(way.join(" -> "));
                 }
                 if met.insert(next.clone()) {
-                    longer.push([way.as_slice(), &[next.clone()]].concat());
+                    longer.push([way.as_slice(), std::slice::from_ref(next)].concat());
                 }
             }
         }
