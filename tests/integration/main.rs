@@ -7,9 +7,12 @@ mod demo_world;
 mod diagnostics;
 mod docs;
 mod generate;
+mod hostile;
+mod kinds;
 mod matchers;
 mod mutations;
 mod readers;
+mod runner;
 mod tidy;
 
 #[path = "../support/images.rs"]
@@ -18,3 +21,7 @@ mod images;
 mod peers;
 #[path = "../support/source.rs"]
 mod source;
+#[path = "../support/talos.rs"]
+mod talos;
+#[path = "../support/world.rs"]
+mod world;
