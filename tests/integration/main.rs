@@ -11,6 +11,7 @@ mod kinds;
 mod matchers;
 mod mutations;
 mod readers;
+mod real;
 mod runner;
 mod tidy;
 
