@@ -66,10 +66,7 @@ impl<W: Write> LoopView<W> {
                 "\n{HEAD}{variant}, attempt {attempt} of at most {of}{HEAD:#}"
             )),
             LoopEvent::StageSkipped { stage, why, .. } => {
-                self.say(&format!(
-                    "  {:<8} {DIM}{why}{DIM:#}",
-                    stage.name()
-                ));
+                self.say(&format!("  {:<8} {DIM}{why}{DIM:#}", stage.name()));
             }
             LoopEvent::StageStarted { stage, why, .. } => {
                 if self.verbose {

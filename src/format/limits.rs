@@ -19,7 +19,7 @@ pub struct Limits {
     pub max_input: u64,
     /// Bytes that one subject may decode to, whatever its size. 4 GiB.
     pub max_decoded: u64,
-    /// Bytes that even the smallest subject may decode to. 384 MiB.
+    /// Bytes that even the smallest subject may decode to. 256 MiB.
     pub free_decoded: u64,
     /// Above `free_decoded`: how many bytes one byte of the file may become. 6.
     pub max_ratio: u64,
@@ -47,7 +47,7 @@ impl Default for Limits {
         Self {
             max_input: 1024 * MIB,
             max_decoded: 4096 * MIB,
-            free_decoded: 384 * MIB,
+            free_decoded: 256 * MIB,
             max_ratio: 6,
             max_entries: 500_000,
             max_listing: 64 * MIB,
@@ -66,10 +66,10 @@ impl Limits {
     ///
     /// It is `free_decoded`, or `max_ratio` bytes for each byte of the input
     /// where that is more, and never above `max_decoded`. The reasoning: real
-    /// initramfs files decode to 60–300 MiB, which the free amount covers;
+    /// initramfs files decode to 60–200 MiB, which the free amount covers;
     /// larger ones are large on disk as well, because kernels, firmware and
     /// squashfs images hardly compress 6:1; and a bomb is small on disk, so it
-    /// is held to the free amount and stays below 512 MiB of memory.
+    /// is held to the free amount and stays below 512 MiB of memory, the decoder's own included.
     #[must_use]
     pub fn decoded_cap(&self, input: u64) -> u64 {
         self.free_decoded
@@ -174,8 +174,8 @@ mod tests {
     #[test]
     fn a_small_input_gets_the_free_amount_and_a_large_one_its_ratio() {
         let limits = Limits::default();
-        assert_eq!(limits.decoded_cap(1), 384 * MIB);
-        assert_eq!(limits.decoded_cap(60 * MIB), 384 * MIB);
+        assert_eq!(limits.decoded_cap(1), 256 * MIB);
+        assert_eq!(limits.decoded_cap(60 * MIB), 360 * MIB);
         assert_eq!(limits.decoded_cap(100 * MIB), 600 * MIB);
         assert_eq!(limits.decoded_cap(u64::MAX), 4096 * MIB);
     }

@@ -5,10 +5,13 @@ use crate::probe::exec::{self, MarkAll};
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long ending what a killed loop left running may take.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a lock that is held is tried for.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Holds the project for this loop; what the loop starts carries its mark.
 #[derive(Debug)]
@@ -37,7 +40,7 @@ impl Guard {
         let _ = (&file).take(4096).read_to_string(&mut text);
         let mut words = text.split_whitespace();
         let (pid, earlier) = (words.next(), words.next());
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(GenerateError::Locked {
@@ -75,9 +78,23 @@ impl Guard {
     }
 }
 
+/// Tries for a moment: a process that was just started holds our files until it is under way.
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            other => return other,
+        }
+    }
+}
+
 impl Drop for Guard {
     fn drop(&mut self) {
         // Nothing runs any more: there is nothing for the next loop to look for.
         let _ = self.file.set_len(0);
+        let _ = self.file.unlock();
     }
 }

@@ -124,6 +124,7 @@ pub fn run_loop(
         store::write(&ignore, b"*\n").map_err(GenerateError::io(&ignore))?;
     }
     let guard = Guard::take(&paths.guard(), &recipe.project)?;
+    source::clear_locks(&paths.source())?;
     let journal_path = paths.journal();
     let state = State::replay(&journal::read(&journal_path)?);
     let law = read_law(&recipe, &beside)?;

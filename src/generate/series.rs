@@ -22,22 +22,24 @@ pub(super) fn inputs(recipe: &Recipe, variant: &Variant, commit: &str) -> Inputs
     inputs
 }
 
-/// Digests the series and each patch it names; a patch that is not there counts as such.
+/// Digests the order of a series and each patch; one that is not there counts as such.
 pub(super) fn patches(recipe: &Recipe, variant: &Variant) -> Inputs {
     let mut inputs = Inputs::default();
     let Some(name) = &variant.series else {
         return inputs;
     };
     let path = recipe.project.join(name);
-    inputs.add(name.clone(), std::fs::read(&path).unwrap_or_default());
     match Series::read(&path) {
         Ok(series) => {
+            // The order counts; a comment does not.
+            let names = series.patches.iter().map(|p| p.name.as_str());
+            inputs.add(name.clone(), names.collect::<Vec<_>>().join("\n"));
             for patch in &series.patches {
                 inputs.add_digest(recipe.shown(&patch.path), patch.digest);
             }
         }
         // A patch that is missing is told from one that is there by what is said of it.
-        Err(error) => inputs.add(format!("{name} as a series"), error.to_string()),
+        Err(error) => inputs.add(name.clone(), error.to_string()),
     }
     inputs
 }

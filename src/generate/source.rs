@@ -79,7 +79,7 @@ pub(super) fn bring(
     })
 }
 
-/// Makes the bare repository, whole or not at all, and clears what a killed git left locked.
+/// Makes the bare repository, whole or not at all.
 fn repository(session: &Session<'_>) -> Result<Git, Stop> {
     let place = session.paths.source();
     let git = |folder: &Path| {
@@ -96,12 +96,11 @@ fn repository(session: &Session<'_>) -> Result<Git, Stop> {
         git(&new).ok(&["init", "--quiet", "--bare", "."])?;
         std::fs::rename(&new, &place).map_err(GenerateError::io(&place))?;
     }
-    clear_locks(&place).map_err(GenerateError::io(&place))?;
     Ok(git(&place))
 }
 
-/// Removes the lock files of gits that are no more: only one loop works here, and this is it.
-fn clear_locks(place: &Path) -> std::io::Result<()> {
+/// Removes the lock files of gits that were killed: only one loop works here, and this is it.
+pub(super) fn clear_locks(place: &Path) -> Result<(), GenerateError> {
     let mut folders = vec![
         place.to_owned(),
         place.join("refs/tdg"),
@@ -116,7 +115,7 @@ fn clear_locks(place: &Path) -> std::io::Result<()> {
         };
         for path in entries.flatten().map(|e| e.path()) {
             if path.is_file() && path.extension().is_some_and(|e| e == "lock") {
-                store::remove(&path)?;
+                store::remove(&path).map_err(GenerateError::io(&path))?;
             }
         }
     }

@@ -245,7 +245,8 @@ mod tests {
         let data = sample();
         for (compression, mut stream) in each(&data) {
             let length = stream.len();
-            stream.extend_from_slice(b"\0\0\0\0070701");
+            stream.extend_from_slice(&[0; 4]);
+            stream.extend_from_slice(b"070701");
             let member = decode_member(compression, &stream, &mut Budget::of(1 << 30)).unwrap();
             assert!(member.data == data, "{compression:?}");
             assert_eq!(member.consumed, length, "{compression:?}");

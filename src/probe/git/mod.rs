@@ -203,11 +203,28 @@ impl Git {
         Ok((output.success() && !commit.is_empty()).then_some(commit))
     }
 
+    /// Removes what a bare repository knows of a work tree in a folder, and of half-made ones.
+    ///
+    /// A git that was killed while it made a work tree leaves it locked, and `prune` keeps that.
+    fn forget_worktree(&self, folder: &Path) {
+        let own = folder.join(".git");
+        let known = std::fs::read_dir(self.folder.join("worktrees"));
+        for entry in known.into_iter().flatten().flatten() {
+            let link = std::fs::read_to_string(entry.path().join("gitdir")).unwrap_or_default();
+            let link = Path::new(link.trim());
+            if link == own || !link.exists() {
+                // What cannot be removed here makes git itself say why.
+                let _ = super::store::remove(&entry.path());
+            }
+        }
+    }
+
     /// Checks a commit out, detached, into a folder that is not there yet; gives git in there.
     ///
     /// # Errors
     /// Where git refuses.
     pub fn add_worktree(&self, folder: &Path, commit: &str) -> Result<Self, GitError> {
+        self.forget_worktree(folder);
         self.ok(&["worktree", "prune"])?;
         let target = folder.to_string_lossy();
         self.ok(&[

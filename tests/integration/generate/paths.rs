@@ -1,0 +1,515 @@
+//! The ways through a loop without a remedy.
+
+use super::world::{World, git, patch, recipe};
+use std::fs;
+use std::time::Instant;
+use tdg::generate::{LoopPlan, Stage, plan_loop};
+use tdg::probe::record::BuildRecord;
+
+#[test]
+fn the_green_path() {
+    let world = World::new();
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "green", 1)]);
+    assert_eq!(told.outcome().exit_code(), 0);
+    assert_eq!(told.outcome().variants[0].artifacts, ["_out/assets/image"]);
+    assert!(told.says("red first on nothing: 1 red, green []"));
+    assert!(told.says("> built amd64"), "make's words are heard");
+    assert_eq!(world.read("project/_out/assets/image"), "arm64\n");
+    assert_eq!(world.runs(), 1);
+
+    let commit = git(&world.path("upstream"), &["rev-parse", "v1"]);
+    let lock = world.read("project/tdg.lock");
+    assert!(
+        lock.contains(&commit) && lock.contains("ref = \"v1\""),
+        "{lock}"
+    );
+
+    let place = BuildRecord::place(&world.project(), "default");
+    let record = BuildRecord::read(&place).unwrap();
+    assert_eq!((record.commit, record.attempt), (commit, 1));
+    assert_eq!(record.series[0].name, "01.patch");
+    assert_eq!(record.steps[0].command, "make");
+    assert_eq!(record.steps[0].exit, Some(0));
+    assert_eq!(record.artifacts[0].path, "_out/assets/image");
+    assert_eq!(record.artifacts[0].bytes, Some(6));
+    assert!(record.artifacts[0].fresh);
+    let log = world.read(&format!("project/{}", record.steps[0].log));
+    assert!(log.contains("built amd64"), "{log}");
+    // What the loop keeps does not end up in the project's own repository.
+    assert_eq!(world.read("project/.tdg/.gitignore"), "*\n");
+}
+
+#[test]
+fn an_unchanged_second_run_starts_nothing() {
+    let world = World::new();
+    world.run().outcome();
+    let begin = Instant::now();
+    let told = world.run();
+    let time = begin.elapsed();
+    assert_eq!(told.ends(), [("default".into(), "green", 1)]);
+    assert!(told.outcome().variants[0].unchanged);
+    assert_eq!(told.outcome().variants[0].passed, 1);
+    assert_eq!(
+        told.lines
+            .iter()
+            .filter(|l| l.ends_with(" skipped"))
+            .count(),
+        5
+    );
+    assert_eq!(world.runs(), 1);
+    // Other tests share the machine: the quickest of some is what it takes.
+    let timed = || {
+        let begin = Instant::now();
+        assert!(world.run().outcome().variants[0].unchanged);
+        begin.elapsed()
+    };
+    let quickest = (0..10).map(|_| timed()).min().unwrap().min(time);
+    assert!(quickest.as_millis() < 150, "{quickest:?}");
+}
+
+#[test]
+fn only_what_changed_runs_again() {
+    let world = World::new();
+    world.run().outcome();
+
+    world.write(
+        "project/specs/a.spec",
+        "the image is arm64 | $assets/image | arm\n",
+    );
+    let told = world.run();
+    assert!(
+        told.says("build skipped") && told.says("verify: specs/a.spec changed"),
+        "{:?}",
+        told.lines
+    );
+    assert_eq!(world.runs(), 1);
+
+    fs::remove_file(world.path("project/_out/assets/image")).unwrap();
+    let told = world.run();
+    assert!(
+        told.says("collect: _out/assets/image is gone"),
+        "{:?}",
+        told.lines
+    );
+    assert_eq!((world.runs(), told.ends()[0].1), (1, "green"));
+
+    world.write("project/_out/assets/image", "other\n");
+    let told = world.run();
+    assert!(
+        told.says("collect: _out/assets/image was changed"),
+        "{:?}",
+        told.lines
+    );
+    assert_eq!(world.read("project/_out/assets/image"), "arm64\n");
+
+    world.write("project/patches/01.patch", &patch("amd64", "arm64e"));
+    let told = world.run();
+    assert!(
+        told.says("patch: patches/01.patch changed"),
+        "{:?}",
+        told.lines
+    );
+    assert_eq!(world.read("project/_out/assets/image"), "arm64e\n");
+    assert_eq!(world.runs(), 2);
+
+    let mut options = world.options();
+    options.from = Some(Stage::Build);
+    let told = world.run_with(&options);
+    assert!(
+        told.says("patch: for a clean build: asked for with --from"),
+        "{:?}",
+        told.lines
+    );
+    assert_eq!(world.runs(), 3);
+
+    fs::remove_dir_all(world.path("project/.tdg/work")).unwrap();
+    let told = world.run();
+    assert!(
+        told.says("patch: the work tree is gone"),
+        "{:?}",
+        told.lines
+    );
+    assert_eq!((world.runs(), told.ends()[0].1), (4, "green"));
+}
+
+#[test]
+fn a_dry_run_touches_nothing() {
+    let world = World::new();
+    let dry = |world: &World| -> LoopPlan {
+        plan_loop(&world.options(), &super::world::Played::default()).unwrap()
+    };
+    let plan = dry(&world);
+    assert!(plan.variants[0].red_first);
+    let whys: Vec<&str> = plan.variants[0]
+        .stages
+        .iter()
+        .map(|s| s.why.as_deref().unwrap())
+        .collect();
+    assert_eq!(
+        whys,
+        [
+            "not done yet",
+            "source is due",
+            "source is due",
+            "source is due",
+            "source is due"
+        ]
+    );
+    assert_eq!(plan.variants[0].stages[1].what, ["01.patch"]);
+    assert_eq!(plan.variants[0].stages[2].what, ["make"]);
+    assert!(!world.path("project/.tdg").exists());
+    assert!(!world.path("project/tdg.lock").exists());
+
+    world.run().outcome();
+    assert!(
+        dry(&world).variants[0]
+            .stages
+            .iter()
+            .all(|s| s.why.is_none())
+    );
+    world.write("project/tdg.yaml", &recipe("[make, make]", ""));
+    let plan = dry(&world);
+    assert_eq!(
+        plan.variants[0].stages[1].why.as_deref(),
+        Some("for a clean build: step 2 is new")
+    );
+    assert_eq!(plan.variants[0].stages[0].why, None);
+}
+
+#[test]
+fn a_green_make_that_writes_nothing_is_a_failure() {
+    let world = World::new();
+    world.write("project/tdg.yaml", &recipe("[make nothing]", ""));
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "failed", 1)]);
+    assert_eq!(told.outcome().exit_code(), 1);
+    let failure = &told.outcome().variants[0].failures[0];
+    assert_eq!(
+        (failure.kind.as_str(), failure.spec.file.as_str()),
+        ("build", "tdg.yaml")
+    );
+    assert!(
+        failure
+            .message
+            .contains("every step succeeded, and out/image was not written"),
+        "{failure:?}"
+    );
+    let record = BuildRecord::read(&BuildRecord::place(&world.project(), "default")).unwrap();
+    assert_eq!(
+        (record.steps[0].exit, record.artifacts[0].fresh),
+        (Some(0), false)
+    );
+    assert_eq!(record.artifacts[0].bytes, None);
+
+    // Another name is what stands there: the guard of a Makefile that knows only amd64.
+    world.write(
+        "project/tdg.yaml",
+        &recipe("[mkdir out, touch out/kernel-amd64]", ""),
+    );
+    let told = world.run();
+    let failure = &told.outcome().variants[0].failures[0];
+    assert!(
+        failure.message.contains("out has kernel-amd64"),
+        "{failure:?}"
+    );
+}
+
+#[test]
+fn a_stale_artifact_does_not_count() {
+    let world = World::new();
+    // The upstream has an artifact of old among its files, and `make` keeps what is there.
+    world.write("upstream/out/image", "arm64, of old\n");
+    git(&world.path("upstream"), &["add", "-f", "."]);
+    git(
+        &world.path("upstream"),
+        &["commit", "--quiet", "-m", "stale"],
+    );
+    git(&world.path("upstream"), &["tag", "-f", "v1"]);
+    world.write(
+        "project/tdg.yaml",
+        &recipe("[sh: 'test -f out/image || exit 0']", "")
+            .replace("[sh:", "[{ sh:")
+            .replace("0']", "0' }]"),
+    );
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "failed", 1)]);
+    assert!(!world.path("project/_out/assets/image").exists());
+
+    // tar sets times back: what it has just written is fresh all the same.
+    let steps = "[{ sh: 'mkdir -p out; cp word.txt image; touch -d 1970-01-01 image; tar c image | tar x -C out' }]";
+    world.write("project/tdg.yaml", &recipe(steps, ""));
+    assert_eq!(world.run().ends()[0].1, "green");
+
+    // A failing build leaves nothing of the last green one to be mistaken for its own.
+    world.write("project/tdg.yaml", &recipe("[make nothing]", ""));
+    assert_eq!(world.run().ends()[0].1, "failed");
+    assert!(!world.path("project/_out/assets/image").exists());
+}
+
+#[test]
+fn an_artifact_outside_the_tree_is_refused() {
+    let world = World::new();
+    world.write("secret", "arm64\n");
+    let steps = format!(
+        "[{{ sh: 'mkdir -p out; ln -s {} out/image' }}]",
+        world.path("secret").display()
+    );
+    world.write("project/tdg.yaml", &recipe(&steps, ""));
+    let told = world.run();
+    assert!(
+        told.says("it leads out of the work tree"),
+        "{:?}",
+        told.lines
+    );
+    assert_eq!(world.read("secret"), "arm64\n");
+}
+
+#[test]
+fn a_patch_that_does_not_apply_says_where() {
+    let world = World::new();
+    world.write("project/patches/series", "01.patch\n02.patch # again\n");
+    world.write("project/patches/02.patch", &patch("amd64", "riscv64"));
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "failed", 1)]);
+    let failure = &told.outcome().variants[0].failures[0];
+    assert_eq!((failure.kind.as_str(), failure.spec.line), ("patches", 2));
+    let message = &failure.message;
+    assert!(
+        message.starts_with("02.patch does not apply\n  at word.txt:1"),
+        "{message}"
+    );
+    assert!(
+        message.contains("the patch expects:\n      amd64\n    there is:\n      arm64"),
+        "{message}"
+    );
+    assert_eq!(world.runs(), 0);
+
+    let rebase = "iterate: { remedies: [rebase] }\n";
+    world.write("project/tdg.yaml", &recipe("[make]", rebase));
+    let told = world.run();
+    assert!(told.says("note: rebase is not available yet: 02.patch stays as it is"));
+    assert!(
+        told.outcome().variants[0]
+            .why
+            .contains("rebase is not available yet")
+    );
+
+    world.write("project/patches/series", "01.patch\n03.patch\n");
+    let told = world.run();
+    assert!(
+        told.says("patches/series:2: the patch `03.patch` cannot be read"),
+        "{:?}",
+        told.lines
+    );
+}
+
+#[test]
+fn a_failing_step_shows_its_last_words_and_its_log() {
+    let world = World::new();
+    world.write(
+        "project/tdg.yaml",
+        &recipe(
+            "[{ sh: 'echo first; echo it broke >&2; exit 3' }, make]",
+            "",
+        ),
+    );
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "failed", 1)]);
+    let failure = &told.outcome().variants[0].failures[0];
+    assert!(failure.message.contains("exit code 3"), "{failure:?}");
+    assert!(failure.message.contains("it broke"), "{failure:?}");
+    assert!(
+        failure
+            .message
+            .contains("whole log: .tdg/logs/0001/default-attempt-1-build-1.log"),
+        "{failure:?}"
+    );
+    assert_eq!(world.runs(), 0);
+    let look_at = &told.outcome().variants[0].look_at;
+    assert_eq!(look_at[0], "tdg.yaml:5");
+    assert!(
+        look_at.contains(&".tdg/work/default".to_owned()),
+        "{look_at:?}"
+    );
+
+    let slow = recipe("[sleep 60]", "").replace("60s", "300ms");
+    world.write("project/tdg.yaml", &slow);
+    let told = world.run();
+    assert!(
+        told.says("ended: the build's timeout of 300 ms is up"),
+        "{:?}",
+        told.lines
+    );
+}
+
+#[test]
+fn specs_that_hold_before_the_work_are_named() {
+    let world = World::new();
+    world.write(
+        "project/specs/a.spec",
+        "the image is arm64 | $assets/image | arm64\nthe patch is there | patches/01.patch | arm64\n",
+    );
+    let told = world.run();
+    assert!(told.says("red first on nothing: 1 red, green [\"a::the-patch-is-there\"]"));
+    // Once seen they are not run before the work again.
+    world.write("project/patches/01.patch", &patch("amd64", "arm64e"));
+    assert!(!world.run().says("red first"));
+
+    let world = World::new();
+    world.write(
+        "project/specs/a.spec",
+        "an image | $assets/image | 64\narm | $assets/image | arm64\n",
+    );
+    world.write(
+        "project/tdg.yaml",
+        &recipe("[make]", "iterate: { red-first: build }\n"),
+    );
+    let told = world.run();
+    assert!(
+        told.says("red first on the unpatched build: 1 red, green [\"a::an-image\"]"),
+        "{:?}",
+        told.lines
+    );
+    assert_eq!((told.ends()[0].1, world.runs()), ("green", 2));
+    assert_eq!(world.read("project/_out/assets/image"), "arm64\n");
+}
+
+#[test]
+fn what_did_not_run_is_no_pass() {
+    let world = World::new();
+    world.write("project/specs/a.spec", "one | skip\n");
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "red", 1)]);
+    assert_eq!(told.outcome().exit_code(), 4);
+    assert!(told.says("that proves nothing"), "{:?}", told.lines);
+}
+
+#[test]
+fn the_lock_holds_when_the_upstream_moves() {
+    let world = World::new();
+    world.run().outcome();
+    let upstream = world.path("upstream");
+    let first = git(&upstream, &["rev-parse", "v1"]);
+    world.write("upstream/word.txt", "amd64\nmore\n");
+    git(&upstream, &["commit", "--quiet", "-am", "moved"]);
+    git(&upstream, &["tag", "-f", "v1"]);
+    assert!(world.run().outcome().variants[0].unchanged);
+
+    // On a fresh checkout the pinned commit is fetched, though its name has moved on.
+    fs::remove_dir_all(world.path("project/.tdg")).unwrap();
+    fs::remove_dir_all(world.path("project/_out")).unwrap();
+    let told = world.run();
+    assert_eq!(told.ends()[0].1, "green");
+    assert!(
+        told.says(&format!("v1 is {} (tdg.lock)", &first[..12])),
+        "{:?}",
+        told.lines
+    );
+
+    // Offline with the commit here: nothing is asked of the upstream.
+    fs::rename(&upstream, world.path("away")).unwrap();
+    world.write("project/patches/01.patch", &patch("amd64", "arm64e"));
+    assert_eq!(world.run().ends()[0].1, "green");
+
+    // Another name is resolved anew, and cannot be.
+    let other = recipe("[make]", "").replace("ref: v1", "ref: main");
+    world.write("project/tdg.yaml", &other);
+    let told = world.run();
+    assert_eq!(
+        (told.ends()[0].1, told.outcome().exit_code()),
+        ("failed", 4)
+    );
+    assert!(
+        told.says("main of ../upstream could not be had"),
+        "{:?}",
+        told.lines
+    );
+    fs::rename(world.path("away"), &upstream).unwrap();
+    world.write("project/patches/01.patch", "diff --git a/word.txt b/word.txt\n--- a/word.txt\n+++ b/word.txt\n@@ -1,2 +1,2 @@\n-amd64\n+arm64\n more\n");
+    assert_eq!(world.run().ends()[0].1, "green");
+    assert!(world.read("project/tdg.lock").contains("ref = \"main\""));
+
+    // A commit that is nowhere any more.
+    let lost = world
+        .read("project/tdg.lock")
+        .replace("commit = \"", "commit = \"dead");
+    let lost = lost.lines().map(|l| match l.strip_prefix("commit = \"") {
+        Some(c) => format!("commit = \"{}\"\n", &c[..40]),
+        None => format!("{l}\n"),
+    });
+    world.write("project/tdg.lock", &lost.collect::<String>());
+    let told = world.run();
+    assert!(
+        told.says("remove tdg.lock to pin `main` anew"),
+        "{:?}",
+        told.lines
+    );
+}
+
+#[test]
+fn variants_have_trees_and_artifacts_of_their_own() {
+    let world = World::new();
+    let text = recipe(
+        "[make]",
+        "matrix: { variant: [spin, tail], n: [1] }\npackage: { oci: x }\n",
+    )
+    .replace("patches/series", "patches/${{ matrix.variant }}.series");
+    world.write("project/tdg.yaml", &text);
+    world.write("project/patches/spin.series", "01.patch\n");
+    world.write("project/patches/tail.series", "01.patch\n02.patch\n");
+    world.write("project/patches/02.patch", &patch("arm64", "arm64 tail"));
+    let told = world.run();
+    assert_eq!(
+        told.ends(),
+        [("spin-1".into(), "green", 1), ("tail-1".into(), "green", 1)]
+    );
+    assert_eq!(world.read("project/_out/assets/spin-1/image"), "arm64\n");
+    assert_eq!(
+        world.read("project/_out/assets/tail-1/image"),
+        "arm64 tail\n"
+    );
+    assert!(told.says("`package` is not built yet: tdg generate stops after verify"));
+    let mut options = world.options();
+    options.variants = vec!["tail-1".into()];
+    assert_eq!(world.run_with(&options).ends().len(), 1);
+    options.variants = vec!["tial".into()];
+    let said = world.run_with(&options).error();
+    assert_eq!(said, "there is no variant `tial`; variants: spin-1, tail-1");
+}
+
+#[test]
+fn wrong_specs_end_it_before_any_work() {
+    let world = World::new();
+    world.write("project/specs/a.spec", "WRONG\n");
+    let told = world.run();
+    assert_eq!(told.error(), "a.spec:1: WRONG");
+    assert_eq!(told.result.unwrap_err().exit_code(), 3);
+    assert!(!world.path("project/.tdg").exists());
+}
+
+#[test]
+fn hooks_and_settings_of_others_do_not_run() {
+    let world = World::new();
+    world.run().outcome();
+    let mark = world.path("hooked");
+    for hook in [
+        "post-checkout",
+        "applypatch-msg",
+        "pre-applypatch",
+        "post-commit",
+        "pre-commit",
+    ] {
+        let path = world.path(&format!("project/.tdg/source.git/hooks/{hook}"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, format!("#!/bin/sh\ntouch {}\n", mark.display())).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&path, mode).unwrap();
+    }
+    world.write("project/patches/01.patch", &patch("amd64", "arm64e"));
+    assert_eq!(world.run().ends()[0].1, "green");
+    assert!(!mark.exists());
+    let ext = recipe("[make]", "").replace("../upstream", "ext::false");
+    world.write("project/tdg.yaml", &ext);
+    assert_eq!(world.run().ends()[0].1, "failed");
+}

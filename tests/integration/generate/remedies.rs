@@ -1,0 +1,325 @@
+//! Remedies: what they are told, what they may do, and when the loop gives up.
+
+use super::world::{World, patch, recipe};
+use std::fs;
+use tdg::generate::LoopOptions;
+
+/// A project whose patch makes the wrong word.
+fn wrong() -> World {
+    let world = World::new();
+    world.write("project/patches/01.patch", &patch("amd64", "armv7"));
+    world
+}
+
+#[test]
+fn a_remedy_that_repairs_a_patch_makes_it_green() {
+    let world = wrong();
+    world.remedy(
+        "cat >../told.json; sed -i s/armv7/arm64/ patches/01.patch",
+        "",
+    );
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "green", 2)]);
+    assert!(
+        told.says("remedy changed [\"patches/01.patch\"]"),
+        "{:?}",
+        told.lines
+    );
+    assert_eq!(world.runs(), 2);
+
+    let report: serde_json::Value = serde_json::from_str(&world.read("told.json")).unwrap();
+    let project = world.project().display().to_string();
+    assert_eq!(report["version"], 1);
+    assert_eq!(
+        (&report["recipe"], &report["variant"]),
+        (&"test".into(), &"default".into())
+    );
+    assert_eq!(
+        (&report["attempt"], &report["series"]),
+        (&1.into(), &"patches/series".into())
+    );
+    assert_eq!(report["project"], project.as_str());
+    assert_eq!(report["worktree"], format!("{project}/.tdg/work/default"));
+    assert!(report["log_tail"].as_str().unwrap().contains("built amd64"));
+    let failure = serde_json::json!({
+        "trial": "a::the-image-is-arm64", "check": "the image is arm64", "kind": "file",
+        "verdict": "fail", "spec": {"file": "specs/a.spec", "line": 1},
+        "mismatches": [{"path": "content", "expected": "arm64", "actual": "armv7"}],
+        "message": "",
+    });
+    assert_eq!(report["failures"], serde_json::json!([failure]));
+}
+
+#[test]
+fn a_build_failure_and_a_patch_failure_reach_the_remedy_too() {
+    let world = wrong();
+    world.remedy(
+        "cat >../told.json; echo '# tried' >>patches/series",
+        "  max-attempts: 2\n",
+    );
+    world.write("project/patches/01.patch", &patch("riscv64", "armv7"));
+    assert_eq!(world.run().ends(), [("default".into(), "stuck", 1)]);
+    let report: serde_json::Value = serde_json::from_str(&world.read("told.json")).unwrap();
+    assert_eq!(report["failures"][0]["kind"], "patches");
+
+    let world = World::new();
+    world.remedy("cat >../told.json", "");
+    let text = world
+        .read("project/tdg.yaml")
+        .replace("[make]", "[make no-such-target]");
+    world.write("project/tdg.yaml", &text);
+    assert_eq!(world.run().ends(), [("default".into(), "stuck", 1)]);
+    let report: serde_json::Value = serde_json::from_str(&world.read("told.json")).unwrap();
+    assert_eq!(report["failures"][0]["kind"], "build");
+    assert_eq!(report["failures"].as_array().unwrap().len(), 1);
+    assert!(
+        report["log_tail"]
+            .as_str()
+            .unwrap()
+            .contains("no-such-target")
+    );
+}
+
+#[test]
+fn a_remedy_that_touches_a_spec_ends_the_run() {
+    for (script, what) in [
+        (
+            "echo 'ok | patches/series | 01' >specs/a.spec",
+            "specs/a.spec was changed",
+        ),
+        ("rm specs/a.spec", "specs/a.spec was removed"),
+        ("echo >specs/new.spec", "specs/new.spec was added"),
+        ("sed -i s/60s/61s/ tdg.yaml", "tdg.yaml was changed"),
+        ("echo changed >extra.txt", "extra.txt was changed"),
+    ] {
+        let world = wrong();
+        world.write("project/extra.txt", "what a spec includes\n");
+        world.remedy(script, "");
+        let told = world.run();
+        let said = told.error();
+        let start = format!("the remedy `./remedy` changed what decides: {what};");
+        assert!(said.starts_with(&start), "{script}: {said}");
+        assert!(told.result.is_err());
+
+        // Started again, the change does not become the law by itself.
+        let said = world.run().error();
+        assert!(
+            said.starts_with(&format!("{what} under an earlier loop")),
+            "{script}: {said}"
+        );
+        let options = LoopOptions {
+            accept_specs: true,
+            ..world.options()
+        };
+        if script.starts_with("echo 'ok") {
+            assert_eq!(world.run_with(&options).ends()[0].1, "green");
+        }
+    }
+}
+
+#[test]
+fn a_build_that_touches_a_spec_ends_the_run() {
+    let world = World::new();
+    let spec = world.path("project/specs/a.spec");
+    let step = format!("[{{ sh: 'make; echo x > {}' }}]", spec.display());
+    world.write("project/tdg.yaml", &recipe(&step, ""));
+    let told = world.run();
+    let said = told.error();
+    assert!(
+        said.starts_with("the build changed what decides: specs/a.spec was changed"),
+        "{said}"
+    );
+    // Undone, the loop goes on.
+    world.write(
+        "project/specs/a.spec",
+        "the image is arm64 | $assets/image | arm64\n",
+    );
+    world.write("project/tdg.yaml", &recipe("[make]", ""));
+    assert_eq!(world.run().ends()[0].1, "green");
+}
+
+#[test]
+fn a_remedy_that_changes_nothing_is_stuck() {
+    let world = wrong();
+    world.remedy("true", "");
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "stuck", 1)]);
+    assert_eq!(told.outcome().exit_code(), 1);
+    assert!(
+        told.says("stuck: the remedy `./remedy` changed nothing; look at [\"specs/a.spec:1\""),
+        "{:?}",
+        told.lines
+    );
+    assert_eq!(world.runs(), 1);
+}
+
+#[test]
+fn a_remedy_that_goes_in_circles_is_stuck() {
+    let world = wrong();
+    world.remedy(
+        "if grep -q armv7 patches/01.patch; then sed -i s/armv7/armv6/ patches/01.patch; else sed -i s/armv6/armv7/ patches/01.patch; fi",
+        "",
+    );
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "stuck", 2)]);
+    assert!(
+        told.says("again what they were in attempt 1"),
+        "{:?}",
+        told.lines
+    );
+    assert_eq!(world.runs(), 2);
+}
+
+#[test]
+fn attempts_and_budget_are_bounds() {
+    let world = wrong();
+    world.remedy(
+        "sed -i s/+.*arm.*/+arm$(date +%N)/ patches/01.patch",
+        "  max-attempts: 3\n",
+    );
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "red", 3)]);
+    assert_eq!(told.outcome().variants[0].why, "all 3 attempts are used up");
+    assert_eq!(world.runs(), 3);
+
+    let mut options = world.options();
+    options.max_attempts = Some(100);
+    options.budget = Some(std::time::Duration::from_millis(1500));
+    let told = world.run_with(&options);
+    let (_, end, attempts) = told.ends().remove(0);
+    assert!(
+        attempts < 100 && ["red", "failed"].contains(&end),
+        "{end} {attempts}"
+    );
+    assert!(
+        told.outcome().variants[0]
+            .why
+            .contains("the budget of 1.50 s is used up"),
+        "{:?}",
+        told.outcome()
+    );
+}
+
+#[test]
+fn a_remedy_that_fails_is_undone() {
+    let world = wrong();
+    world.remedy(
+        "sed -i s/armv7/arm64/ patches/01.patch; echo no luck >&2; exit 7",
+        "",
+    );
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "stuck", 1)]);
+    assert!(
+        told.says("the remedy `./remedy` failed: exit code 7 (no luck)"),
+        "{:?}",
+        told.lines
+    );
+    assert_eq!(
+        world.read("project/patches/01.patch"),
+        patch("amd64", "armv7")
+    );
+
+    let text = world
+        .read("project/tdg.yaml")
+        .replace("./remedy", "no-such-program-here");
+    world.write("project/tdg.yaml", &text);
+    let told = world.run();
+    assert!(
+        told.says("`no-such-program-here` was not found in PATH"),
+        "{:?}",
+        told.lines
+    );
+}
+
+#[test]
+fn the_second_remedy_is_tried_where_the_first_changes_nothing() {
+    let world = wrong();
+    world.remedy("sed -i s/armv7/arm64/ patches/01.patch", "");
+    let text = world.read("project/tdg.yaml").replace(
+        "[{ run: [./remedy] }]",
+        "[rebase, retry, { run: ['true'] }, { run: ./remedy }]",
+    );
+    world.write("project/tdg.yaml", &text);
+    assert_eq!(world.run().ends(), [("default".into(), "green", 2)]);
+}
+
+#[test]
+fn a_passing_failure_is_tried_again() {
+    let world = World::new();
+    let script = "{ sh: 'echo x >>$RUNS.net; if [ $(wc -l <$RUNS.net) -lt 3 ]; then echo curl: \\(56\\) connection reset by peer; exit 1; fi' }";
+    let retry = "iterate: { remedies: [{ retry: { on: [network], attempts: 3 } }] }\n";
+    world.write(
+        "project/tdg.yaml",
+        &recipe(&format!("[{script}, make]"), retry),
+    );
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "green", 1)]);
+    assert!(
+        told.says("retry 2/3: curl: (56) connection reset by peer"),
+        "{:?}",
+        told.lines
+    );
+    assert_eq!(world.read("runs.net").lines().count(), 3);
+
+    // Without the remedy, and for what no second try mends, once is enough.
+    let world = World::new();
+    world.write(
+        "project/tdg.yaml",
+        &recipe(&format!("[{script}, make]"), ""),
+    );
+    assert_eq!(world.run().ends()[0].1, "failed");
+    assert_eq!(world.read("runs.net").lines().count(), 1);
+    let full = script.replace("exit 1", "echo No space left on device; exit 1");
+    world.write(
+        "project/tdg.yaml",
+        &recipe(&format!("[{full}, make]"), retry),
+    );
+    fs::remove_file(world.path("runs.net")).unwrap();
+    assert_eq!(world.run().ends()[0].1, "failed");
+    assert_eq!(world.read("runs.net").lines().count(), 1);
+}
+
+#[test]
+fn a_patch_shared_with_a_later_variant_is_proven_again() {
+    let world = wrong();
+    world.write("project/patches/01.patch", &patch("amd64", "arm64"));
+    world.remedy(
+        "sed -i 's/+arm64$/+arm64 late/' patches/01.patch",
+        "matrix: { v: [a, b] }\n",
+    );
+    world.write("project/specs/a.spec", "a word | $assets/image | arm64\n");
+    world.write(
+        "project/specs/b.spec",
+        "b is late | _out/assets/b/image | late\n",
+    );
+    // Variant a does not see b's spec red: it is the same file for both, so it is given to b alone.
+    let text = world
+        .read("project/tdg.yaml")
+        .replace("verify: [specs]", "verify: ['specs/${{ matrix.v }}.spec']");
+    world.write("project/tdg.yaml", &text);
+    let told = world.run();
+    assert_eq!(told.ends()[0].1, "green");
+    assert_eq!(told.ends()[1], ("b".into(), "green", 2));
+    assert_eq!(world.read("project/_out/assets/a/image"), "arm64 late\n");
+}
+
+#[test]
+fn secrets_of_the_environment_stay_inside() {
+    let world = World::new();
+    let text = recipe("[{ sh: 'echo $API_TOKEN' }, make]", "")
+        .replace("[RUNS, SLOW]", "{ API_TOKEN: hunter2222 }");
+    world.write("project/tdg.yaml", &text);
+    let told = world.run();
+    assert_eq!(told.ends()[0].1, "green");
+    assert!(told.says("> ***"));
+    let project = world.project();
+    for entry in walkdir::WalkDir::new(project.join(".tdg"))
+        .into_iter()
+        .flatten()
+    {
+        if entry.file_type().is_file() {
+            let text = String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).into_owned();
+            assert!(!text.contains("hunter2222"), "{}", entry.path().display());
+        }
+    }
+}
