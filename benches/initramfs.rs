@@ -4,6 +4,8 @@
 //! cpio, zstd, file and GNU time. Both sides run in turn in one process tree; medians are printed,
 //! and each ratio beside what it is meant to be at most. It fails no test: it tells.
 
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -193,11 +193,14 @@ pub fn pattern(glob: &str) -> Result<Pattern, ProbeError> {
 const MAX_ENTRIES: usize = 2_000_000;
 
 fn disk_list(root: &Path, pattern: &Pattern) -> Result<Vec<FileEntry>, ProbeError> {
+    let reach = Reach::of(pattern.text());
     let mut entries = Vec::new();
     for (seen, entry) in walkdir::WalkDir::new(root)
         .min_depth(1)
+        .max_depth(reach.depth)
         .sort_by_file_name()
         .into_iter()
+        .filter_entry(|entry| reach.leads_to(entry.depth(), entry.file_name()))
         .enumerate()
     {
         if seen >= MAX_ENTRIES {
@@ -218,6 +221,37 @@ fn disk_list(root: &Path, pattern: &Pattern) -> Result<Vec<FileEntry>, ProbeErro
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(entries)
+}
+
+/// Which part of a folder a glob can cover: nothing else is walked.
+struct Reach {
+    /// The components before the first one that is a pattern.
+    literal: Vec<String>,
+    /// How deep a path can be.
+    depth: usize,
+}
+
+impl Reach {
+    fn of(glob: &str) -> Self {
+        let glob = normalise(glob);
+        let is_pattern = |part: &&str| part.contains(['*', '?', '[', '{', '\\']);
+        let literal = glob.split('/').take_while(|part| !is_pattern(part));
+        // A brace may hold a `/`, and `**` any number of them.
+        let open = glob.contains("**") || glob.contains('{');
+        Self {
+            literal: literal.map(str::to_owned).collect(),
+            depth: if open {
+                usize::MAX
+            } else {
+                glob.split('/').count()
+            },
+        }
+    }
+
+    fn leads_to(&self, depth: usize, name: &std::ffi::OsStr) -> bool {
+        let wanted = depth.checked_sub(1).and_then(|i| self.literal.get(i));
+        wanted.is_none_or(|wanted| name == wanted.as_str())
+    }
 }
 
 /// Gives the entry of one path of this machine's disk, links followed; `None` where nothing is there.

@@ -1,12 +1,12 @@
 //! Artifacts: removed before a build, found fresh after it, collected, still there later.
 
-use super::build::count;
 use super::error::GenerateError;
 use super::inputs::Inputs;
 use super::journal::{Success, Written};
 use super::paths::Paths;
 use super::recipe::Variant;
 use super::session::{Session, StageEnd, Stop};
+use super::words::count;
 use crate::model::Sha256Digest;
 use crate::model::size::show_size;
 use crate::probe::record::BuildRecord;

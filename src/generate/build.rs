@@ -1,28 +1,19 @@
 //! The third stage: the steps run, and what they had to write is fresh.
 
 use super::artifacts::{self, Found};
-use super::classify;
 use super::error::GenerateError;
-use super::event::{LoopEvent, Stage};
+use super::event::Stage;
 use super::inputs::Inputs;
 use super::journal::{Success, Written};
 use super::recipe::{Recipe, Step, Variant};
 use super::session::{Session, StageEnd, Stop, environment, is_secret};
-use super::source::delay;
 use super::verify::{Failure, Place};
-use super::{LoopOptions, series};
+use super::words::count;
+use super::{LoopOptions, series, steps};
 use crate::model::size::show_duration;
-use crate::probe::exec::{self, Exit, Output, Request};
 use crate::probe::record::{ArtifactRecord, BuildRecord, StepRecord, VERSION};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
-
-/// No log of a step grows beyond this, in bytes.
-const LOG_LIMIT: u64 = 64 << 20;
-/// How much of each end of a step's output is kept for judging it, in bytes.
-const KEPT: usize = 256 << 10;
-/// How many lines of a failed step a remedy gets.
-const TAIL: usize = 200;
 
 /// Gives what the stage depends on.
 pub(super) fn inputs(
@@ -103,8 +94,8 @@ pub(super) fn run(
         if broke.is_some() {
             break;
         }
-        let log = log_path(session, variant, turn.attempt, number);
-        let seen = self::step(session, variant, step, &folder, &log, begin)?;
+        let log = steps::log_path(session, variant, turn.attempt, number);
+        let seen = steps::step(session, variant, step, &folder, &log, begin)?;
         record.steps.push(StepRecord {
             command: step.text.clone(),
             exit: seen.code,
@@ -175,168 +166,21 @@ fn judge(
     }
     let messages: Vec<&str> = failures.iter().map(|f| f.message.as_str()).collect();
     StageEnd::Failed {
-        summary: format!(
-            "every step succeeded, and {} of {} not written",
-            match failures.len() {
-                n if n == found.len() => "none".into(),
-                n => format!("{n}"),
-            },
-            count(found.len(), "artifact") + if found.len() == 1 { " was" } else { " were" }
-        ),
+        summary: unwritten(failures.len(), found.len()),
         tail: messages.join("\n"),
         failures,
     }
 }
 
-/// Shows a number of things: `1 artifact`, `3 artifacts`.
-pub(super) fn count(n: usize, what: &str) -> String {
-    if n == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{n} {what}s")
-    }
-}
-
-fn log_path(session: &Session<'_>, variant: &Variant, attempt: u32, number: u32) -> PathBuf {
-    let name = match attempt {
-        0 => format!("{}-unpatched-build-{number}.log", variant.name),
-        n => format!("{}-attempt-{n}-build-{number}.log", variant.name),
+fn unwritten(missing: usize, of: usize) -> String {
+    let all = count(of, "artifact");
+    let said = match missing {
+        n if n == of && n == 1 => "the artifact was not written".to_owned(),
+        n if n == of => format!("none of {all} was written"),
+        1 => format!("1 of {all} was not written"),
+        n => format!("{n} of {all} were not written"),
     };
-    session.paths.logs(session.number).join(name)
-}
-
-struct Seen {
-    code: Option<i32>,
-    seconds: f64,
-    /// How it failed, if it did.
-    failed: Option<String>,
-    tail: String,
-}
-
-/// Runs one step, again where its failure is a passing one.
-fn step(
-    session: &mut Session<'_>,
-    variant: &Variant,
-    step: &Step,
-    folder: &Path,
-    log: &Path,
-    begin: Instant,
-) -> Result<Seen, Stop> {
-    // An attempt that is done again begins its log anew.
-    crate::probe::store::remove(log).map_err(GenerateError::io(log))?;
-    let shown = session.recipe.shown(log);
-    let tries = session.recipe.tries();
-    let started = Instant::now();
-    let mut attempt = 1;
-    loop {
-        session.check_cancel()?;
-        session.emit(&LoopEvent::Command {
-            variant: &variant.name,
-            command: &step.text,
-            log: &shown,
-        });
-        let (request, over) = request(session, variant, step, folder, log, begin);
-        let on_event = &mut *session.on_event;
-        let output = exec::run_with(&request, &mut |stream, line| {
-            on_event(&LoopEvent::Line {
-                variant: &variant.name,
-                stream,
-                line,
-            });
-        })?;
-        let seen = |failed: Option<String>| Seen {
-            code: match output.exit {
-                Exit::Code(code) if !output.timed_out() => Some(code),
-                Exit::Code(_) | Exit::Signal(_) => None,
-            },
-            seconds: started.elapsed().as_secs_f64(),
-            failed,
-            tail: tail(&output),
-        };
-        if output.left_running > 0 {
-            let text = format!(
-                "`{}` left {} running; ended",
-                step.text,
-                count(output.left_running, "process")
-            );
-            session.note(variant, &text);
-        }
-        if output.success() {
-            return Ok(seen(None));
-        }
-        if output.timed_out() {
-            return Ok(seen(Some(over.to_owned())));
-        }
-        let why = classify::network(&tail(&output)).filter(|_| attempt < tries);
-        let Some(why) = why else {
-            return Ok(seen(Some(output.how())));
-        };
-        attempt += 1;
-        let delay = delay(session.options.retry_delay, attempt);
-        session.emit(&LoopEvent::Retry {
-            variant: &variant.name,
-            command: &step.text,
-            why: &why,
-            attempt,
-            of: tries,
-            delay,
-        });
-        session.pause(delay)?;
-    }
-}
-
-/// Makes the request of a step, and what to say where its time is up.
-fn request(
-    session: &Session<'_>,
-    variant: &Variant,
-    step: &Step,
-    folder: &Path,
-    log: &Path,
-    begin: Instant,
-) -> (Request, String) {
-    let (environment, secrets) = session.environment(variant);
-    let mut request = Request::new(&step.argv)
-        .cwd(folder)
-        .cancel(session.cancel)
-        .keep(KEPT)
-        .log(log, LOG_LIMIT);
-    for (name, value) in environment {
-        request = request.env(name, value);
-    }
-    for secret in secrets {
-        request = request.redact(secret);
-    }
-    let own = variant
-        .build
-        .timeout
-        .map(|t| t.saturating_sub(begin.elapsed()));
-    let left = session.left();
-    let by_budget = match (own, left) {
-        (Some(own), Some(left)) => left < own,
-        (None, left) => left.is_some(),
-        (Some(_), None) => false,
-    };
-    let over = match (by_budget, session.budget, variant.build.timeout) {
-        (true, Some(budget), _) => {
-            format!("ended: the budget of {} is used up", show_duration(budget))
-        }
-        (_, _, Some(timeout)) => format!(
-            "ended: the build's timeout of {} is up",
-            show_duration(timeout)
-        ),
-        _ => "timed out".into(),
-    };
-    if let Some(time) = own.into_iter().chain(left).min() {
-        request = request.timeout(time);
-    }
-    (request, over)
-}
-
-/// Gives the last lines of both outputs, standard error last.
-fn tail(output: &Output) -> String {
-    let both = format!("{}\n{}", output.stdout.text(), output.stderr.text());
-    let lines: Vec<&str> = both.lines().filter(|l| !l.is_empty()).collect();
-    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+    format!("every step succeeded, and {said}")
 }
 
 fn failed(recipe: &Recipe, step: &Step, log: &Path, why: &str, tail: String) -> StageEnd {

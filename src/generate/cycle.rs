@@ -41,7 +41,7 @@ pub(super) fn variant(
             let why = if attempt.worked {
                 format!(
                     "every spec holds after {}",
-                    super::build::count(number as usize, "attempt")
+                    super::words::count(number as usize, "attempt")
                 )
             } else {
                 "unchanged: the last success still stands".to_owned()

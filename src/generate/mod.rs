@@ -27,7 +27,9 @@ mod series;
 mod session;
 mod source;
 mod state;
+mod steps;
 mod verify;
+mod words;
 
 pub use error::GenerateError;
 pub use event::{LoopEvent, LoopOutcome, Stage, VariantEnd, VariantOutcome};
@@ -163,7 +165,7 @@ pub fn run_loop(
     if guard.ended > 0 {
         let text = format!(
             "ended {} that an interrupted loop left running",
-            build::count(guard.ended, "process")
+            words::count(guard.ended, "process")
         );
         session.emit(&LoopEvent::Note {
             variant: None,

@@ -1,12 +1,11 @@
 //! The programs, libraries and modules of a view.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
 use super::libraries::{Roots, root_of, search};
-use super::merged::{Merged, MergedEntry};
-use super::{ImageError, Pattern};
+use super::{ImageError, MergedEntry, Pattern, View};
 use crate::format::elf::Elf;
 use crate::format::{FileType, FormatError, ReadAt};
 
@@ -17,8 +16,8 @@ const MAX_NEEDED: u64 = 500_000;
 /// What a first look at a regular file gave: its ELF headers, or why they
 /// could not be read.
 #[derive(Debug)]
-pub(super) struct Examined {
-    pub(super) elf: Result<Elf, String>,
+struct Examined {
+    elf: Result<Elf, String>,
 }
 
 /// The program that loads another.
@@ -69,35 +68,49 @@ pub struct Binary {
     pub needed: Vec<Library>,
 }
 
-impl Merged {
-    /// Gives the ELF files whose path matches, sorted by path.
-    ///
-    /// A file counts by its content: it begins with `\x7fELF`. Links are not
-    /// followed, so that each file counts once. A file that cannot be read at
-    /// all is given as damaged, because nobody can say that it is none.
-    /// Files are looked at in parallel, each once in the life of the view, so
-    /// thirty checks cost about as much as one.
-    ///
-    /// Errors where the view's library configuration cannot be read.
-    pub fn binaries(&self, pattern: &Pattern) -> Result<Vec<Arc<Binary>>, ImageError> {
+/// What was found out about the entries of one view, each once.
+#[derive(Debug)]
+pub(super) struct Binaries {
+    /// By the entry's place in the view; `None` for what is no ELF file.
+    examined: Vec<OnceLock<Option<Examined>>>,
+    described: Vec<OnceLock<Option<Arc<Binary>>>>,
+    roots: OnceLock<Result<Roots, ImageError>>,
+}
+
+impl Binaries {
+    pub(super) fn new(view: &View) -> Self {
+        Self {
+            examined: view.entries().iter().map(|_| OnceLock::new()).collect(),
+            described: view.entries().iter().map(|_| OnceLock::new()).collect(),
+            roots: OnceLock::new(),
+        }
+    }
+
+    /// Gives the ELF files whose path matches; see [`super::Merged::binaries`].
+    pub(super) fn find(
+        &self,
+        view: &View,
+        pattern: &Pattern,
+    ) -> Result<Vec<Arc<Binary>>, ImageError> {
         let candidate = |entry: &MergedEntry| {
             entry.meta.kind == FileType::File
                 && entry.meta.size >= 4
                 && pattern.matches(&entry.path)
         };
-        let mut chosen: Vec<usize> = (0..self.entries().len())
-            .filter(|index| self.entries().get(*index).is_some_and(candidate))
+        let mut chosen: Vec<usize> = (0..view.entries().len())
+            .filter(|index| view.entries().get(*index).is_some_and(candidate))
             .collect();
         // Neighbours in an image share blocks: look at them one after another.
-        chosen.sort_by_key(|index| self.place(*index));
+        chosen.sort_by_key(|index| view.place(*index));
         let look = |index: &usize| {
-            self.examine(*index);
+            self.examine(view, *index);
         };
         chosen.par_iter().with_min_len(8).for_each(look);
-        self.check_needed(&chosen)?;
-        let roots = self.roots()?;
+        self.check_needed(view, &chosen)?;
+        let roots = self.roots.get_or_init(|| Roots::read(view));
+        let roots = roots.as_ref().map_err(Clone::clone)?;
         chosen.sort_unstable();
-        let found = |index: &usize| self.binary(*index, roots).cloned();
+        let found = |index: &usize| self.binary(view, *index, roots).cloned();
         Ok(chosen
             .par_iter()
             .with_min_len(8)
@@ -107,9 +120,9 @@ impl Merged {
 
     /// Bounds the work of looking for libraries: each name may be looked for
     /// in dozens of directories.
-    fn check_needed(&self, chosen: &[usize]) -> Result<(), ImageError> {
+    fn check_needed(&self, view: &View, chosen: &[usize]) -> Result<(), ImageError> {
         let needed = |index: &usize| {
-            self.examine(*index)?
+            self.examine(view, *index)?
                 .elf
                 .as_ref()
                 .ok()
@@ -124,23 +137,18 @@ impl Merged {
                 value: MAX_NEEDED,
                 remedy: "choose fewer files with a narrower pattern",
             };
-            return Err(ImageError::format(self.subject(), error));
+            return Err(ImageError::format(view.subject(), error));
         }
         Ok(())
     }
 
-    fn roots(&self) -> Result<&Roots, ImageError> {
-        let roots = self.roots.get_or_init(|| Roots::read(self));
-        roots.as_ref().map_err(Clone::clone)
-    }
-
     /// Reads the headers of the file at `index`; `None` where it is no ELF
     /// file.
-    pub(super) fn examine(&self, index: usize) -> Option<&Examined> {
+    fn examine(&self, view: &View, index: usize) -> Option<&Examined> {
         let slot = self.examined.get(index)?;
         slot.get_or_init(|| {
-            let entry = self.entries().get(index)?;
-            let file = match self.open(entry) {
+            let entry = view.entries().get(index)?;
+            let file = match view.open(entry) {
                 Ok(file) => file,
                 Err(error) => {
                     return Some(Examined {
@@ -162,20 +170,26 @@ impl Merged {
         .as_ref()
     }
 
-    fn binary(&self, index: usize, roots: &Roots) -> Option<&Arc<Binary>> {
-        let slot = self.binaries.get(index)?;
+    fn binary(&self, view: &View, index: usize, roots: &Roots) -> Option<&Arc<Binary>> {
+        let slot = self.described.get(index)?;
         slot.get_or_init(|| {
-            let entry = self.entries().get(index)?;
-            let examined = self.examine(index)?;
-            Some(Arc::new(self.describe(entry, examined, roots)))
+            let entry = view.entries().get(index)?;
+            let examined = self.examine(view, index)?;
+            Some(Arc::new(self.describe(view, entry, examined, roots)))
         })
         .as_ref()
     }
 
-    fn describe(&self, entry: &MergedEntry, examined: &Examined, roots: &Roots) -> Binary {
+    fn describe(
+        &self,
+        view: &View,
+        entry: &MergedEntry,
+        examined: &Examined,
+        roots: &Roots,
+    ) -> Binary {
         let mut binary = Binary {
             path: entry.path.clone(),
-            layer: self.layer(entry).to_owned(),
+            layer: view.layer(entry).to_owned(),
             size: entry.meta.size,
             mode: entry.meta.mode,
             elf: None,
@@ -197,14 +211,16 @@ impl Merged {
         let root = root_of(&entry.path);
         if let Some(path) = &elf.interpreter {
             binary.interpreter = Interpreter {
-                resolves: self.same_machine(root, path, elf).is_some(),
+                resolves: self.same_machine(view, root, path, elf).is_some(),
                 path: Some(path.clone()),
             };
         }
         if !elf.needed.is_empty() {
             let directories = roots.directories(root, entry, elf);
             let library = |name: &String| Library {
-                path: search(self, root, &directories, name, elf),
+                path: search(&directories, name, |path| {
+                    self.same_machine(view, root, path, elf)
+                }),
                 name: name.clone(),
             };
             binary.needed = elf.needed.iter().map(library).collect();
@@ -215,12 +231,18 @@ impl Merged {
 
     /// Resolves `path` below `root` to an ELF file of the machine and class of
     /// `elf`, as a dynamic linker would; gives its path in the view.
-    pub(super) fn same_machine(&self, root: &str, path: &str, elf: &Elf) -> Option<&str> {
-        let entry = self.resolve_in(root, path).ok()?;
+    fn same_machine<'v>(
+        &self,
+        view: &'v View,
+        root: &str,
+        path: &str,
+        elf: &Elf,
+    ) -> Option<&'v str> {
+        let entry = view.resolve_in(root, path).ok()?;
         if entry.meta.kind != FileType::File {
             return None;
         }
-        let found = self.examine(self.index_of(&entry.path)?)?;
+        let found = self.examine(view, view.index_of(&entry.path)?)?;
         let found = found.elf.as_ref().ok()?;
         (found.machine == elf.machine && found.class == elf.class).then_some(entry.path.as_str())
     }

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::ImageError;
-use super::merged::{Merged, MergedEntry};
+use super::{ImageError, MergedEntry, View};
 use crate::format::FileType;
 use crate::format::elf::Elf;
 
@@ -34,7 +33,7 @@ impl Roots {
     /// musl's path files, of every root.
     ///
     /// Errors where one of them cannot be read.
-    pub(super) fn read(view: &Merged) -> Result<Self, ImageError> {
+    pub(super) fn read(view: &View) -> Result<Self, ImageError> {
         let mut configured: HashMap<String, Vec<String>> = HashMap::new();
         for entry in view.entries() {
             let root = root_of(&entry.path);
@@ -113,21 +112,20 @@ fn is_configuration(path: &str) -> bool {
     name == ".so.conf" || included || musl
 }
 
-/// Finds a library; gives its path in the view.
-pub(super) fn search(
-    view: &Merged,
-    root: &str,
+/// Finds a library; gives its path in the view. `suits` resolves a path, as
+/// the file's root sees it, to a library of the right machine.
+pub(super) fn search<'v>(
     directories: &[String],
     name: &str,
-    elf: &Elf,
+    suits: impl Fn(&str) -> Option<&'v str>,
 ) -> Option<String> {
     if name.contains('/') {
-        return view.same_machine(root, name, elf).map(str::to_owned);
+        return suits(name).map(str::to_owned);
     }
-    directories
+    let found = directories
         .iter()
-        .find_map(|directory| view.same_machine(root, &format!("{directory}/{name}"), elf))
-        .map(str::to_owned)
+        .find_map(|directory| suits(&format!("{directory}/{name}")));
+    found.map(str::to_owned)
 }
 
 /// Gives Debian's directory name for a machine.

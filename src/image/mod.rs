@@ -15,12 +15,14 @@ mod libraries;
 mod merged;
 mod open;
 mod talos;
+mod view;
 
 pub use binaries::{Binary, Interpreter, Library};
 pub use error::ImageError;
 pub use follow::Unresolved;
 pub use glob::{Pattern, PatternError};
 pub use layer::Layer;
-pub use merged::{FileContent, Merged, MergedEntry};
+pub use merged::Merged;
 pub use open::Image;
 pub use talos::{Extension, Talos};
+pub use view::{FileContent, MergedEntry, View};

@@ -261,10 +261,8 @@ fn chosen(trials: Vec<Trial>, selection: &Selection) -> Vec<Trial> {
         .map(|t| selection.accepts(&t.info.name, t.info.kind, &t.info.tags))
         .collect();
     if let Some(slice) = selection.partition {
-        let mut nth = 0;
-        for kept in keep.iter_mut().filter(|k| **k) {
+        for (nth, kept) in keep.iter_mut().filter(|k| **k).enumerate() {
             *kept = nth % slice.count == slice.index - 1;
-            nth += 1;
         }
     }
     // A check that needs another is judged only after it: what is needed comes along.

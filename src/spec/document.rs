@@ -184,19 +184,17 @@ impl<'t> Builder<'t, '_> {
                 }
             }
         }
-        root.or_else(|| {
-            Some(Node {
-                span: Span {
-                    source: self.source,
-                    start: 0,
-                    end: 0,
-                    line: 1,
-                    column: 1,
-                },
-                kind: NodeKind::Null,
-                raw: None,
-            })
-        })
+        Some(root.unwrap_or(Node {
+            span: Span {
+                source: self.source,
+                start: 0,
+                end: 0,
+                line: 1,
+                column: 1,
+            },
+            kind: NodeKind::Null,
+            raw: None,
+        }))
     }
 
     fn next(&mut self) -> Result<(Event<'t>, Span), Stop> {

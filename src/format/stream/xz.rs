@@ -9,6 +9,8 @@ use crate::format::{Budget, FormatError};
 /// Memory for the dictionary: `xz -9` needs 65 MiB.
 const MEMORY: u64 = 80 << 20;
 const PIECE: u64 = 4 << 20;
+/// How much room is made at a time, at most.
+const GROWTH: usize = 64 << 20;
 
 /// Decodes one xz stream; its checks are verified.
 pub(super) fn member(input: &[u8], budget: &mut Budget) -> Result<Member, FormatError> {
@@ -19,7 +21,12 @@ pub(super) fn member(input: &[u8], budget: &mut Budget) -> Result<Member, Format
         let consumed = usize::try_from(decoder.total_in()).unwrap_or(usize::MAX);
         let rest = input.get(consumed..).unwrap_or_default();
         let want = PIECE.min(budget.left() + 1);
-        data.reserve(usize::try_from(want).unwrap_or(0));
+        let want = usize::try_from(want).unwrap_or(0);
+        if data.capacity() - data.len() < want {
+            // Not by doubling: the decoder touches all of the spare room, which for a bomb would
+            // be twice what it may decode to.
+            data.reserve_exact(want.max(data.len().min(GROWTH)));
+        }
         let before = data.len();
         let status = decoder
             .process_vec(rest, &mut data, Action::Run)

@@ -4,9 +4,11 @@
 //! what people look up.
 
 mod apply;
+mod hunk;
 mod series;
 
-pub use apply::{Applied, Change, Hunk, PatchFailure, apply, changes};
+pub use apply::{Applied, Change, PatchFailure, apply, changes};
+pub use hunk::Hunk;
 pub use series::{Patch, Series, SeriesError};
 
 use super::exec::{self, Cancel, End, ExecError, Output, Request, Stream};

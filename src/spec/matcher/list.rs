@@ -387,7 +387,7 @@ struct Each {
 }
 
 impl Each {
-    fn elements<'v>(seen: &'v Value) -> Option<Vec<&'v Value>> {
+    fn elements(seen: &Value) -> Option<Vec<&Value>> {
         match seen {
             Value::Array(items) => Some(items.iter().collect()),
             Value::Object(map) => Some(map.values().collect()),
