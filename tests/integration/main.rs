@@ -5,6 +5,7 @@
 mod demo_story;
 mod demo_world;
 mod diagnostics;
+mod front;
 mod generate;
 mod hostile;
 mod kinds;
