@@ -6,6 +6,7 @@ mod demo_story;
 mod demo_world;
 mod diagnostics;
 mod front;
+mod docs;
 mod generate;
 mod hostile;
 mod kinds;
