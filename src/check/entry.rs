@@ -237,7 +237,8 @@ impl Reach {
         let is_pattern = |part: &&str| part.contains(['*', '?', '[', '{', '\\']);
         let literal = glob.split('/').take_while(|part| !is_pattern(part));
         // A brace may hold a `/`, and `**` any number of them.
-        let open = glob.contains("**") || glob.contains('{');
+        let torn = |part: &str| part.matches('{').count() != part.matches('}').count();
+        let open = glob.contains("**") || glob.split('/').any(torn);
         Self {
             literal: literal.map(str::to_owned).collect(),
             depth: if open {

@@ -6,12 +6,14 @@ mod demo_story;
 mod demo_world;
 mod diagnostics;
 mod docs;
+mod front;
 mod generate;
 mod hostile;
 mod kinds;
 mod matchers;
 mod mutations;
 mod readers;
+mod real;
 mod runner;
 mod tidy;
 

@@ -85,10 +85,18 @@ pub(crate) fn initramfs(
         }
         let tree = work.join(format!("tree-{number}"));
         let bin = tree.join("rootfs/usr/local/bin");
-        let bin = if *image == Image::Empty { bin } else { tree.join("usr/local/bin") };
+        let bin = if *image == Image::Empty {
+            bin
+        } else {
+            tree.join("usr/local/bin")
+        };
         fs::create_dir_all(&bin).unwrap();
         if *image != Image::Empty {
-            fs::write(bin.join(format!("{name}-program")), format!("{name} {version}")).unwrap();
+            fs::write(
+                bin.join(format!("{name}-program")),
+                format!("{name} {version}"),
+            )
+            .unwrap();
         }
         match image {
             Image::Broken => fs::write(layers.join(&file), "hsqs and no more").unwrap(),
@@ -106,7 +114,12 @@ pub(crate) fn initramfs(
             Pack::Xz => pipe(&tools.xz, folder, &["-c", "--check=crc32"], &archive),
         }
     };
-    let mut bytes = cpio(&tools.cpio, &early, "newc", &["kernel", "kernel/microcode.bin"]);
+    let mut bytes = cpio(
+        &tools.cpio,
+        &early,
+        "newc",
+        &["kernel", "kernel/microcode.bin"],
+    );
     bytes.extend(segment(&base, &["init", "rootfs.sqsh"]));
     bytes.extend(segment(&layers, &files));
     let path = folder.join("initramfs");
@@ -117,6 +130,15 @@ pub(crate) fn initramfs(
 /// Packs a folder.
 pub(crate) fn squashfs(tools: &Tools, tree: &Path, to: &Path) {
     let (from, to) = (tree.to_str().unwrap(), to.to_str().unwrap());
-    let arguments = [from, to, "-comp", "zstd", "-noappend", "-quiet", "-no-progress", "-all-root"];
+    let arguments = [
+        from,
+        to,
+        "-comp",
+        "zstd",
+        "-noappend",
+        "-quiet",
+        "-no-progress",
+        "-all-root",
+    ];
     output(&tools.mksquashfs, Path::new("/"), &arguments);
 }

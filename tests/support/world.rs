@@ -48,7 +48,13 @@ impl World {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tdg"));
         command.args(arguments).current_dir(self.path());
-        for name in ["CI", "TDG_STRICT", "INSTA_UPDATE", "INSTA_FORCE_PASS", "RUST_BACKTRACE"] {
+        for name in [
+            "CI",
+            "TDG_STRICT",
+            "INSTA_UPDATE",
+            "INSTA_FORCE_PASS",
+            "RUST_BACKTRACE",
+        ] {
             command.env_remove(name);
         }
         command.env_remove("INSTA_SNAPSHOT_REFERENCES_FILE");
@@ -125,7 +131,10 @@ impl Report {
     /// All that is said of a trial, as one text.
     pub(crate) fn why(&self, check: &str) -> String {
         let t = self.trial(check);
-        format!("{}{}{}{}", t["failures"], t["error"], t["skipped"], t["notes"])
+        format!(
+            "{}{}{}{}",
+            t["failures"], t["error"], t["skipped"], t["notes"]
+        )
     }
 
     /// Holds each trial to the first word of its check's name: `pass`, `fail`, `error` or `skip`.
