@@ -66,7 +66,7 @@ impl Kind for TheKind {
 - name: the shim is there and can be run
   file: /usr/local/bin/containerd-shim-spin-v2
   in: _out/assets/initramfs-metal-arm64.xz
-  expect: { present: true, mode: \"0755\", size: { ge: 1 MiB } }";
+  expect: { present: true, mode: \"0755\", size: { ge: 100 KiB } }";
     type Args = Args;
     type Evidence = Evidence;
 

@@ -103,7 +103,7 @@ impl Kind for TheKind {
     const EXAMPLE: &'static str = "\
 - name: the series applies and keeps the script a program
   patches: patches/spin-only.series
-  in: .tdg/source.git
+  in: upstream
   expect:
     applies: true
     changed: { every: { path: { starts-with: packages/core/talos/ }, mode-changed: false, stray: false } }";

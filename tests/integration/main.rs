@@ -5,8 +5,8 @@
 mod demo_story;
 mod demo_world;
 mod diagnostics;
-mod front;
 mod docs;
+mod front;
 mod generate;
 mod hostile;
 mod kinds;

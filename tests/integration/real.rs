@@ -14,7 +14,10 @@ fn arm64() -> Option<PathBuf> {
         return Some(peers.join("arm64"));
     }
     let strict = std::env::var("TDG_STRICT").is_ok_and(|v| v == "1");
-    assert!(!strict, "target/peers is missing and TDG_STRICT is 1: run tests/peers/fetch");
+    assert!(
+        !strict,
+        "target/peers is missing and TDG_STRICT is 1: run tests/peers/fetch"
+    );
     eprintln!("skipped: target/peers is missing; tests/peers/fetch makes it");
     None
 }
@@ -43,7 +46,8 @@ checks:
 
 #[test]
 fn programs_of_a_distribution_are_seen_as_they_are() {
-    let (Some(arm64), Some(tools), Some(sha256sum)) = (arm64(), Tools::find(), peer("sha256sum")) else {
+    let (Some(arm64), Some(tools), Some(sha256sum)) = (arm64(), Tools::find(), peer("sha256sum"))
+    else {
         return;
     };
     let world = World::new();
@@ -59,9 +63,19 @@ fn programs_of_a_distribution_are_seen_as_they_are() {
     fs::create_dir_all(&to).unwrap();
     for part in ["ld-linux-aarch64.so.1", "aarch64-linux-gnu"] {
         let from = from.join(part);
-        output(&cp, Path::new("/"), &["-a", from.to_str().unwrap(), to.to_str().unwrap()]);
+        output(
+            &cp,
+            Path::new("/"),
+            &["-a", from.to_str().unwrap(), to.to_str().unwrap()],
+        );
     }
-    initramfs(&tools, world.path(), &root, &[("spin", "v0.25.1", Image::Full)], Pack::Zstd);
+    initramfs(
+        &tools,
+        world.path(),
+        &root,
+        &[("spin", "v0.25.1", Image::Full)],
+        Pack::Zstd,
+    );
 
     let containerd = root.join("usr/bin/containerd");
     let line = output(&sha256sum, Path::new("/"), &[containerd.to_str().unwrap()]);
@@ -72,10 +86,20 @@ fn programs_of_a_distribution_are_seen_as_they_are() {
     // The same spec, without the loader: what needs it is red, what is static is not.
     fs::remove_file(root.join("lib/ld-linux-aarch64.so.1")).unwrap();
     fs::remove_dir_all(root.join("lib/aarch64-linux-gnu")).unwrap();
-    initramfs(&tools, world.path(), &root, &[("spin", "v0.25.1", Image::Full)], Pack::Xz);
+    initramfs(
+        &tools,
+        world.path(),
+        &root,
+        &[("spin", "v0.25.1", Image::Full)],
+        Pack::Xz,
+    );
     let report = world.run(&SPEC.replace("CONTAINERD", digest));
     assert_eq!(report.verdict("every loader is there"), "fail");
-    assert!(report.why("every loader is there").contains("interpreter.resolves"));
+    assert!(
+        report
+            .why("every loader is there")
+            .contains("interpreter.resolves")
+    );
     assert_eq!(report.verdict("busybox is static"), "pass");
     assert_eq!(report.verdict("the digest is that of the file"), "pass");
 }

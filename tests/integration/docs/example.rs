@@ -400,7 +400,10 @@ fn commands(block: &Block) -> Result<Vec<(String, Vec<String>)>, String> {
 fn fits(wanted: &str, actual: &str, order: bool) -> Result<(), String> {
     let lines = |text: &str| -> Vec<String> {
         let text = scrub(text);
-        text.trim_end().lines().map(|l| l.trim_end().to_owned()).collect()
+        text.trim_end()
+            .lines()
+            .map(|l| l.trim_end().to_owned())
+            .collect()
     };
     let (mut wanted, mut actual) = (lines(wanted), lines(actual));
     if !order {

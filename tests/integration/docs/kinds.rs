@@ -54,7 +54,12 @@ fn section(kind: &dyn AnyKind, page: &mut String) {
                     (false, true) => " *needed*",
                     (false, false) => "",
                 };
-                row(&format!("`{}`{mark}", field.name), &field.shape, &field.doc, page);
+                row(
+                    &format!("`{}`{mark}", field.name),
+                    &field.shape,
+                    &field.doc,
+                    page,
+                );
             }
         }
         _ => page.push_str("It takes no argument.\n"),
@@ -111,7 +116,10 @@ fn the_kinds_in_the_readme_are_the_kinds_there_are() {
         let missing = missing.split("\n\n").next().unwrap();
         for kind in KINDS {
             let name = format!("`{}`", kind.name());
-            assert!(!missing.contains(&name), "{name} is there, and said not to be");
+            assert!(
+                !missing.contains(&name),
+                "{name} is there, and said not to be"
+            );
         }
     }
 }

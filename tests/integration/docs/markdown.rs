@@ -54,7 +54,15 @@ impl Block {
 }
 
 const DIRECTIVES: &[&str] = &[
-    "any order", "exit", "file", "layout", "output", "run", "same as", "says", "work",
+    "any order",
+    "exit",
+    "file",
+    "layout",
+    "output",
+    "run",
+    "same as",
+    "says",
+    "work",
 ];
 
 impl Document {

@@ -63,8 +63,10 @@ pub fn draw(text: &str) -> String {
         .bg_color(Color::Rgb(rgb(0x161b22)))
         .render_svg(text);
     // The frame keeps it apart from a page of its own colour; what is dimmed has to be read, too.
-    svg.replace("opacity: 0.4", "opacity: 0.7")
-        .replace("rx=\"4.5\" class=\"bg\" />", "rx=\"6\" class=\"bg\" stroke=\"#6e7681\" />")
+    svg.replace("opacity: 0.4", "opacity: 0.7").replace(
+        "rx=\"4.5\" class=\"bg\" />",
+        "rx=\"6\" class=\"bg\" stroke=\"#6e7681\" />",
+    )
 }
 
 /// The sixteen colours of a terminal, chosen to be read on a dark ground.
