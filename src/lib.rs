@@ -19,6 +19,8 @@
 //! | 4 | [`run`] | plan, engine, events, the libtest front |
 //! | 5 | [`report`], [`generate`], [`demo`] | reporters; the build loop; the demo's world |
 //! | 6 | `cli` | the commands |
+//!
+//! [`format`]: mod@crate::format
 
 pub mod check;
 pub mod cli;

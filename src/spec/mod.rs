@@ -1,7 +1,7 @@
 //! The spec language: text in, typed spec out, positions kept.
 //!
 //! [`document`] reads YAML into nodes that know where they stand; [`vars`] puts values in for
-//! `${{ … }}`; [`file`] and [`load`] make nodes a [`SpecFile`]; [`args`] and [`matcher`] type a
+//! `${{ … }}`; [`mod@file`] and [`load`] make nodes a [`SpecFile`]; [`args`] and [`matcher`] type a
 //! check's arguments and its `expect` against the shapes of its kind. Every mistake becomes a
 //! [`Diagnostic`]; none stops the reading of the rest of the file.
 

@@ -1,6 +1,6 @@
 //! Matchers: what a spec demands of evidence.
 //!
-//! A matcher is parsed against the [`Shape`] of the evidence before anything runs, judges a value
+//! A matcher is parsed against the [`Shape`](crate::model::Shape) of the evidence before anything runs, judges a value
 //! without any I/O, and explains itself in the words of a report. One file a family; the operators
 //! of all families are in [`OPERATORS`].
 
