@@ -14,6 +14,7 @@ use super::engine::{Options, Session};
 use super::event::{Ending, Outcome};
 use super::plan::{Plan, PlanError, Request, plan};
 use super::text;
+use crate::probe::exec::watch_signals;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,8 +32,13 @@ pub fn main(paths: &[&str]) -> ExitCode {
 /// Runs a request's trials as the tests of this process, by the arguments `cargo test` passes on.
 pub fn run(request: &Request) -> ExitCode {
     let arguments = Arguments::from_args();
+    // Ctrl-C has to end what checks have started, too; where it cannot be watched, the tests run.
+    let options = Options {
+        cancel: watch_signals().unwrap_or_default(),
+        ..Options::default()
+    };
     match plan(request) {
-        Ok(plan) => libtest_mimic::run(&arguments, trials(plan, Options::default())).exit_code(),
+        Ok(plan) => libtest_mimic::run(&arguments, trials(plan, options)).exit_code(),
         Err(error) => {
             report(&error);
             ExitCode::from(3)

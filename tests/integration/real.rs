@@ -1,6 +1,7 @@
 //! Debian's own ARM64 programs inside a Talos-shaped initramfs: no file in it was written here.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::peers::{output, peer};
@@ -18,7 +19,8 @@ fn arm64() -> Option<PathBuf> {
         !strict,
         "target/peers is missing and TDG_STRICT is 1: run tests/peers/fetch"
     );
-    eprintln!("skipped: target/peers is missing; tests/peers/fetch makes it");
+    let said = "skipped: target/peers is missing; tests/peers/fetch makes it";
+    let _ = writeln!(std::io::stderr(), "{said}");
     None
 }
 

@@ -601,3 +601,56 @@ fn a_pipe_that_closes_is_no_fault() {
     assert_eq!(output.status.code(), Some(0));
     assert!(Path::new("/proc").is_dir());
 }
+
+#[test]
+fn relative_subjects_start_at_the_root_given() {
+    let world = World::new();
+    world.write("assets/a.txt", "x");
+    world.write("run-me", "");
+    let text = spec(
+        "",
+        &[
+            "name: pass subject, tree: , in: ., expect: { entries: [a.txt] }",
+            "name: pass file, file: a.txt, requires: { files: [a.txt] }, expect: { present: true }",
+            "name: pass folder, command: [ls], expect: { stdout: \"a.txt\\n\" }",
+        ],
+    );
+    world.run_with(&text, &["--root", "assets"]).as_named();
+    let report = world.run(&text);
+    assert_eq!(report.verdict("pass subject"), "fail");
+    assert_eq!(report.verdict("pass file"), "skip");
+}
+
+#[test]
+fn each_kind_and_each_matcher_is_explained() {
+    let world = World::new();
+    let overview = world.tdg(&["explain"]).stdout;
+    for kind in tdg::check::KINDS {
+        assert!(overview.contains(kind.summary()), "{overview}");
+        let ran = world.tdg(&["explain", kind.name()]);
+        assert_eq!(ran.code, 0);
+        // A kind without arguments has an empty map for them.
+        let fields = [kind.args(), kind.evidence()]
+            .into_iter()
+            .flat_map(|shape| match shape {
+                tdg::model::Shape::Record(record) => record.fields.as_slice(),
+                _ => &[],
+            });
+        for field in fields {
+            assert!(!field.doc.is_empty(), "{}.{}", kind.name(), field.name);
+            let line = format!("  {}", field.name);
+            assert!(ran.stdout.contains(&line), "{line}: {}", ran.stdout);
+        }
+    }
+    let matchers = world.tdg(&["explain", "matchers"]).stdout;
+    for operator in tdg::spec::matcher::OPERATORS {
+        assert!(matchers.contains(operator.example), "{}", operator.name);
+    }
+    let wrong = world.tdg(&["explain", "kernal"]);
+    assert_eq!(wrong.code, 2);
+    assert!(
+        wrong.stderr.contains("did you mean `kernel`?"),
+        "{}",
+        wrong.stderr
+    );
+}
