@@ -344,8 +344,8 @@ fn arguments(kind: &dyn AnyKind) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::FILE_KEYS;
     use crate::spec::file::CHECK_KEYS;
-    use crate::spec::load::FILE_KEYS;
     use std::collections::BTreeSet;
 
     fn keys<'v>(value: &'v Value, path: &str) -> BTreeSet<&'v str> {
