@@ -9,6 +9,7 @@ mod list;
 mod loop_view;
 mod plan_args;
 mod run;
+mod schema;
 mod verifier;
 
 use clap::{Parser, Subcommand};
@@ -34,6 +35,7 @@ enum Command {
     Demo(demo::Args),
     List(list::Args),
     Explain(explain::Args),
+    Schema(schema::Args),
     #[command(hide = true, disable_help_flag = true)]
     Imager(imager::Args),
 }
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::List(args) => list::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Schema(args) => schema::run(&args),
         Command::Imager(args) => imager::run(&args),
     };
     ExitCode::from(code)

@@ -18,3 +18,4 @@ pub mod vars;
 pub use diagnostic::{Diagnostic, Diagnostics, Sources};
 pub use document::{Entry, Node, NodeKind};
 pub use file::{CheckEntry, SpecFile};
+pub use parts::FILE_KEYS;

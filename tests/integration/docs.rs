@@ -27,6 +27,7 @@ mod example;
 mod kinds;
 mod markdown;
 mod picture;
+mod schema;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
