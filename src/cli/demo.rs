@@ -63,7 +63,7 @@ fn demo(folder: &Path, resume: bool, verbose: bool) -> Result<LoopOutcome, u8> {
     };
     let layout = lay_out(folder).map_err(|e| told(&e))?;
     let program = std::env::current_exe().map_err(|e| told(&e))?;
-    println!(
+    say!(
         "A small upstream builds machine images for amd64. We want ARM64, with the spin and\n\
          tailscale extensions, in two variants. The specs say so; the loop builds until they hold.\n\
          Project: {}\n",
@@ -81,9 +81,9 @@ fn closing_words(outcome: &LoopOutcome, kept: Option<&PathBuf>) {
         return;
     }
     if outcome.variants.iter().all(|v| v.unchanged) {
-        println!("\nNothing had changed since the last time, so nothing was built again.");
+        say!("\nNothing had changed since the last time, so nothing was built again.");
     } else {
-        println!(
+        say!(
             "\nWhat happened: the specs were seen red before any work. The first build ended with exit\n\
              code 0 and was still wrong: spin was listed in the sources, and in no image. A look\n\
              inside the initramfs showed it, the remedy mended the patch, and the second build holds."
@@ -92,10 +92,10 @@ fn closing_words(outcome: &LoopOutcome, kept: Option<&PathBuf>) {
     match kept {
         Some(folder) => {
             let folder = folder.display();
-            println!(
+            say!(
                 "\nLook for yourself:\n  tdg run {folder}/specs --root {folder}\n  ls {folder}/_out/assets/*\n  cat {folder}/.tdg/journal.jsonl"
             );
         }
-        None => println!("\nTo keep what it makes: tdg demo --dir DIR"),
+        None => say!("\nTo keep what it makes: tdg demo --dir DIR"),
     }
 }

@@ -18,16 +18,16 @@ pub struct Args {
 /// Carries the command out and gives the exit code.
 pub fn run(args: Args) -> u8 {
     let Some(topic) = args.topic else {
-        print!("{}", overview());
+        put!("{}", overview());
         return 0;
     };
     if topic == "matchers" {
-        print!("{}", matchers());
+        put!("{}", matchers());
         return 0;
     }
     match check::find(&topic) {
         Some(kind) => {
-            print!("{}", explain(kind));
+            put!("{}", explain(kind));
             0
         }
         None => {

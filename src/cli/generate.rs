@@ -86,7 +86,7 @@ pub fn run(args: Args) -> u8 {
     match carry_out(&options, args.verbose, args.format == Format::Human) {
         Ok(outcome) => {
             if args.format == Format::Json {
-                println!("{:#}", document(&outcome));
+                say!("{:#}", document(&outcome));
             }
             outcome.exit_code()
         }
@@ -157,32 +157,32 @@ fn dry_run(options: &LoopOptions) -> u8 {
 }
 
 fn print_plan(plan: &LoopPlan) {
-    println!("{}", plan.recipe);
+    say!("{}", plan.recipe);
     for variant in &plan.variants {
-        println!("\n{}", variant.variant);
+        say!("\n{}", variant.variant);
         if variant.red_first {
-            println!("  first    the specs run before any work, to be seen red");
+            say!("  first    the specs run before any work, to be seen red");
         }
         for stage in &variant.stages {
             match &stage.why {
-                Some(why) => println!("  {:<8} due: {why}", stage.stage.name()),
-                None => println!("  {:<8} unchanged", stage.stage.name()),
+                Some(why) => say!("  {:<8} due: {why}", stage.stage.name()),
+                None => say!("  {:<8} unchanged", stage.stage.name()),
             }
             if stage.why.is_some() {
                 stage
                     .what
                     .iter()
-                    .for_each(|line| println!("             {line}"));
+                    .for_each(|line| say!("             {line}"));
             }
         }
     }
     if plan.interrupted {
-        println!("\nan interrupted loop is here: `--resume` goes on with it");
+        say!("\nan interrupted loop is here: `--resume` goes on with it");
     }
     if plan.package {
-        println!("\n`package` is not built yet: tdg generate stops after verify");
+        say!("\n`package` is not built yet: tdg generate stops after verify");
     }
-    println!("\nnothing was touched");
+    say!("\nnothing was touched");
 }
 
 /// Gives the outcome as a document; `version` is 1.

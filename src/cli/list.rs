@@ -26,11 +26,11 @@ pub fn run(args: Args) -> u8 {
         Err(code) => return code,
     };
     match args.format {
-        Format::Human => plan.trials.iter().for_each(|t| println!("{}", t.info.name)),
+        Format::Human => plan.trials.iter().for_each(|t| say!("{}", t.info.name)),
         Format::Json => {
             let trials: Vec<_> = plan.trials.iter().map(|t| t.info.as_ref()).collect();
             let document = serde_json::json!({"version": 1, "trials": trials});
-            println!("{document:#}");
+            say!("{document:#}");
         }
     }
     0

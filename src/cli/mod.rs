@@ -1,5 +1,20 @@
 //! The commands, one file each: arguments and wiring, nothing else.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stderr)]
+
+/// Writes to standard output. A reader that has gone away (`tdg list | head`) is no fault.
+macro_rules! put {
+    ($($text:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!($($text)*));
+    }};
+}
+
+/// Writes a line to standard output, as [`put`].
+macro_rules! say {
+    ($($text:tt)*) => {{
+        put!($($text)*);
+        put!("\n");
+    }};
+}
 
 mod demo;
 mod explain;

@@ -16,7 +16,7 @@ pub struct Args {}
 
 /// Carries the command out and gives the exit code.
 pub fn run(_: &Args) -> u8 {
-    print!("{}", lines(&document()));
+    put!("{}", lines(&document()));
     0
 }
 
