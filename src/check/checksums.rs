@@ -109,15 +109,16 @@ impl Kind for TheKind {
         }
         let listed: BTreeSet<String> = files.iter().map(|l| l.path.clone()).collect();
         let own = file.file_name().map(|n| n.to_string_lossy().into_owned());
-        let unlisted = walkdir::WalkDir::new(&dir)
-            .sort_by_file_name()
-            .into_iter()
-            .filter_map(Result::ok)
-            .filter(|e| e.file_type().is_file())
-            .filter_map(|e| Some(normalise(&e.path().strip_prefix(&dir).ok()?.to_string_lossy())))
-            .filter(|path| !listed.contains(path) && Some(path) != own.as_ref())
-            .map(ImagePath)
-            .collect();
+        let mut unlisted = Vec::new();
+        for entry in walkdir::WalkDir::new(&dir).sort_by_file_name() {
+            let entry = entry.map_err(|e| ProbeError::new(e.to_string()))?;
+            let relative = entry.path().strip_prefix(&dir).unwrap_or(entry.path());
+            let path = normalise(&relative.to_string_lossy());
+            let known = listed.contains(&path) || Some(&path) == own.as_ref();
+            if !known && !entry.file_type().is_dir() {
+                unlisted.push(ImagePath(path));
+            }
+        }
         std::fs::metadata(&dir).map_err(said)?;
         Ok(Evidence {
             ok: !files.is_empty() && files.iter().all(|l| l.state == State::Ok),

@@ -10,6 +10,20 @@ use std::path::Path;
 /// # Errors
 /// Where it is missing, no regular file, too large or not UTF-8.
 pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, ProbeError> {
+    String::from_utf8(read(path, limit)?).map_err(|e| {
+        let offset = e.utf8_error().valid_up_to();
+        ProbeError::new(format!(
+            "{} is not text: byte {offset} is not UTF-8",
+            path.display()
+        ))
+    })
+}
+
+/// Reads a file of at most `limit` bytes.
+///
+/// # Errors
+/// Where it is missing, no regular file or too large.
+pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ProbeError> {
     let said = |e: std::io::Error| unreadable(path, &e);
     let meta = fs::metadata(path).map_err(said)?;
     if !meta.is_file() {
@@ -25,13 +39,7 @@ pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, ProbeError> {
             path.display()
         )));
     }
-    String::from_utf8(bytes).map_err(|e| {
-        let offset = e.utf8_error().valid_up_to();
-        ProbeError::new(format!(
-            "{} is not text: byte {offset} is not UTF-8",
-            path.display()
-        ))
-    })
+    Ok(bytes)
 }
 
 /// Says that a path cannot be read, with the remedy where the path may be meant from elsewhere.

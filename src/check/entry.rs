@@ -139,6 +139,44 @@ impl Tree {
     /// # Errors
     /// Where a part cannot be read: an incomplete list proves nothing.
     pub fn list(&self, glob: &str) -> Result<Vec<FileEntry>, ProbeError> {
+        let found = self.covered(glob)?;
+        if found.is_empty() && !is_glob(glob) {
+            return self.behind_links(&normalise(glob));
+        }
+        Ok(found)
+    }
+
+    /// Finds the one entry that a path leads to through links of folders, inside the tree.
+    fn behind_links(&self, path: &str) -> Result<Vec<FileEntry>, ProbeError> {
+        match self {
+            Self::Image(image) => {
+                let merged = image.merged()?;
+                let entry = merged.resolve(path).ok();
+                let entry =
+                    entry.map(|e| FileEntry::of_node(&e.path, &e.meta, Some(merged.layer(e))));
+                Ok(entry.into_iter().collect())
+            }
+            Self::Disk(root) => {
+                let inside = root.canonicalize().unwrap_or_else(|_| root.clone());
+                let Ok(real) = inside.join(path).canonicalize() else {
+                    return Ok(Vec::new());
+                };
+                let Ok(relative) = real.strip_prefix(&inside) else {
+                    let shown = crate::model::path::printable(path);
+                    return Err(ProbeError::new(format!(
+                        "{shown} leads out of {} through a link",
+                        root.display()
+                    )));
+                };
+                let meta =
+                    std::fs::metadata(&real).map_err(|e| super::disk::unreadable(&real, &e))?;
+                let path = normalise(&relative.to_string_lossy());
+                Ok(vec![FileEntry::on_disk(path, &real, &meta)])
+            }
+        }
+    }
+
+    fn covered(&self, glob: &str) -> Result<Vec<FileEntry>, ProbeError> {
         let pattern = pattern(glob)?;
         match self {
             Self::Image(image) => {
@@ -182,6 +220,11 @@ impl Tree {
             }
         }
     }
+}
+
+/// Tells whether a path is a pattern.
+pub fn is_glob(path: &str) -> bool {
+    path.contains(['*', '?', '[', '{', '\\'])
 }
 
 /// Reads a glob argument.
@@ -234,8 +277,7 @@ struct Reach {
 impl Reach {
     fn of(glob: &str) -> Self {
         let glob = normalise(glob);
-        let is_pattern = |part: &&str| part.contains(['*', '?', '[', '{', '\\']);
-        let literal = glob.split('/').take_while(|part| !is_pattern(part));
+        let literal = glob.split('/').take_while(|part| !is_glob(part));
         // A brace may hold a `/`, and `**` any number of them.
         let torn = |part: &str| part.matches('{').count() != part.matches('}').count();
         let open = glob.contains("**") || glob.split('/').any(torn);

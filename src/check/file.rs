@@ -1,6 +1,6 @@
 //! `file`: one file, on disk, in a folder or inside an image.
 
-use super::entry::{EntryType, FileEntry, Tree, digest, disk_file};
+use super::entry::{is_glob, EntryType, FileEntry, Tree, digest, disk_file};
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::model::path::normalise;
 use schemars::JsonSchema;
@@ -91,11 +91,37 @@ impl Kind for TheKind {
                     _ => evidence(files, context, || Ok(Box::new(std::io::empty()))),
                 }
             }
+            (Some(path), None) if is_glob(&path) => {
+                let (folder, glob) = split_glob(&path);
+                let folder = context.resolve(folder);
+                if !folder.exists() {
+                    return evidence(Vec::new(), context, || Ok(Box::new(std::io::empty())));
+                }
+                let tree = Tree::open(&folder, context)?;
+                let files = tree.list(glob)?;
+                let name = files.first().map(|f| f.path.clone()).unwrap_or_default();
+                evidence(files, context, || tree.read(&name))
+            }
             (Some(path), None) => on_disk(&context.resolve(&path), context),
             (None, Some(subject)) => on_disk(subject, context),
             (None, None) => Err(ProbeError::new("no file is named")
                 .remedy("write `file: path/to/it`, or name a subject")),
         }
+    }
+}
+
+/// Splits a glob at its first component that is a pattern: the folder it begins in, and the rest.
+fn split_glob(path: &str) -> (&str, &str) {
+    let mut at = 0;
+    for part in path.split_inclusive('/') {
+        if is_glob(part) {
+            break;
+        }
+        at += part.len();
+    }
+    match path.split_at(at) {
+        ("", rest) => (".", rest),
+        (folder, rest) => (folder, rest),
     }
 }
 

@@ -130,7 +130,7 @@ impl Kind for TheKind {
         let mut broken = false;
         for name in &names {
             let path = folder.join(name);
-            let bytes = std::fs::read(&path).map_err(|e| super::disk::unreadable(&path, &e))?;
+            let bytes = super::disk::read(&path, MAX_PATCH)?;
             let absolute = absolute(&path)?;
             let paths = git.paths(&absolute)?;
             // After a patch that does not apply, those that follow were not tried: the tree they
@@ -159,6 +159,9 @@ impl Kind for TheKind {
         })
     }
 }
+
+/// A patch is read up to this size.
+const MAX_PATCH: u64 = 64 << 20;
 
 fn absolute(path: &Path) -> Result<PathBuf, ProbeError> {
     std::path::absolute(path).map_err(|e| ProbeError::new(format!("{}: {e}", path.display())))
@@ -224,6 +227,9 @@ impl<'c> Git<'c> {
             .cancel(self.context.cancel)
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            // A folder that merely lies inside of a repository is not one: git would look upwards
+            // and then leave out, without a word, every path outside of the folder.
+            .env("GIT_CEILING_DIRECTORIES", self.folder.parent().unwrap_or(&self.folder))
             .env("GIT_INDEX_FILE", self.scratch.path().join("index"));
         if !self.objects.as_os_str().is_empty() {
             request = request

@@ -20,8 +20,12 @@ pub fn show_size(bytes: u64) -> String {
 /// Returns `None` where the text is not a duration, is negative, or counts calendar days.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let duration: jiff::SignedDuration = text.trim().parse().ok()?;
-    Duration::try_from(duration).ok()
+    let duration = Duration::try_from(duration).ok()?;
+    (duration <= LONGEST).then_some(duration)
 }
+
+/// No duration that people mean is longer than a year; arithmetic on clocks has its limits.
+pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Shows a duration the way people read it: `340 ms`, `2.41 s`, `3 m 07 s`, `1 h 02 m`.
 pub fn show_duration(d: Duration) -> String {

@@ -21,7 +21,9 @@ pub fn show(value: &Value, limit: usize) -> String {
         Value::Null => "nothing".to_owned(),
         Value::String(s) => format!("\"{}\"", super::path::printable(s)),
         Value::Array(items) if items.is_empty() => "an empty list".to_owned(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            super::path::printable(&value.to_string())
+        }
     };
     clip(&text, limit)
 }

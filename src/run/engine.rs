@@ -7,6 +7,7 @@ use super::secrets::Secrets;
 use super::{judge, requirement, snapshot};
 use crate::check::{Context, ProbeError, Subjects};
 use crate::format::Limits;
+use crate::model::size::{LONGEST, show_duration};
 use crate::model::value::Value;
 use crate::model::{SkipReason, Trouble};
 use crate::probe::exec::Cancel;
@@ -152,8 +153,11 @@ impl<'p> Session<'p> {
                 }
                 (Ending::Fail(_) | Ending::Error(_), None) => {
                     let delay = trial.retry.as_ref().map_or(0.0, |r| r.delay.max(0.0));
-                    (tries < attempts)
-                        .then(|| Duration::try_from_secs_f64(delay).unwrap_or_default())
+                    (tries < attempts).then(|| {
+                        Duration::try_from_secs_f64(delay)
+                            .unwrap_or_default()
+                            .min(LONGEST)
+                    })
                 }
             };
             match again {
@@ -190,6 +194,7 @@ impl<'p> Session<'p> {
     fn observe(&self, trial: &Trial) -> Result<Arc<Value>, ProbeError> {
         let polls = trial.retry.is_some() || trial.eventually.is_some();
         let look = |subjects: &Subjects| {
+            let begin = Instant::now();
             let context = Context {
                 root: &self.plan.root,
                 subjects,
@@ -209,6 +214,16 @@ impl<'p> Session<'p> {
                     .remedy("please report this with the file it looked at"))
             })
             .map(Arc::new)
+            .and_then(|seen| match (trial.timeout, begin.elapsed()) {
+                (Some(limit), took) if took > limit => {
+                    let (took, limit) = (show_duration(took), show_duration(limit));
+                    Err(
+                        ProbeError::new(format!("it took {took}, its time is {limit}"))
+                            .remedy("give the check a longer `timeout`"),
+                    )
+                }
+                (Some(_) | None, _) => Ok(seen),
+            })
         };
         if polls {
             // Something seen before may have changed: look with fresh eyes.
@@ -240,6 +255,34 @@ impl<'p> Session<'p> {
 /// How long `eventually` waits between two looks, at most.
 const POLL: Duration = Duration::from_millis(500);
 
+/// Gives the trials in an order in which each comes after those it needs, as close to that of the
+/// plan as may be, so that no long chain of them has to be followed when it runs.
+fn order(plan: &Plan) -> Vec<usize> {
+    let mut order = Vec::with_capacity(plan.trials.len());
+    let mut placed = vec![false; plan.trials.len()];
+    let mut open: Vec<usize> = (0..plan.trials.len()).rev().collect();
+    while let Some(index) = open.pop() {
+        let waiting = |needed: &&usize| !placed[**needed];
+        let first: Vec<usize> = plan.trials[index]
+            .needs
+            .iter()
+            .filter(waiting)
+            .copied()
+            .collect();
+        if placed[index] {
+            continue;
+        }
+        if first.is_empty() {
+            placed[index] = true;
+            order.push(index);
+        } else {
+            open.push(index);
+            open.extend(first);
+        }
+    }
+    order
+}
+
 enum Step {
     Started(usize),
     Finished(Box<Outcome>, usize),
@@ -256,18 +299,16 @@ pub fn run(plan: &Plan, options: &Options, on_event: &mut dyn FnMut(&Event<'_>))
         jobs,
     });
     let next = AtomicUsize::new(0);
+    let order = order(plan);
     let (sender, receiver) = mpsc::channel();
     let mut outcomes: Vec<Option<Outcome>> = vec![None; total];
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             let sender = sender.clone();
             let (session, next) = (&session, &next);
+            let order = &order;
             scope.spawn(move || {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= total {
-                        return;
-                    }
+                while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let started = |i: usize| {
                         let _ = sender.send(Step::Started(i));
                     };

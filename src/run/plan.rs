@@ -235,7 +235,9 @@ fn collect(paths: &[PathBuf]) -> Result<Vec<(PathBuf, String)>, PlanError> {
             let name = e.file_name().to_string_lossy();
             e.depth() == 0 || !(name.starts_with('.') || name.starts_with('_'))
         };
-        let walk = walkdir::WalkDir::new(path).sort_by_file_name();
+        let walk = walkdir::WalkDir::new(path)
+            .follow_links(true)
+            .sort_by_file_name();
         for entry in walk.into_iter().filter_entry(visible) {
             let entry = entry.map_err(|e| PlanError::Unreadable {
                 path: e.path().unwrap_or(path).to_owned(),
@@ -348,6 +350,15 @@ impl Builder<'_> {
                 self.diagnostics.push(
                     Diagnostic::new(entry.kind_span, format!("`{}` has no subject", entry.kind))
                         .help("add `in:` to the check, or `subject:` to the file"),
+                );
+                return None;
+            }
+            (Some((text, span)), SubjectUse::Required | SubjectUse::Optional)
+                if text.contains("!/") =>
+            {
+                self.diagnostics.push(
+                    Diagnostic::new(*span, "addresses with `!/` are not built yet")
+                        .help("name the file itself; what is inside of an initramfs is seen by `file`, `tree`, `elf` and `extension`"),
                 );
                 return None;
             }

@@ -4,6 +4,7 @@ use super::args::typed;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::document::Node;
 use crate::model::shape::Shape;
+use crate::model::size::LONGEST;
 use jiff::civil::Date;
 use schemars::JsonSchema;
 use semver::VersionReq;
@@ -206,10 +207,10 @@ pub(super) fn duration(node: &Node, diagnostics: &mut Diagnostics) -> Option<Dur
     let shape = Shape::Number(crate::model::shape::Unit::Seconds);
     let seconds = typed(node, &shape, diagnostics)?.as_f64()?;
     match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if !duration.is_zero() => Some(duration),
+        Ok(duration) if !duration.is_zero() && duration <= LONGEST => Some(duration),
         _ => {
             diagnostics.push(
-                Diagnostic::new(node.span, "this is no time at all")
+                Diagnostic::new(node.span, "this is no time a check can take")
                     .help("write a duration such as `90s`"),
             );
             None

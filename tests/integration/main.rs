@@ -6,6 +6,7 @@ mod demo_story;
 mod demo_world;
 mod diagnostics;
 mod docs;
+mod false_greens;
 mod front;
 mod generate;
 mod hostile;

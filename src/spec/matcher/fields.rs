@@ -43,8 +43,18 @@ impl Judge for FieldIs {
         match seen {
             // A key a document does not have is nothing: `absent` holds of it.
             Value::Object(map) => {
-                let value = map.get(&self.name).unwrap_or(&Value::Null);
-                self.inner.judge(value, &at.field(&self.name), findings);
+                let before = findings.len();
+                let value = map.get(&self.name);
+                let here = at.field(&self.name);
+                self.inner
+                    .judge(value.unwrap_or(&Value::Null), &here, findings);
+                // A key that is not there may be misspelt: what follows from its absence is
+                // nothing that `not` or `none` could turn into a pass.
+                if value.is_none() && !self.inner.asks_presence() {
+                    for f in findings.iter_mut().skip(before) {
+                        f.vacuous = true;
+                    }
+                }
             }
             Value::Null => {
                 let note = format!("there is nothing here, so no `{}`", self.name);
@@ -92,6 +102,10 @@ struct All {
 }
 
 impl Judge for All {
+    fn asks_presence(&self) -> bool {
+        self.parts.iter().any(|p| p.asks_presence())
+    }
+
     fn judge(&self, seen: &Value, at: &At<'_>, findings: &mut Vec<Finding>) {
         self.parts.iter().for_each(|p| p.judge(seen, at, findings));
     }

@@ -189,7 +189,7 @@ impl Contain {
                 .filter(|_| elements.len() <= 20_000)
                 .and_then(|text| near_path(text, &names()));
             let mut f = self.missing(wanted, seen, at, near);
-            f.vacuous = elements.is_empty();
+            f.vacuous = nothing_judged(&wanted.matcher, elements, at);
             findings.push(f);
         }
         if self.only {
@@ -376,6 +376,17 @@ fn each(
     }))
 }
 
+const UNJUDGED: &str = "in no element was there anything to judge (is a name misspelt?); where that is right, add `allow-empty: true`";
+
+/// Tells whether a matcher that holds of no element found nothing to judge in any of them.
+fn nothing_judged(inner: &Matcher, elements: &[&Value], at: &At<'_>) -> bool {
+    elements.iter().all(|value| {
+        let mut findings = Vec::new();
+        inner.judge(value, at, &mut findings);
+        !findings.is_empty() && findings.iter().all(|f| f.vacuous)
+    })
+}
+
 const EMPTY: &str = "there is nothing to look at; where that is right, add `allow-empty: true`";
 
 #[derive(Debug)]
@@ -425,15 +436,21 @@ impl Judge for Each {
                 if !elements.iter().any(|v| self.inner.holds(v, at)) {
                     let mut f = finding(self, seen, at, self.span);
                     f.mismatch.actual = outline(seen);
+                    f.vacuous = nothing_judged(&self.inner, &elements, at);
                     findings.push(f);
                 }
             }
             Quantity::None => {
+                let before = findings.len();
                 for (index, value) in elements.iter().enumerate() {
                     let here = at.element(index, value);
                     if self.inner.holds(value, &here) {
                         findings.push(finding(self, value, &here, self.span));
                     }
+                }
+                let silent = findings.len() == before && !self.allow_empty;
+                if silent && nothing_judged(&self.inner, &elements, at) {
+                    findings.push(nothing(self, &outline(seen), at, self.span, UNJUDGED));
                 }
             }
         }

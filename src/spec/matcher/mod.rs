@@ -38,6 +38,11 @@ pub trait Judge: Debug + Send + Sync {
         findings.is_empty()
     }
 
+    /// Tells whether it asks whether something is there: absence is then an answer.
+    fn asks_presence(&self) -> bool {
+        false
+    }
+
     /// Adds the fields of the evidence it looks at, to `fields`; gives `false` where it looks at
     /// the evidence as a whole.
     fn fields(&self, _fields: &mut Vec<String>) -> bool {

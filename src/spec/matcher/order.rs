@@ -151,7 +151,10 @@ impl Judge for Ordered {
     fn explain(&self) -> String {
         let show = |value: &Value| match (self.unit, value.as_u64(), value.as_f64()) {
             (Unit::Bytes, Some(bytes), _) => format!("{} ({bytes} bytes)", show_size(bytes)),
-            (Unit::Seconds, _, Some(s)) if s >= 0.0 => show_duration(Duration::from_secs_f64(s)),
+            (Unit::Seconds, _, Some(s)) => match Duration::try_from_secs_f64(s) {
+                Ok(time) => show_duration(time),
+                Err(_) => value.to_string(),
+            },
             _ => value.to_string(),
         };
         let bounds: Vec<String> = self

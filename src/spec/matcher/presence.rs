@@ -59,6 +59,10 @@ struct Presence {
 }
 
 impl Judge for Presence {
+    fn asks_presence(&self) -> bool {
+        true
+    }
+
     fn judge(&self, seen: &Value, at: &At<'_>, findings: &mut Vec<Finding>) {
         if seen.is_null() == self.wanted {
             findings.push(finding(self, seen, at, self.span));

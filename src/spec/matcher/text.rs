@@ -128,6 +128,11 @@ fn textual(shape: &Shape) -> bool {
 /// # Errors
 /// Passes on what `globset` finds wrong in the pattern.
 pub(crate) fn glob(pattern: &str) -> Result<GlobMatcher, globset::Error> {
+    // The compiler of globs follows braces by recursion: no pattern that people mean has so many.
+    let pattern = match pattern.matches('{').count() {
+        0..=32 => pattern,
+        _ => "{",
+    };
     GlobBuilder::new(pattern)
         .literal_separator(true)
         .empty_alternates(true)
@@ -149,6 +154,16 @@ fn last_line(text: &str) -> String {
 
 fn operand<'e>(entry: &'e Entry, reading: &mut Reading<'_>) -> Option<&'e str> {
     let text = entry.value.as_text();
+    if text.is_some_and(|t| t.trim_matches('/').is_empty()) {
+        reading.refuse(
+            Diagnostic::new(
+                entry.value.span,
+                format!("`{}` nothing holds of every text", entry.key),
+            )
+            .help("write what has to be there"),
+        );
+        return None;
+    }
     if text.is_none() {
         reading.refuse(
             Diagnostic::new(entry.value.span, format!("`{}` takes text", entry.key))
@@ -189,7 +204,10 @@ impl TextIs {
         let path = self.path.then(|| normalise(seen));
         let seen = path.as_deref().unwrap_or(seen);
         Ok(match &self.test {
-            Test::Match(regex) => regex.is_match(seen),
+            // People write a path with its leading `/`, evidence has it without: both are meant.
+            Test::Match(regex) => {
+                regex.is_match(seen) || self.path && regex.is_match(&format!("/{seen}"))
+            }
             Test::Glob(glob) => glob.is_match(seen),
             Test::StartsWith(prefix) => seen.starts_with(prefix.as_str()),
             Test::EndsWith(suffix) => seen.ends_with(suffix.as_str()),
@@ -216,8 +234,10 @@ fn lenient_version(text: &str, range: &VersionReq) -> Result<Version, String> {
         1 => format!("{core}.0"),
         _ => core.to_owned(),
     };
-    let early = ["alpha", "beta", "rc", "pre", "dev"];
-    let suffix = rest.trim_start_matches('-');
+    let early = [
+        "alpha", "beta", "rc", "pre", "dev", "nightly", "snapshot", "canary", "unstable",
+    ];
+    let suffix = rest.trim_start_matches('-').to_lowercase();
     let meant = early.iter().any(|word| suffix.starts_with(word))
         || range.comparators.iter().any(|c| !c.pre.is_empty());
     let rest = if meant { rest } else { "" };
