@@ -223,15 +223,23 @@ impl<W: Write> LoopView<W> {
             (false, 1) => "after 1 attempt".to_owned(),
             (false, n) => format!("after {n} attempts"),
         };
+        // Of what is not green the failures are told below, not what happens to hold.
+        let holding = match (outcome.end, outcome.passed) {
+            (VariantEnd::Green, 1) => "; 1 check holds".to_owned(),
+            (VariantEnd::Green, n) => format!("; {n} checks hold"),
+            (
+                VariantEnd::Red | VariantEnd::Stuck | VariantEnd::Failed | VariantEnd::Interrupted,
+                _,
+            ) => String::new(),
+        };
         let skipped = match outcome.skipped {
             0 => String::new(),
             n => format!(", {n} skipped"),
         };
         self.say(&format!(
-            "  {style}{:<6}{style:#} {}: {attempts}; {} checks hold{skipped}",
+            "  {style}{:<6}{style:#} {}: {attempts}{holding}{skipped}",
             outcome.end.name(),
             outcome.variant,
-            outcome.passed
         ));
         if outcome.end != VariantEnd::Green {
             self.say(&format!("         {}", printable(&outcome.why)));

@@ -113,7 +113,7 @@ impl<'p> Session<'p> {
                 ending: judge::redact(ending, &self.secrets),
                 duration: begin.elapsed(),
                 tries,
-                notes,
+                notes: notes.iter().map(|n| self.secrets.hide(n)).collect(),
             }
         })
         .clone()

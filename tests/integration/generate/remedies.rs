@@ -174,7 +174,7 @@ fn a_remedy_that_goes_in_circles_is_stuck() {
 fn attempts_and_budget_are_bounds() {
     let world = wrong();
     world.remedy(
-        "sed -i s/+.*arm.*/+arm$(date +%N)/ patches/01.patch",
+        "sed -i s/+.*arm.*/+arm-$(date +%N)/ patches/01.patch",
         "  max-attempts: 3\n",
     );
     let told = world.run();
