@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         max_file: 1 << 20,
         ..Limits::default()
     };
-    let Ok(image) = Squashfs::open(Bytes::new(bytes.to_vec()), &limits) else { return };
+    let Ok(image) = Squashfs::open(std::sync::Arc::new(Bytes::new(bytes.to_vec())), &limits) else { return };
     let Ok(walk) = image.walk() else { return };
     let mut read = 0;
     for entry in walk.map_while(Result::ok) {

@@ -1,8 +1,8 @@
 //! What `file` and `tree` say of one entry, wherever the entry is: on disk or inside an image.
 
 use super::{Context, ProbeError};
+use crate::format::FileType;
 use crate::format::node::Metadata;
-use crate::format::{FileType, ReadAt};
 use crate::image::{Image, Merged, MergedEntry, Pattern};
 use crate::model::Sha256Digest;
 use crate::model::path::normalise;
@@ -319,7 +319,7 @@ fn content<'m>(merged: &'m Merged, entry: &MergedEntry) -> Result<Content<'m>, P
 
 /// Reads a file of an image from front to back.
 struct Content<'m> {
-    file: crate::image::FileContent,
+    file: crate::format::Source,
     offset: u64,
     lives: std::marker::PhantomData<&'m Merged>,
 }

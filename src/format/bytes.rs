@@ -1,5 +1,6 @@
 //! A range of a shared buffer, and the way readers fetch bytes.
 
+use std::fmt::Debug;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
@@ -62,7 +63,7 @@ impl From<Vec<u8>> for Bytes {
     }
 }
 
-impl std::fmt::Debug for Bytes {
+impl Debug for Bytes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Bytes({} bytes)", self.len())
     }
@@ -72,49 +73,77 @@ impl std::fmt::Debug for Bytes {
 ///
 /// It lets a reader of headers look at a file inside a compressed image while
 /// only the blocks that it touches are decoded.
-pub trait ReadAt {
-    /// Gives the number of bytes.
-    fn size(&self) -> u64;
+pub trait ReadAt: Send + Sync + Debug {
+    /// Gives the number of bytes. Of a compressed stream that does not announce
+    /// it, all has to be decoded to know, so readers ask only where they must.
+    fn size(&self) -> Result<u64, FormatError>;
 
     /// Fills the start of `buffer` with the bytes from `offset` on and gives
     /// their number, which is smaller than the buffer only at the end.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, FormatError>;
 
-    /// Fetches exactly `length` bytes from `offset`; an error in the name of
-    /// `format` says what was missing otherwise. Nothing is allocated for a
-    /// length that the source does not have.
+    /// Gives bytes without a copy where they lie in memory as they are.
+    fn slice_at(&self, _offset: u64, _length: usize) -> Option<Bytes> {
+        None
+    }
+
+    /// Gives up to `length` bytes from `offset`, fewer only at the end.
+    ///
+    /// What is allocated grows with what is really there, so a length out of a
+    /// hostile header costs nothing.
+    fn up_to(&self, offset: u64, length: usize) -> Result<Bytes, FormatError> {
+        if let Some(bytes) = self.slice_at(offset, length) {
+            return Ok(bytes);
+        }
+        let mut buffer = Vec::new();
+        while buffer.len() < length {
+            let held = buffer.len();
+            buffer.resize(held + PIECE.min(length - held), 0);
+            let space = buffer.get_mut(held..).unwrap_or_default();
+            let wanted = space.len();
+            let read = self.read_at(offset.saturating_add(held as u64), space)?;
+            if read < wanted {
+                buffer.truncate(held + read);
+                break;
+            }
+        }
+        Ok(Bytes::new(buffer))
+    }
+
+    /// Gives exactly `length` bytes from `offset`; an error in the name of
+    /// `format` says what was missing otherwise.
     fn fetch(
         &self,
         format: &'static str,
         offset: u64,
         length: u64,
         what: &str,
-    ) -> Result<Vec<u8>, FormatError> {
-        let missing = || {
+    ) -> Result<Bytes, FormatError> {
+        let missing = |end| {
             FormatError::truncated(
                 format,
-                self.size(),
+                end,
                 format!("{what} ({length} bytes from byte {offset})"),
             )
         };
-        if offset
-            .checked_add(length)
-            .is_none_or(|end| end > self.size())
-        {
-            return Err(missing());
+        let wanted = usize::try_from(length).map_err(|_| missing(offset))?;
+        let bytes = self.up_to(offset, wanted)?;
+        if bytes.len() < wanted {
+            return Err(missing(self.size()?));
         }
-        let length = usize::try_from(length).map_err(|_| missing())?;
-        let mut buffer = vec![0; length];
-        if self.read_at(offset, &mut buffer)? < length {
-            return Err(missing());
-        }
-        Ok(buffer)
+        Ok(bytes)
     }
 }
 
+/// Bytes that are shared between whoever reads them.
+pub type Source = Arc<dyn ReadAt>;
+
+/// How much is asked for at a time where it is not known what is there.
+const PIECE: usize = 1 << 20;
+
 impl ReadAt for [u8] {
-    fn size(&self) -> u64 {
-        self.len() as u64
+    fn size(&self) -> Result<u64, FormatError> {
+        Ok(self.len() as u64)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, FormatError> {
@@ -131,12 +160,17 @@ impl ReadAt for [u8] {
 }
 
 impl ReadAt for Bytes {
-    fn size(&self) -> u64 {
-        self.len() as u64
+    fn size(&self) -> Result<u64, FormatError> {
+        Ok(self.len() as u64)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, FormatError> {
         self.deref().read_at(offset, buffer)
+    }
+
+    fn slice_at(&self, offset: u64, length: usize) -> Option<Bytes> {
+        let start = usize::try_from(offset).ok()?.min(self.len());
+        self.slice(start..start.saturating_add(length).min(self.len()))
     }
 }
 

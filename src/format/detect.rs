@@ -87,8 +87,20 @@ pub enum Content {
     Tar,
     /// A disk with a GUID partition table.
     Gpt,
-    /// An ISO 9660 image.
+    /// A disk with a partition table of the older form only.
+    Mbr,
+    /// An ISO 9660 image, whatever partition table it has as well.
     Iso,
+    /// A FAT12, FAT16 or FAT32 file system.
+    Fat,
+    /// An ext2, ext3 or ext4 file system.
+    Ext,
+    /// An EROFS image.
+    Erofs,
+    /// An XFS file system; recognised, not read.
+    Xfs,
+    /// A WebAssembly module or component.
+    Wasm,
     /// None of these.
     Unknown,
 }
@@ -113,7 +125,13 @@ impl Content {
             Self::Pe => "pe",
             Self::Tar => "tar",
             Self::Gpt => "gpt",
+            Self::Mbr => "mbr",
             Self::Iso => "iso",
+            Self::Fat => "fat",
+            Self::Ext => "ext",
+            Self::Erofs => "erofs",
+            Self::Xfs => "xfs",
+            Self::Wasm => "wasm",
             Self::Unknown => "unknown",
         }
     }
@@ -143,7 +161,7 @@ impl Content {
 
 /// Magic numbers at the very start.
 fn by_start(bytes: &[u8]) -> Option<Content> {
-    const STARTS: [(&[u8], Content); 14] = [
+    const STARTS: [(&[u8], Content); 16] = [
         (b"\x1f\x8b", Content::Compressed(Compression::Gzip)),
         (b"\x28\xb5\x2f\xfd", Content::Compressed(Compression::Zstd)),
         (b"\xfd7zXZ\0", Content::Compressed(Compression::Xz)),
@@ -160,6 +178,8 @@ fn by_start(bytes: &[u8]) -> Option<Content> {
         (b"070707", Content::CpioOdc),
         (b"hsqs", Content::Squashfs),
         (b"\x7fELF", Content::Elf),
+        (b"\0asm", Content::Wasm),
+        (b"XFSB", Content::Xfs),
         // Both byte orders of octal 070707.
         (b"\xc7\x71", Content::CpioBinary),
     ];
@@ -194,15 +214,50 @@ fn by_depth(bytes: &[u8]) -> Option<Content> {
         Some(Content::RiscvImage)
     } else if is(0x202, b"HdrS") && le16(bytes, 0x1fe) == Some(0xaa55) {
         Some(Content::BzImage)
+    } else if is(32769, b"CD001") {
+        // Before partition tables: a hybrid ISO has those too.
+        Some(Content::Iso)
     } else if is(512, b"EFI PART") || is(4096, b"EFI PART") {
         Some(Content::Gpt)
     } else if is(257, b"ustar") {
         Some(Content::Tar)
-    } else if is(32769, b"CD001") {
-        Some(Content::Iso)
+    } else if le32(bytes, 1024) == Some(0xe0f5_e1e2) {
+        Some(Content::Erofs)
+    } else if le16(bytes, 1080) == Some(0xef53) && le32(bytes, 1048).is_some_and(|log| log <= 6) {
+        Some(Content::Ext)
+    } else if le16(bytes, 510) == Some(0xaa55) {
+        boot_sector(bytes)
     } else {
         None
     }
+}
+
+/// What a sector that ends in `55 aa` begins: a FAT file system, whose
+/// parameters make sense, or a disk with partitions.
+///
+/// Sources: Microsoft's FAT specification 1.03 §3, the layout of the classical
+/// MBR (UEFI 2.10 §5.2.1).
+fn boot_sector(bytes: &[u8]) -> Option<Content> {
+    let sector = le16(bytes, 11)?;
+    let cluster = *bytes.get(13)?;
+    let jump = matches!(bytes, [0xeb, _, 0x90, ..] | [0xe9, ..]);
+    let fat = jump
+        && sector.is_power_of_two()
+        && (512..=4096).contains(&sector)
+        && cluster.is_power_of_two()
+        && le16(bytes, 14)? > 0
+        && matches!(bytes.get(16), Some(1 | 2));
+    if fat {
+        return Some(Content::Fat);
+    }
+    let partition = |index: usize| {
+        let entry = bytes.get(446 + index * 16..462 + index * 16)?;
+        let used = entry.get(4).is_some_and(|kind| *kind != 0) && le32(entry, 12)? > 0;
+        Some((matches!(entry.first(), Some(0 | 0x80)), used))
+    };
+    let partitions: Vec<_> = (0..4).filter_map(partition).collect();
+    let sound = partitions.iter().all(|(flag, _)| *flag);
+    (sound && partitions.iter().any(|(_, used)| *used)).then_some(Content::Mbr)
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@
 //! | [`squashfs`] | a squashfs 4.0 image, in place |
 //! | [`elf`] | the header, interpreter and libraries of an ELF file |
 //! | [`kernel`] | arm64 `Image`, EFI zboot, bzImage, PE |
+//! | [`tree`] | what all containers have in common: paths with content |
+//! | [`pieces`] | a file made of ranges of another |
 //! | [`extensions`] | Talos's `extensions.yaml` |
 
 pub mod bytes;
@@ -26,13 +28,17 @@ pub mod initramfs;
 pub mod kernel;
 pub mod limits;
 pub mod node;
+pub mod pieces;
 pub mod squashfs;
 pub mod stream;
+pub mod tree;
 
 mod field;
 
-pub use bytes::{Bytes, ReadAt};
+pub use bytes::{Bytes, ReadAt, Source};
 pub use detect::{Compression, Content};
 pub use error::FormatError;
 pub use limits::{Budget, Limits};
-pub use node::{FileType, Metadata};
+pub use node::{FileType, Metadata, Xattrs};
+pub use pieces::{Piece, Pieces};
+pub use tree::{Entry, Tree};

@@ -1,5 +1,7 @@
 //! What every file system says about a node, and how its names are written.
 
+use std::sync::Arc;
+
 use super::Limits;
 
 /// The type of a node, from the type bits of a Unix mode.
@@ -82,7 +84,7 @@ pub struct Metadata {
     /// The group's number.
     pub gid: u32,
     /// Seconds since 1970.
-    pub mtime: u32,
+    pub mtime: i64,
     /// Bytes of content; of a link, the length of its target.
     pub size: u64,
     /// Names that this node has.
@@ -91,9 +93,45 @@ pub struct Metadata {
     pub device: Option<(u32, u32)>,
     /// Where a symbolic link points, escaped like a path.
     pub target: Option<String>,
+    /// Extended attributes, sorted by name.
+    pub xattrs: Xattrs,
 }
 
+/// The extended attributes of a node: the full name (`security.selinux`), and
+/// the value as it is stored. Nodes of one set share it.
+pub type Xattrs = Arc<[(String, Vec<u8>)]>;
+
 impl Metadata {
+    /// Gives what is said of a node in a container that knows only sizes, such
+    /// as the sections of a UKI: a file that everybody reads.
+    #[must_use]
+    pub fn plain(kind: FileType, size: u64) -> Self {
+        let permissions = if kind == FileType::Directory {
+            0o755
+        } else {
+            0o644
+        };
+        Self {
+            kind,
+            mode: kind.mode_bits() | permissions,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            size,
+            nlink: 1,
+            device: None,
+            target: None,
+            xattrs: Xattrs::default(),
+        }
+    }
+
+    /// Gives the value of one extended attribute.
+    #[must_use]
+    pub fn xattr(&self, name: &str) -> Option<&[u8]> {
+        let found = self.xattrs.iter().find(|(held, _)| held == name);
+        found.map(|(_, value)| value.as_slice())
+    }
+
     /// Gives the twelve permission bits (rwx three times, set-id, sticky).
     #[must_use]
     pub fn permissions(&self) -> u32 {

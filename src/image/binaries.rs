@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::libraries::{Roots, root_of, search};
 use super::{ImageError, MergedEntry, Pattern, View};
 use crate::format::elf::Elf;
-use crate::format::{FileType, FormatError, ReadAt};
+use crate::format::{FileType, FormatError};
 
 /// Libraries that the files of one view need together; a distribution's
 /// thousands of programs need some ten thousand.
@@ -159,7 +159,7 @@ impl Binaries {
             let mut start = [0; 4];
             match file.read_at(0, &mut start) {
                 Ok(4) if Elf::is_elf(&start) => Some(Examined {
-                    elf: Elf::read(&file).map_err(|error| error.to_string()),
+                    elf: Elf::read(&*file).map_err(|error| error.to_string()),
                 }),
                 Ok(_) => None,
                 Err(error) => Some(Examined {

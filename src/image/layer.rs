@@ -1,33 +1,32 @@
-//! One squashfs image that takes part in the merged view.
+//! One tree that takes part in the merged view.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::ImageError;
-use crate::format::squashfs::{Entry, Squashfs};
-use crate::format::{FileType, FormatError};
+use crate::format::{Entry, FileType, FormatError, Tree};
 
 /// Documents about an extension, which do nothing on a machine.
 const ABOUT: &str = "usr/local/share/spdx/";
 
 type Listing = Result<Vec<Entry>, FormatError>;
 
-/// One squashfs image: its name in the view, and its entries, listed once.
+/// One tree: its name in the view, and its entries, listed once.
 #[derive(Debug, Clone)]
 pub struct Layer {
     name: String,
     image: String,
-    squashfs: Squashfs,
+    tree: Arc<dyn Tree>,
     entries: Arc<OnceLock<Listing>>,
 }
 
 impl Layer {
-    pub(super) fn new(name: &str, image: &str, squashfs: Squashfs) -> Self {
+    pub(super) fn new(name: &str, image: &str, tree: Arc<dyn Tree>) -> Self {
         let (name, image) = (name.to_owned(), image.to_owned());
         Self {
             name,
             image,
-            squashfs,
+            tree,
             entries: Arc::default(),
         }
     }
@@ -39,17 +38,17 @@ impl Layer {
         &self.name
     }
 
-    /// Gives the squashfs image.
+    /// Gives the tree.
     #[must_use]
-    pub fn squashfs(&self) -> &Squashfs {
-        &self.squashfs
+    pub fn tree(&self) -> &Arc<dyn Tree> {
+        &self.tree
     }
 
     /// Gives all entries, each directory before what is in it. `subject` is
     /// the file that an error names.
     pub fn entries(&self, subject: &Path) -> Result<&[Entry], ImageError> {
         self.entries
-            .get_or_init(|| self.squashfs.walk()?.collect())
+            .get_or_init(|| self.tree.entries())
             .as_deref()
             .map_err(|error| {
                 let error = error.clone();

@@ -18,8 +18,12 @@ pub struct Merged {
 }
 
 impl Merged {
-    pub(super) fn of_layers(subject: &Path, layers: &[&Layer]) -> Result<Self, ImageError> {
-        View::of_layers(subject, layers).map(Self::of)
+    pub(super) fn of_layers(
+        subject: &Path,
+        layers: &[&Layer],
+        limits: &Limits,
+    ) -> Result<Self, ImageError> {
+        View::of_layers(subject, layers, limits).map(Self::of)
     }
 
     pub(super) fn of_initramfs(

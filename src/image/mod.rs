@@ -25,4 +25,4 @@ pub use layer::Layer;
 pub use merged::Merged;
 pub use open::Image;
 pub use talos::{Extension, Talos};
-pub use view::{FileContent, MergedEntry, View};
+pub use view::{MergedEntry, View};

@@ -178,7 +178,8 @@ impl Image {
         self.squashfs
             .get_or_init(|| {
                 let _alone = self.alone();
-                Squashfs::open(self.read()?, &self.limits).map_err(|error| self.broken(error))
+                Squashfs::open(Arc::new(self.read()?), &self.limits)
+                    .map_err(|error| self.broken(error))
             })
             .as_ref()
             .map_err(Clone::clone)
@@ -204,11 +205,11 @@ impl Image {
         self.merged
             .get_or_init(|| {
                 if self.content == Content::Squashfs {
-                    let layer = Layer::new("squashfs", "", self.squashfs()?.clone());
-                    return Merged::of_layers(&self.path, &[&layer]);
+                    let layer = Layer::new("squashfs", "", Arc::new(self.squashfs()?.clone()));
+                    return Merged::of_layers(&self.path, &[&layer], &self.limits);
                 }
                 match self.talos()? {
-                    Some(talos) => Merged::of_layers(&self.path, &talos.layers()?),
+                    Some(talos) => Merged::of_layers(&self.path, &talos.layers()?, &self.limits),
                     None => Merged::of_initramfs(&self.path, self.initramfs()?, &self.limits),
                 }
             })

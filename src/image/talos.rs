@@ -2,6 +2,7 @@
 //! listed, present, both or neither.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{ImageError, Layer};
 use crate::format::extensions::{self, Listed};
@@ -53,7 +54,7 @@ impl Extension {
     /// Gives all entries of the image; none where it is missing.
     ///
     /// Errors where the image is there and cannot be read.
-    pub fn entries(&self) -> Result<&[crate::format::squashfs::Entry], ImageError> {
+    pub fn entries(&self) -> Result<&[crate::format::Entry], ImageError> {
         match (&self.layer, &self.problem) {
             (_, Some(problem)) => Err(problem.clone()),
             (Some(layer), None) => layer.entries(&self.subject),
@@ -119,8 +120,8 @@ impl Talos {
         }
         let open = |image: &str, name: &str| {
             let located = initramfs.find(image)?;
-            let opened = Squashfs::open(initramfs.content(located), limits)
-                .map(|squashfs| Layer::new(name, image, squashfs))
+            let opened = Squashfs::open(Arc::new(initramfs.content(located)), limits)
+                .map(|squashfs| Layer::new(name, image, Arc::new(squashfs)))
                 .map_err(|error| ImageError::format(subject, error.inside(image)));
             Some(opened)
         };

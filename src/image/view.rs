@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::follow::{Unresolved, follow};
 use super::{ImageError, Layer, Pattern};
 use crate::format::initramfs::Initramfs;
-use crate::format::squashfs::{self, Squashfs};
-use crate::format::{Bytes, FileType, FormatError, Limits, Metadata, ReadAt};
+use crate::format::{Bytes, Entry, FileType, FormatError, Limits, Metadata, Source, Tree};
 
 /// Where the content of an entry lies.
 #[derive(Debug, Clone)]
-enum Source {
-    Squashfs { layer: usize, inode: u64 },
+enum Content {
+    /// In the tree of its layer, by this number.
+    Tree(u64),
     Bytes(Bytes),
 }
 
@@ -24,32 +25,7 @@ pub struct MergedEntry {
     /// Mode, owner, size and so on.
     pub meta: Metadata,
     layer: usize,
-    source: Source,
-}
-
-/// The content of a file in the view, fetched as it is read.
-#[derive(Debug)]
-pub enum FileContent {
-    /// A file in a squashfs image.
-    Squashfs(squashfs::File),
-    /// A file in a decoded segment.
-    Bytes(Bytes),
-}
-
-impl ReadAt for FileContent {
-    fn size(&self) -> u64 {
-        match self {
-            Self::Squashfs(file) => file.size(),
-            Self::Bytes(bytes) => bytes.size(),
-        }
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, FormatError> {
-        match self {
-            Self::Squashfs(file) => file.read_at(offset, buffer),
-            Self::Bytes(bytes) => bytes.read_at(offset, buffer),
-        }
-    }
+    content: Content,
 }
 
 /// Layers laid over one another.
@@ -61,18 +37,24 @@ impl ReadAt for FileContent {
 pub struct View {
     subject: PathBuf,
     names: Vec<String>,
-    images: Vec<Squashfs>,
+    trees: Vec<Arc<dyn Tree>>,
     /// Sorted by path.
     entries: Vec<MergedEntry>,
     /// Entries of an initramfs whose directory is not there.
     orphans: Vec<String>,
+    /// Bytes of a file that is read as a whole.
+    max_file: u64,
 }
 
-type Tree = BTreeMap<String, MergedEntry>;
+type Paths = BTreeMap<String, MergedEntry>;
 
 impl View {
-    pub(super) fn of_layers(subject: &Path, layers: &[&Layer]) -> Result<Self, ImageError> {
-        let mut tree = Tree::new();
+    pub(super) fn of_layers(
+        subject: &Path,
+        layers: &[&Layer],
+        limits: &Limits,
+    ) -> Result<Self, ImageError> {
+        let mut tree = Paths::new();
         for (index, layer) in layers.iter().enumerate() {
             for entry in layer.entries(subject)? {
                 let whiteout =
@@ -88,20 +70,19 @@ impl View {
                     path: entry.path.clone(),
                     meta: entry.meta.clone(),
                     layer: index,
-                    source: Source::Squashfs {
-                        layer: index,
-                        inode: entry.inode,
-                    },
+                    content: Content::Tree(entry.inode),
                 };
                 tree.insert(entry.path.clone(), merged);
             }
         }
         let names = layers.iter().map(|layer| layer.name().to_owned()).collect();
-        let images = layers
+        let trees = layers
             .iter()
-            .map(|layer| layer.squashfs().clone())
+            .map(|layer| Arc::clone(layer.tree()))
             .collect();
-        Ok(Self::new(subject, names, images, tree, Vec::new()))
+        let mut view = Self::new(subject, names, tree, limits);
+        view.trees = trees;
+        Ok(view)
     }
 
     /// Unpacks the entries of all segments in their order, as the kernel does:
@@ -114,7 +95,7 @@ impl View {
         limits
             .check_deadline("initramfs", 0)
             .map_err(|error| ImageError::format(subject, error))?;
-        let mut tree = Tree::new();
+        let mut tree = Paths::new();
         let mut orphans = Vec::new();
         for located in initramfs.entries() {
             let entry = &located.entry;
@@ -135,34 +116,25 @@ impl View {
                 path: path.clone(),
                 meta: entry.meta.clone(),
                 layer: located.segment,
-                source: Source::Bytes(initramfs.content(located)),
+                content: Content::Bytes(initramfs.content(located)),
             };
             tree.insert(path, merged);
         }
         let names = (0..initramfs.segments().len()).map(|index| format!("segment {index}"));
-        Ok(Self::new(
-            subject,
-            names.collect(),
-            Vec::new(),
-            tree,
-            orphans,
-        ))
+        let mut view = Self::new(subject, names.collect(), tree, limits);
+        view.orphans = orphans;
+        Ok(view)
     }
 
-    fn new(
-        subject: &Path,
-        names: Vec<String>,
-        images: Vec<Squashfs>,
-        tree: Tree,
-        orphans: Vec<String>,
-    ) -> Self {
+    fn new(subject: &Path, names: Vec<String>, tree: Paths, limits: &Limits) -> Self {
         let entries: Vec<MergedEntry> = tree.into_values().collect();
         Self {
             subject: subject.to_owned(),
             names,
-            images,
+            trees: Vec::new(),
             entries,
-            orphans,
+            orphans: Vec::new(),
+            max_file: limits.max_file,
         }
     }
 
@@ -237,47 +209,55 @@ impl View {
     /// Opens a regular file of the view. Nothing is decoded yet.
     ///
     /// Errors where the file's inode is broken, or where it is no file.
-    pub fn open(&self, entry: &MergedEntry) -> Result<FileContent, ImageError> {
-        let broken = |error: FormatError| {
-            let part = format!("/{} ({})", entry.path, self.layer(entry));
-            ImageError::format(&self.subject, error.inside(part))
+    pub fn open(&self, entry: &MergedEntry) -> Result<Source, ImageError> {
+        let opened = match (&entry.content, self.trees.get(entry.layer)) {
+            (Content::Bytes(bytes), _) => return Ok(Arc::new(bytes.clone())),
+            (Content::Tree(inode), Some(tree)) => tree.open(&Entry {
+                path: entry.path.clone(),
+                meta: entry.meta.clone(),
+                inode: *inode,
+            }),
+            (Content::Tree(_), None) => Err(FormatError::corrupt("view", 0, "no such layer")),
         };
-        match &entry.source {
-            Source::Bytes(bytes) => Ok(FileContent::Bytes(bytes.clone())),
-            Source::Squashfs { layer, inode } => self
-                .images
-                .get(*layer)
-                .ok_or(FormatError::corrupt("squashfs", 0, "no such layer"))
-                .and_then(|image| image.file(*inode))
-                .map(FileContent::Squashfs)
-                .map_err(broken),
-        }
+        opened.map_err(|error| self.broken(entry, error))
     }
 
     /// Reads a whole file of the view.
     ///
     /// Errors where it cannot be decoded and where it exceeds `max_file`.
-    pub fn read(&self, entry: &MergedEntry) -> Result<Vec<u8>, ImageError> {
-        match self.open(entry)? {
-            FileContent::Bytes(bytes) => Ok(bytes.to_vec()),
-            FileContent::Squashfs(file) => file.read_all().map_err(|error| {
-                let part = format!("/{} ({})", entry.path, self.layer(entry));
-                ImageError::format(&self.subject, error.inside(part))
-            }),
+    pub fn read(&self, entry: &MergedEntry) -> Result<Bytes, ImageError> {
+        let limit = self.max_file;
+        if entry.meta.size > limit {
+            let error = FormatError::Limit {
+                format: "file",
+                offset: 0,
+                limit: "max_file",
+                value: limit,
+                remedy: "read a range of the file",
+            };
+            return Err(self.broken(entry, error));
         }
+        let length = usize::try_from(entry.meta.size).unwrap_or(usize::MAX);
+        let bytes = self.open(entry)?.up_to(0, length);
+        bytes.map_err(|error| self.broken(entry, error))
+    }
+
+    fn broken(&self, entry: &MergedEntry, error: FormatError) -> ImageError {
+        let part = format!("/{} ({})", entry.path, self.layer(entry));
+        ImageError::format(&self.subject, error.inside(part))
     }
 
     /// Gives numbers by which entries that lie close together sort together.
     pub(super) fn place(&self, index: usize) -> (usize, u64) {
-        match self.entries.get(index).map(|entry| &entry.source) {
-            Some(Source::Squashfs { layer, inode }) => (*layer, *inode),
-            Some(Source::Bytes(_)) | None => (0, index as u64),
+        match self.entries.get(index).map(|e| (e.layer, &e.content)) {
+            Some((layer, Content::Tree(inode))) => (layer, *inode),
+            Some((_, Content::Bytes(_))) | None => (0, index as u64),
         }
     }
 }
 
 /// Removes everything under `path`, which is about to be no directory.
-fn remove_below(tree: &mut Tree, path: &str) {
+fn remove_below(tree: &mut Paths, path: &str) {
     if tree
         .get(path)
         .is_none_or(|entry| entry.meta.kind != FileType::Directory)
@@ -297,7 +277,7 @@ fn remove_below(tree: &mut Tree, path: &str) {
 
 /// Finds where a new entry goes when links among its directories are followed;
 /// `None` where its directory is not there.
-fn placed(tree: &Tree, path: &str) -> Option<String> {
+fn placed(tree: &Paths, path: &str) -> Option<String> {
     let Some((parent, name)) = path.rsplit_once('/') else {
         return Some(path.to_owned());
     };

@@ -2,6 +2,7 @@
 //!
 //! Nothing in here does I/O and nothing imports another floor.
 
+pub mod address;
 pub mod digest;
 pub mod path;
 pub mod shape;
@@ -11,6 +12,7 @@ pub mod value;
 pub mod verdict;
 pub mod words;
 
+pub use address::{Address, AddressError, Origin};
 pub use digest::Sha256Digest;
 pub use shape::{Field, Record, Shape, TextKind};
 pub use span::{SourceId, Span};

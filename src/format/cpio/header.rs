@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Entry, HEADER, NAME};
 use crate::format::node::{escape, normalise};
-use crate::format::{Content, FileType, FormatError, Limits, Metadata};
+use crate::format::{Content, FileType, FormatError, Limits, Metadata, Xattrs};
 
 /// The thirteen numbers of a header.
 pub(super) struct Header {
@@ -115,11 +115,12 @@ impl Header {
                 mode: self.mode,
                 uid: self.uid,
                 gid: self.gid,
-                mtime: self.mtime,
+                mtime: i64::from(self.mtime),
                 size: content.len() as u64,
                 nlink: self.nlink,
                 device,
                 target,
+                xattrs: Xattrs::default(),
             },
             inode: (self.dev.0, self.dev.1, self.ino),
             offset: self.offset,

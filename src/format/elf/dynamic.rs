@@ -113,7 +113,7 @@ fn string(file: &(impl ReadAt + ?Sized), offset: u64) -> Result<String, FormatEr
         if read < PIECE {
             return Err(FormatError::truncated(
                 NAME,
-                file.size(),
+                file.size()?,
                 "a name of the dynamic section does not end",
             ));
         }

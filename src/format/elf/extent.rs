@@ -19,7 +19,7 @@ pub(super) fn check(
     header: &Header,
     segments: &[ProgramHeader],
 ) -> Result<(), FormatError> {
-    let size = file.size();
+    let size = file.size()?;
     let sections = u64::from(header.e_shnum) * u64::from(header.e_shentsize);
     let cut = |what: String| Err(FormatError::truncated(NAME, size, what));
     if header.e_shoff.saturating_add(sections) > size {
@@ -43,6 +43,7 @@ pub(super) fn check(
 
 /// Says whether a section that is loaded and not empty ends behind the file.
 fn content_is_missing(file: &(impl ReadAt + ?Sized), header: &Header) -> Result<bool, FormatError> {
+    let size = file.size()?;
     let entry = usize::from(header.e_shentsize);
     let length = u64::from(header.e_shnum) * u64::from(header.e_shentsize);
     let bytes = file.fetch(NAME, header.e_shoff, length, "section headers")?;
@@ -64,6 +65,6 @@ fn content_is_missing(file: &(impl ReadAt + ?Sized), header: &Header) -> Result<
             let end = field(section, offset, width).saturating_add(field(section, extent, width));
             field(section, 4, 4) != SHT_NOBITS
                 && field(section, flags, width) & SHF_ALLOC != 0
-                && end > file.size()
+                && end > size
         }))
 }

@@ -122,7 +122,13 @@ impl Initramfs {
             | Content::Pe
             | Content::Tar
             | Content::Gpt
+            | Content::Mbr
             | Content::Iso
+            | Content::Fat
+            | Content::Ext
+            | Content::Erofs
+            | Content::Xfs
+            | Content::Wasm
             | Content::Unknown => Err(not_a_segment(start, 0)),
         }
     }

@@ -211,7 +211,13 @@ fn part(
         | Content::Pe
         | Content::Tar
         | Content::Gpt
+        | Content::Mbr
         | Content::Iso
+        | Content::Fat
+        | Content::Ext
+        | Content::Erofs
+        | Content::Xfs
+        | Content::Wasm
         | Content::Unknown => Err(not_a_segment(rest, offset)),
     }
 }

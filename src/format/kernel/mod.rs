@@ -123,7 +123,13 @@ impl Kernel {
             | Content::Squashfs
             | Content::Tar
             | Content::Gpt
+            | Content::Mbr
             | Content::Iso
+            | Content::Fat
+            | Content::Ext
+            | Content::Erofs
+            | Content::Xfs
+            | Content::Wasm
             | Content::Unknown) => {
                 let what = format!(
                     "{} data, not a kernel (arm64 Image, EFI zboot, bzImage or PE)",

@@ -66,20 +66,18 @@ impl Inner {
     /// Decodes the data block at byte `start` of the image.
     fn data_block(&self, start: u64, size: u32, most: usize) -> Result<Bytes, FormatError> {
         let length = (size & !STORED) as usize;
-        let stored = usize::try_from(start)
-            .ok()
-            .and_then(|start| self.data.slice(start..start.checked_add(length)?))
-            .ok_or_else(|| {
-                let what = format!(
-                    "a block of {length} bytes outside of the image's {}",
-                    self.superblock.bytes_used
-                );
-                FormatError::corrupt(NAME, start, what)
-            })?;
         if length > self.superblock.block_size as usize {
             let what = format!(
                 "a block of {length} bytes; {} is the most",
                 self.superblock.block_size
+            );
+            return Err(FormatError::corrupt(NAME, start, what));
+        }
+        let stored = self.data.up_to(start, length)?;
+        if stored.len() < length {
+            let what = format!(
+                "a block of {length} bytes outside of the image's {}",
+                self.superblock.bytes_used
             );
             return Err(FormatError::corrupt(NAME, start, what));
         }
@@ -226,8 +224,8 @@ impl File {
 }
 
 impl ReadAt for File {
-    fn size(&self) -> u64 {
-        self.size
+    fn size(&self) -> Result<u64, FormatError> {
+        Ok(self.size)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, FormatError> {

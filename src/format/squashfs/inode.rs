@@ -3,7 +3,7 @@
 use super::metadata::Cursor;
 use super::{Inner, NAME, NONE_32};
 use crate::format::node::escape;
-use crate::format::{FileType, FormatError, Metadata};
+use crate::format::{FileType, FormatError, Metadata, Xattrs};
 
 /// What an inode holds beside the common fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,11 +136,12 @@ impl Inode {
             mode: self.kind.mode_bits() | u32::from(self.permissions),
             uid: self.uid,
             gid: self.gid,
-            mtime: self.mtime,
+            mtime: i64::from(self.mtime),
             size: self.size,
             nlink: self.nlink,
             device,
             target,
+            xattrs: Xattrs::default(),
         }
     }
 }

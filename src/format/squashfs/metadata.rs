@@ -67,15 +67,15 @@ impl Inner {
                 format!("a metadata block outside of the image's {used} bytes"),
             )
         };
-        let start = usize::try_from(at).map_err(|_| outside())?;
-        let header = le16(&self.data, start).ok_or_else(outside)?;
+        // The most that a block can take, so that one read is enough.
+        let start = self.data.up_to(at, 2 + BLOCK)?;
+        let header = le16(&start, 0).ok_or_else(outside)?;
         let size = usize::from(header & !STORED);
-        let end = start + 2 + size;
-        let stored = self.data.slice(start + 2..end).ok_or_else(outside)?;
         if size == 0 || size > BLOCK {
             let what = format!("a metadata block of {size} bytes; 1 to 8192 are possible");
             return Err(FormatError::corrupt(NAME, at, what));
         }
+        let stored = start.slice(2..2 + size).ok_or_else(outside)?;
         let data = if header & STORED == 0 {
             let data =
                 block::decode(self.superblock.compressor, &stored, BLOCK).map_err(|what| {
@@ -87,7 +87,7 @@ impl Inner {
         };
         Ok(Block {
             data,
-            next: end as u64,
+            next: at.saturating_add(2 + size as u64),
         })
     }
 }

@@ -23,7 +23,8 @@ pub use file::File;
 pub use inode::Node;
 pub use superblock::{Compressor, Superblock};
 
-use super::{Bytes, FileType, FormatError, Limits, Metadata};
+use super::tree::{Entry, Tree, Visit};
+use super::{FileType, FormatError, Limits, Source};
 use file::FragmentCache;
 use inode::Inode;
 use metadata::{Cursor, MetadataCache};
@@ -41,7 +42,7 @@ pub struct Squashfs {
 
 #[derive(Debug)]
 struct Inner {
-    data: Bytes,
+    data: Source,
     superblock: Superblock,
     ids: Vec<u32>,
     metadata: MetadataCache,
@@ -49,32 +50,20 @@ struct Inner {
     limits: Limits,
 }
 
-/// One entry of the tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The path in tdg's form, without leading `/`; empty for the root.
-    pub path: String,
-    /// Mode, owner, size and so on.
-    pub meta: Metadata,
-    /// Where the inode is: the block and the offset in it, as directories
-    /// store it. Two entries with the same inode are hard links.
-    pub inode: u64,
-}
-
 impl Squashfs {
-    /// Opens the image that `data` begins with; what follows it is ignored.
+    /// Opens the image that `source` begins with; what follows it is ignored.
     ///
-    /// Errors: [`FormatError::Truncated`] where `data` is shorter than the
+    /// Errors: [`FormatError::Truncated`] where `source` is shorter than the
     /// image says, [`FormatError::Corrupt`] for tables outside of the image,
     /// [`FormatError::Unsupported`] for another version, LZO or LZMA.
-    pub fn open(data: Bytes, limits: &Limits) -> Result<Self, FormatError> {
-        let superblock = Superblock::read(&data)?;
+    pub fn open(source: Source, limits: &Limits) -> Result<Self, FormatError> {
+        let superblock = Superblock::read(&*source)?;
         let mut inner = Inner {
             metadata: MetadataCache::new(limits.max_metadata),
             fragments: FragmentCache::default(),
             limits: limits.clone(),
             ids: Vec::new(),
-            data,
+            data: source,
             superblock,
         };
         inner.ids = inner.read_ids()?;
@@ -139,6 +128,26 @@ impl Squashfs {
     }
 }
 
+/// An entry's `inode` is the block and the offset in it, as directories store
+/// it.
+impl Tree for Squashfs {
+    fn format(&self) -> &'static str {
+        NAME
+    }
+
+    fn list(&self, visit: &mut Visit<'_>) -> Result<(), FormatError> {
+        self.walk()?.try_for_each(|entry| visit(entry?))
+    }
+
+    fn lookup(&self, path: &str) -> Result<Option<Entry>, FormatError> {
+        Self::lookup(self, path)
+    }
+
+    fn open(&self, entry: &Entry) -> Result<Source, FormatError> {
+        Ok(Arc::new(self.file(entry.inode)?))
+    }
+}
+
 impl Inner {
     fn read_ids(&self) -> Result<Vec<u32>, FormatError> {
         let count = self.superblock.id_count;
@@ -161,12 +170,9 @@ impl Inner {
     ) -> Result<[u32; N], FormatError> {
         let per_block = metadata::BLOCK as u64 / SIZE;
         let slot = table.saturating_add(index / per_block * 8);
-        let pointer = usize::try_from(slot)
-            .ok()
-            .and_then(|slot| super::field::le64(&self.data, slot))
-            .ok_or_else(|| {
-                FormatError::corrupt(NAME, slot, format!("the {what} lies outside of the image"))
-            })?;
+        let pointer = super::field::le64(&self.data.up_to(slot, 8)?, 0).ok_or_else(|| {
+            FormatError::corrupt(NAME, slot, format!("the {what} lies outside of the image"))
+        })?;
         let mut cursor = Cursor::new(self, pointer, index % per_block * SIZE)
             .map_err(|error| error.inside(format!("the {what}")))?;
         let mut words = [0; N];
@@ -180,11 +186,13 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::Bytes;
 
     #[test]
     fn what_is_no_image_is_an_error() {
         for bytes in [&b""[..], b"hsqs", b"hello"] {
-            assert!(Squashfs::open(Bytes::new(bytes.to_vec()), &Limits::default()).is_err());
+            let source = Arc::new(Bytes::new(bytes.to_vec()));
+            assert!(Squashfs::open(source, &Limits::default()).is_err());
         }
     }
 }

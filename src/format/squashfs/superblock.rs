@@ -1,8 +1,8 @@
 //! The superblock: the first 96 bytes of an image.
 
 use super::{NAME, NONE_64};
-use crate::format::FormatError;
 use crate::format::field::{le16, le32, le64};
+use crate::format::{FormatError, ReadAt};
 
 const SIZE: u64 = 96;
 
@@ -57,14 +57,15 @@ pub struct Superblock {
 
 impl Superblock {
     /// Reads and checks the superblock. Source: `struct squashfs_super_block`.
-    pub(super) fn read(data: &[u8]) -> Result<Self, FormatError> {
+    pub(super) fn read(source: &dyn ReadAt) -> Result<Self, FormatError> {
+        let data = source.up_to(0, SIZE as usize)?;
         if !data.starts_with(b"hsqs") {
             return Err(FormatError::corrupt(NAME, 0, "the magic `hsqs` is missing"));
         }
         let length = data.len() as u64;
-        Self::fields(data)
+        Self::fields(&data)
             .ok_or_else(|| FormatError::truncated(NAME, length, "the superblock does not end"))?
-            .and_then(|superblock| superblock.checked(length))
+            .and_then(|superblock| superblock.checked(source))
     }
 
     fn fields(data: &[u8]) -> Option<Result<Self, FormatError>> {
@@ -115,8 +116,11 @@ impl Superblock {
         }
     }
 
-    fn checked(self, length: u64) -> Result<Self, FormatError> {
-        if self.bytes_used > length {
+    fn checked(self, source: &dyn ReadAt) -> Result<Self, FormatError> {
+        // Its last byte, not its size: that of a stream is known only at its end.
+        let last = self.bytes_used.saturating_sub(1);
+        if source.up_to(last, 1)?.is_empty() {
+            let length = source.size()?;
             let what = format!(
                 "the image has {} bytes, only {length} are here",
                 self.bytes_used

@@ -24,7 +24,7 @@ fn compare(initramfs: &Initramfs, root: &Path) {
         let want = &wanted[&entry.path];
         assert_eq!(
             (entry.meta.mode, entry.meta.mtime),
-            (want.mode, want.mtime),
+            (want.mode, i64::from(want.mtime)),
             "{}",
             entry.path
         );

@@ -154,9 +154,9 @@ fn later_layers_lie_over_earlier_ones() {
     );
     let release = view.get("etc/os-release").unwrap();
     assert_eq!(view.layer(release), "libraries");
-    assert_eq!(view.read(release).unwrap(), b"extended");
+    assert_eq!(&*view.read(release).unwrap(), b"extended");
     assert_eq!(
-        view.read(view.get("usr/lib/gone").unwrap()).unwrap(),
+        &*view.read(view.get("usr/lib/gone").unwrap()).unwrap(),
         b"now a file"
     );
     assert!(view.get("usr/lib/gone/file").is_none());
@@ -242,7 +242,10 @@ fn a_plain_initramfs_is_its_own_view_and_unpacks_through_links() {
     let image = Image::open(&path, Limits::default()).unwrap();
     assert!(image.talos().unwrap().is_none());
     let view = image.merged().unwrap();
-    assert_eq!(view.read(view.get("usr/bin/true").unwrap()).unwrap(), b"2");
+    assert_eq!(
+        &*view.read(view.get("usr/bin/true").unwrap()).unwrap(),
+        b"2"
+    );
     assert_eq!(view.layer(view.resolve("/bin/true").unwrap()), "segment 1");
     assert_eq!(view.orphans(), ["nowhere/file"]);
 }

@@ -24,7 +24,7 @@ pub(super) fn make(tool: &Path, root: &Path, image: &Path, options: &[&str]) {
 
 fn open(image: &Path) -> Squashfs {
     let bytes = std::fs::read(image).unwrap();
-    Squashfs::open(Bytes::new(bytes), &Limits::default()).unwrap()
+    Squashfs::open(std::sync::Arc::new(Bytes::new(bytes)), &Limits::default()).unwrap()
 }
 
 fn compare(image: &Squashfs, root: &Path) {
@@ -37,7 +37,7 @@ fn compare(image: &Squashfs, root: &Path) {
             panic!("`{}` is not in the source", entry.path)
         };
         assert_eq!(entry.meta.mode, want.mode, "{}", entry.path);
-        assert_eq!(entry.meta.mtime, want.mtime, "{}", entry.path);
+        assert_eq!(entry.meta.mtime, i64::from(want.mtime), "{}", entry.path);
         assert_eq!((entry.meta.uid, entry.meta.gid), (0, 0), "{}", entry.path);
         assert_eq!(entry.meta.target, want.target, "{}", entry.path);
         if let Some(content) = &want.content {
