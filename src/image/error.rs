@@ -54,6 +54,44 @@ pub enum ImageError {
         /// The system's message.
         what: String,
     },
+    /// An address leads into something that nothing is inside of.
+    #[error("{}: is {content} data, and nothing can be inside of that; end the address here", path.display())]
+    NoTree {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        content: &'static str,
+    },
+    /// Nothing is where an address leads.
+    #[error("{}: `/{inner}` is not there; {near}", path.display())]
+    NotThere {
+        /// What was looked into.
+        path: PathBuf,
+        /// The part of the address that leads nowhere.
+        inner: String,
+        /// What is there instead.
+        near: String,
+    },
+    /// A pattern in an address covers several entries.
+    #[error("{}: `/{inner}` covers {count} entries, an address leads to one: {covered}", path.display())]
+    Ambiguous {
+        /// What was looked into.
+        path: PathBuf,
+        /// The pattern.
+        inner: String,
+        /// How many entries it covers.
+        count: usize,
+        /// Some of them.
+        covered: String,
+    },
+    /// A pattern in an address is none.
+    #[error("{}: {what}", path.display())]
+    Pattern {
+        /// What was looked into.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The content cannot be read as what it should be.
     #[error("{}: {source}", path.display())]
     Format {
@@ -94,6 +132,10 @@ impl ImageError {
             | Self::Empty { path }
             | Self::TooLarge { path, .. }
             | Self::Io { path, .. }
+            | Self::NoTree { path, .. }
+            | Self::NotThere { path, .. }
+            | Self::Ambiguous { path, .. }
+            | Self::Pattern { path, .. }
             | Self::Format { path, .. } => path,
         }
     }

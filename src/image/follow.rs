@@ -1,5 +1,7 @@
 //! Following links inside a view, and never outside of it.
 
+use std::borrow::Cow;
+
 use crate::format::FileType;
 
 /// Links that are followed for one path, as in Linux.
@@ -21,7 +23,7 @@ pub enum Unresolved {
 
 /// Walks a path component by component through links, below `root`.
 pub(super) fn follow<'a>(
-    kind: impl Fn(&str) -> Option<(FileType, Option<&'a str>)>,
+    kind: impl Fn(&str) -> Option<(FileType, Option<Cow<'a, str>>)>,
     root: &str,
     path: &str,
 ) -> Result<String, Unresolved> {
@@ -52,7 +54,7 @@ pub(super) fn follow<'a>(
                 if target.starts_with('/') {
                     found = root.to_owned();
                 }
-                left.extend(components(target));
+                left.extend(components(&target));
             }
             Some((FileType::Directory, _)) => found = next,
             Some((_, _)) if !left.is_empty() => return Err(Unresolved::NotADirectory(next)),
@@ -75,8 +77,8 @@ fn components(path: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn kind(path: &str) -> Option<(FileType, Option<&'static str>)> {
-        Some(match path {
+    fn kind(path: &str) -> Option<(FileType, Option<Cow<'static, str>>)> {
+        let (kind, target) = match path {
             "usr" | "usr/bin" | "c" | "c/lib" => (FileType::Directory, None),
             "usr/bin/env" | "c/lib/ld" => (FileType::File, None),
             "bin" => (FileType::Symlink, Some("/usr/bin")),
@@ -84,7 +86,8 @@ mod tests {
             "round" => (FileType::Symlink, Some("round")),
             "c/link" => (FileType::Symlink, Some("/lib/ld")),
             _ => return None,
-        })
+        };
+        Some((kind, target.map(Cow::Borrowed)))
     }
 
     #[test]

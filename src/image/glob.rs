@@ -54,6 +54,12 @@ impl Pattern {
         })
     }
 
+    /// Tells whether a path is a pattern.
+    #[must_use]
+    pub fn is_pattern(path: &str) -> bool {
+        path.contains(['*', '?', '[', '{', '\\'])
+    }
+
     /// Gives the pattern as it was written.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -6,23 +6,33 @@
 //! system as the machine will see it, with the layer that each file came from
 //! and, for programs, whether what they need is there.
 
+mod archive;
 mod binaries;
+mod containers;
+mod enter;
 mod error;
+mod folder;
 mod follow;
 mod glob;
 mod layer;
 mod libraries;
+mod local;
 mod merged;
 mod open;
+mod reader;
+pub mod spool;
 mod talos;
 mod view;
 
 pub use binaries::{Binary, Interpreter, Library};
+pub use enter::one_on_disk;
 pub use error::ImageError;
 pub use follow::Unresolved;
 pub use glob::{Pattern, PatternError};
 pub use layer::Layer;
+pub use local::LocalFile;
 pub use merged::Merged;
 pub use open::Image;
+pub use reader::Reader;
 pub use talos::{Extension, Talos};
 pub use view::{MergedEntry, View};

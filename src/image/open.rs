@@ -1,119 +1,165 @@
 //! One opened subject.
 
-use std::fs::File;
-use std::io::{Read, Seek};
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use sha2::{Digest, Sha256};
-
+use super::archive::Archive;
+use super::containers;
+use super::folder::Folder;
 use super::layer::Layer;
+use super::local::LocalFile;
 use super::{ImageError, Merged, Talos};
 use crate::format::initramfs::Initramfs;
 use crate::format::kernel::Kernel;
-use crate::format::squashfs::Squashfs;
-use crate::format::{Bytes, Content, FormatError, Limits};
+use crate::format::{Bytes, Content, FormatError, Limits, Metadata, Source, Tree};
+use crate::model::Sha256Digest;
 
 /// Enough of a file to tell what it is: an ISO shows itself last.
-const HEAD: u64 = 33 << 10;
+const HEAD: usize = 33 << 10;
 
 type Once<T> = OnceLock<Result<T, ImageError>>;
+/// An image inside of another, made once.
+type Inner = Arc<Once<Arc<Image>>>;
 
-/// One subject file: opened once, decoded where a check asks, shared by all
+/// What a subject is made of.
+#[derive(Debug)]
+enum Body {
+    /// Bytes, and what they are.
+    File {
+        source: Source,
+        head: Bytes,
+        content: Content,
+    },
+    /// A folder, on disk or in another image.
+    Folder(Arc<dyn Tree>),
+}
+
+/// One subject: opened once, decoded where a check asks, shared by all
 /// threads. What failed once fails the same way for every check.
+///
+/// It is a file or a folder, on disk or at any depth inside of another image;
+/// see [`Image::enter`].
 #[derive(Debug)]
 pub struct Image {
     path: PathBuf,
-    file: File,
-    size: u64,
-    content: Content,
-    head: Vec<u8>,
+    body: Body,
+    /// What the container says about it, where it is inside of one.
+    meta: Option<Metadata>,
     limits: Limits,
-    /// Held while the file is read and decoded: its position is shared, and two decodings of one
-    /// bomb at a time would take twice the memory that one may.
+    /// Held while the file is read and decoded: two decodings of one bomb at a
+    /// time would take twice the memory that one may.
     decoding: Mutex<()>,
-    digest: Once<String>,
+    digest: Once<Sha256Digest>,
     kernel: Once<Kernel>,
-    initramfs: Once<Initramfs>,
-    squashfs: Once<Squashfs>,
+    initramfs: Once<Arc<Initramfs>>,
     talos: Once<Option<Talos>>,
     merged: Once<Merged>,
+    decoded: Once<Option<Arc<Image>>>,
+    tree: Once<Arc<dyn Tree>>,
+    inner: Mutex<HashMap<String, Inner>>,
 }
 
 impl Image {
-    /// Opens a file and looks at its first bytes; the rest is read when it is
-    /// asked for.
+    /// Opens a file or a folder and looks at its first bytes; the rest is read
+    /// when it is asked for.
     ///
-    /// Errors tell a missing file, a directory, a pipe or device (which is
-    /// never waited for), an empty file and one above `max_input`.
+    /// Errors tell a missing file, a pipe or device (which is never waited
+    /// for) and an empty file.
     pub fn open(path: impl AsRef<Path>, limits: Limits) -> Result<Arc<Self>, ImageError> {
         let path = path.as_ref();
-        // Before it is opened: opening a pipe would wait for its writer.
-        let metadata = std::fs::metadata(path).map_err(|error| ImageError::io(path, &error))?;
-        let kind = metadata.file_type();
-        if kind.is_dir() {
-            return Err(ImageError::Directory {
-                path: path.to_owned(),
-            });
+        if path.is_dir() {
+            let folder = Arc::new(Folder::new(path, &limits));
+            return Ok(Self::of_folder(path, folder, None, limits));
         }
-        if !kind.is_file() {
-            let what = if kind.is_fifo() {
-                "named pipe"
-            } else if kind.is_socket() {
-                "socket"
-            } else {
-                "device"
-            };
-            return Err(ImageError::Special {
-                path: path.to_owned(),
-                what,
-            });
-        }
-        let file = File::open(path).map_err(|error| ImageError::io(path, &error))?;
-        let size = file
-            .metadata()
-            .map_err(|error| ImageError::io(path, &error))?
-            .len();
-        if size == 0 {
+        let file = LocalFile::open(path)?;
+        Self::of_source(path, Arc::new(file), None, limits)
+    }
+
+    /// Takes bytes, wherever they come from, as an image. `path` is the address
+    /// by which messages name it.
+    ///
+    /// Errors where there are none, or the first of them cannot be read.
+    pub fn of_source(
+        path: &Path,
+        source: Source,
+        meta: Option<Metadata>,
+        limits: Limits,
+    ) -> Result<Arc<Self>, ImageError> {
+        let head = source
+            .up_to(0, HEAD)
+            .map_err(|error| ImageError::format(path, error))?;
+        if head.is_empty() {
             return Err(ImageError::Empty {
                 path: path.to_owned(),
             });
         }
-        let head = head(&file, size.min(HEAD)).map_err(|error| ImageError::io(path, &error))?;
-        Ok(Arc::new(Self {
-            path: path.to_owned(),
-            file,
-            size,
+        let body = Body::File {
             content: Content::detect(&head),
+            source,
             head,
+        };
+        Ok(Self::new(path, body, meta, limits))
+    }
+
+    /// Takes a tree as a folder.
+    pub(super) fn of_folder(
+        path: &Path,
+        folder: Arc<dyn Tree>,
+        meta: Option<Metadata>,
+        limits: Limits,
+    ) -> Arc<Self> {
+        Self::new(path, Body::Folder(folder), meta, limits)
+    }
+
+    fn new(path: &Path, body: Body, meta: Option<Metadata>, limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            path: path.to_owned(),
+            body,
+            meta,
             limits,
             decoding: Mutex::new(()),
             digest: OnceLock::new(),
             kernel: OnceLock::new(),
             initramfs: OnceLock::new(),
-            squashfs: OnceLock::new(),
             talos: OnceLock::new(),
             merged: OnceLock::new(),
-        }))
+            decoded: OnceLock::new(),
+            tree: OnceLock::new(),
+            inner: Mutex::default(),
+        })
     }
 
-    /// Gives the path by which the file was opened.
+    /// Gives the path or address by which it was opened.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Gives the bytes of the file.
+    /// Gives what the container that it is in says about it; `None` of what
+    /// lies on disk.
     #[must_use]
-    pub fn size(&self) -> u64 {
-        self.size
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.meta.as_ref()
     }
 
-    /// Tells what the file is, from its first bytes.
+    /// Gives the number of bytes; those of a folder are 0.
+    ///
+    /// Errors where a compressed stream has to be decoded to know, and cannot.
+    pub fn size(&self) -> Result<u64, ImageError> {
+        match &self.body {
+            Body::File { source, .. } => source.size().map_err(|error| self.broken(error)),
+            Body::Folder(_) => Ok(0),
+        }
+    }
+
+    /// Tells what the file is, from its first bytes; `None` of a folder.
     #[must_use]
-    pub fn content(&self) -> Content {
-        self.content
+    pub fn content(&self) -> Option<Content> {
+        match &self.body {
+            Body::File { content, .. } => Some(*content),
+            Body::Folder(_) => None,
+        }
     }
 
     /// Gives the bounds that were set when it was opened.
@@ -122,30 +168,31 @@ impl Image {
         &self.limits
     }
 
-    /// Gives the SHA-256 digest of the file as 64 hexadecimal digits.
-    pub fn digest(&self) -> Result<&str, ImageError> {
+    /// Gives the bytes.
+    ///
+    /// Errors where it is a folder.
+    pub fn source(&self) -> Result<&Source, ImageError> {
+        match &self.body {
+            Body::File { source, .. } => Ok(source),
+            Body::Folder(_) => Err(ImageError::Directory {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    /// Gives the SHA-256 digest of the bytes.
+    pub fn digest(&self) -> Result<Sha256Digest, ImageError> {
         let digest = self.digest.get_or_init(|| {
-            let mut hash = Sha256::new();
-            let mut buffer = vec![0; 1 << 18];
-            let mut offset = 0;
-            loop {
-                let read = self
-                    .file
-                    .read_at(&mut buffer, offset)
-                    .map_err(|error| ImageError::io(&self.path, &error))?;
-                if read == 0 {
-                    break;
-                }
-                hash.update(buffer.get(..read).unwrap_or_default());
-                offset += read as u64;
+            let mut failed = None;
+            let reader = super::reader::Reader::new(self.source()?, &mut failed);
+            let digest = Sha256Digest::of_reader(reader);
+            match (digest, failed) {
+                (Ok(digest), _) => Ok(digest),
+                (Err(_), Some(error)) => Err(self.broken(error)),
+                (Err(error), None) => Err(ImageError::io(&self.path, &error)),
             }
-            Ok(hash
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect())
         });
-        digest.as_deref().map_err(Clone::clone)
+        digest.clone()
     }
 
     /// Gives the facts of a kernel; see [`Kernel::read`].
@@ -162,24 +209,15 @@ impl Image {
 
     /// Gives the segments and entries of an initramfs; see
     /// [`Initramfs::read`].
-    pub fn initramfs(&self) -> Result<&Initramfs, ImageError> {
+    pub fn initramfs(&self) -> Result<&Arc<Initramfs>, ImageError> {
         self.initramfs
             .get_or_init(|| {
                 let _alone = self.alone();
-                Initramfs::check_start(&self.head).map_err(|error| self.broken(error))?;
-                Initramfs::read(self.read()?, &self.limits).map_err(|error| self.broken(error))
-            })
-            .as_ref()
-            .map_err(Clone::clone)
-    }
-
-    /// Gives the file itself as a squashfs image; see [`Squashfs::open`].
-    pub fn squashfs(&self) -> Result<&Squashfs, ImageError> {
-        self.squashfs
-            .get_or_init(|| {
-                let _alone = self.alone();
-                Squashfs::open(Arc::new(self.read()?), &self.limits)
-                    .map_err(|error| self.broken(error))
+                if let Body::File { head, .. } = &self.body {
+                    Initramfs::check_start(head).map_err(|error| self.broken(error))?;
+                }
+                let read = Initramfs::read(self.read()?, &self.limits);
+                read.map(Arc::new).map_err(|error| self.broken(error))
             })
             .as_ref()
             .map_err(Clone::clone)
@@ -196,70 +234,135 @@ impl Image {
     }
 
     /// Gives the merged view: of a Talos initramfs, the root file system under
-    /// its extensions; of another initramfs, its own tree; of a squashfs
-    /// image, its tree.
+    /// its extensions; of another initramfs, its own tree; of anything else,
+    /// its tree.
     ///
     /// Errors where a layer cannot be read: a view with a part missing would
     /// let checks pass that saw nothing.
     pub fn merged(&self) -> Result<&Merged, ImageError> {
         self.merged
-            .get_or_init(|| {
-                if self.content == Content::Squashfs {
-                    let layer = Layer::new("squashfs", "", Arc::new(self.squashfs()?.clone()));
-                    return Merged::of_layers(&self.path, &[&layer], &self.limits);
-                }
-                match self.talos()? {
+            .get_or_init(|| match self.is_initramfs()? {
+                true => match self.talos()? {
                     Some(talos) => Merged::of_layers(&self.path, &talos.layers()?, &self.limits),
                     None => Merged::of_initramfs(&self.path, self.initramfs()?, &self.limits),
+                },
+                false => {
+                    let tree = self.tree()?;
+                    let layer = Layer::new(tree.format(), "", Arc::clone(tree));
+                    Merged::of_layers(&self.path, &[&layer], &self.limits)
                 }
             })
             .as_ref()
             .map_err(Clone::clone)
     }
 
+    /// Tells whether the bytes are those of an initramfs: archives, compressed
+    /// or not. Of a compressed file, the start is decoded to know.
+    pub fn is_initramfs(&self) -> Result<bool, ImageError> {
+        let Body::File { content, head, .. } = &self.body else {
+            return Ok(false);
+        };
+        Ok(match content {
+            Content::Compressed(_) => self.decoded()?.is_none(),
+            Content::Unknown => containers::begins_with_padding(head),
+            other => containers::is_archive(*other),
+        })
+    }
+
+    /// Gives a compressed file decompressed; `None` of what is not compressed,
+    /// and of an initramfs, whose segments are compressed one by one.
+    ///
+    /// Nothing is decoded here but the first bytes.
+    pub fn decoded(&self) -> Result<Option<&Arc<Self>>, ImageError> {
+        self.decoded
+            .get_or_init(|| {
+                let Body::File {
+                    source,
+                    content: Content::Compressed(compression),
+                    ..
+                } = &self.body
+                else {
+                    return Ok(None);
+                };
+                let decoded = super::spool::decoded(source, *compression, &self.limits)
+                    .map_err(|error| self.broken(error))?;
+                let image =
+                    Self::of_source(&self.path, decoded, self.meta.clone(), self.limits.clone())?;
+                let archive = image.content().is_some_and(containers::is_archive);
+                Ok((!archive).then_some(image))
+            })
+            .as_ref()
+            .map(Option::as_ref)
+            .map_err(Clone::clone)
+    }
+
+    /// Gives what is inside: the tree that the next part of an address leads
+    /// through. A compressed file shows what it decompresses to.
+    ///
+    /// Errors where nothing can be inside.
+    pub fn tree(&self) -> Result<&Arc<dyn Tree>, ImageError> {
+        self.tree
+            .get_or_init(|| {
+                if self.is_initramfs()? {
+                    return Ok(Arc::new(Archive::new(Arc::clone(self.initramfs()?))) as _);
+                }
+                if let Some(decoded) = self.decoded()? {
+                    return decoded.tree().cloned();
+                }
+                match &self.body {
+                    Body::Folder(folder) => Ok(Arc::clone(folder)),
+                    Body::File {
+                        source, content, ..
+                    } => match containers::open(source, *content, &self.limits) {
+                        Ok(Some(tree)) => Ok(tree),
+                        Ok(None) => Err(ImageError::NoTree {
+                            path: self.path.clone(),
+                            content: content.name(),
+                        }),
+                        Err(error) => Err(self.broken(error)),
+                    },
+                }
+            })
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    /// Gives an image inside of this one, made by `make` when it is first asked
+    /// for.
+    pub(super) fn inner(
+        &self,
+        path: &str,
+        make: impl FnOnce() -> Result<Arc<Self>, ImageError>,
+    ) -> Result<Arc<Self>, ImageError> {
+        let cell = {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            inner.entry(path.to_owned()).or_default().clone()
+        };
+        cell.get_or_init(make).clone()
+    }
+
     fn alone(&self) -> MutexGuard<'_, ()> {
         self.decoding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self) -> Result<Bytes, ImageError> {
-        if self.size > self.limits.max_input {
+    /// Reads all bytes.
+    ///
+    /// Errors above `max_input`.
+    pub fn read(&self) -> Result<Bytes, ImageError> {
+        let (source, size) = (self.source()?, self.size()?);
+        if size > self.limits.max_input {
             return Err(ImageError::TooLarge {
                 path: self.path.clone(),
-                size: self.size,
+                size,
                 limit: self.limits.max_input,
             });
         }
-        self.read_whole()
-            .map(Bytes::new)
-            .map_err(|error| ImageError::io(&self.path, &error))
+        source
+            .up_to(0, usize::try_from(size).unwrap_or(usize::MAX))
+            .map_err(|error| self.broken(error))
     }
 
-    /// Reads into memory that is not zeroed before, which for a large file
-    /// takes as long as reading it.
-    fn read_whole(&self) -> std::io::Result<Vec<u8>> {
-        let mut file = &self.file;
-        file.rewind()?;
-        let mut buffer = Vec::new();
-        buffer.try_reserve_exact(usize::try_from(self.size).unwrap_or(usize::MAX))?;
-        file.take(self.size).read_to_end(&mut buffer)?;
-        if (buffer.len() as u64) < self.size {
-            return Err(std::io::Error::new(
-                std::io::ErrorKind::UnexpectedEof,
-                "the file became shorter while it was read",
-            ));
-        }
-        Ok(buffer)
-    }
-
-    fn broken(&self, error: FormatError) -> ImageError {
+    pub(super) fn broken(&self, error: FormatError) -> ImageError {
         ImageError::format(&self.path, error)
     }
-}
-
-/// Reads the first `length` bytes.
-fn head(file: &File, length: u64) -> std::io::Result<Vec<u8>> {
-    let too_long = |_| std::io::Error::from(std::io::ErrorKind::OutOfMemory);
-    let mut buffer = vec![0; usize::try_from(length).map_err(too_long)?];
-    file.read_exact_at(&mut buffer, 0)?;
-    Ok(buffer)
 }

@@ -1,5 +1,6 @@
 //! The root file system as the machine will see it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -199,8 +200,12 @@ impl View {
     /// it would: absolute links begin there, and `..` does not leave it.
     pub fn resolve_in(&self, root: &str, path: &str) -> Result<&MergedEntry, Unresolved> {
         let kind = |path: &str| {
-            self.get(path)
-                .map(|entry| (entry.meta.kind, entry.meta.target.as_deref()))
+            self.get(path).map(|entry| {
+                (
+                    entry.meta.kind,
+                    entry.meta.target.as_deref().map(Cow::Borrowed),
+                )
+            })
         };
         let found = follow(kind, root, path)?;
         self.get(&found).ok_or(Unresolved::Missing(found))
@@ -288,8 +293,12 @@ fn placed(tree: &Paths, path: &str) -> Option<String> {
         return Some(path.to_owned());
     }
     let kind = |path: &str| {
-        tree.get(path)
-            .map(|entry| (entry.meta.kind, entry.meta.target.as_deref()))
+        tree.get(path).map(|entry| {
+            (
+                entry.meta.kind,
+                entry.meta.target.as_deref().map(Cow::Borrowed),
+            )
+        })
     };
     let parent = follow(kind, "", parent).ok()?;
     if parent.is_empty() {

@@ -1,0 +1,67 @@
+//! Which tree a file shows, told by its content.
+
+use std::sync::Arc;
+
+use crate::format::squashfs::Squashfs;
+use crate::format::{Content, FormatError, Limits, Source, Tree};
+
+/// Opens a file as the container it is. `None` says that it is none: nothing
+/// can be inside of it.
+///
+/// Errors where it is one that cannot be read.
+pub(super) fn open(
+    source: &Source,
+    content: Content,
+    limits: &Limits,
+) -> Result<Option<Arc<dyn Tree>>, FormatError> {
+    let source = Arc::clone(source);
+    Ok(Some(match content {
+        Content::Squashfs => Arc::new(Squashfs::open(source, limits)?),
+        Content::Iso
+        | Content::Fat
+        | Content::Ext
+        | Content::Erofs
+        | Content::Tar
+        | Content::Gpt
+        | Content::Mbr
+        | Content::Pe
+        | Content::Zboot
+        | Content::Arm64Image
+        | Content::RiscvImage
+        | Content::BzImage
+        | Content::Elf
+        | Content::Xfs
+        | Content::Wasm
+        | Content::Compressed(_)
+        | Content::ZstdSkippable
+        | Content::Cpio
+        | Content::CpioCrc
+        | Content::CpioOdc
+        | Content::CpioBinary
+        | Content::Empty
+        | Content::Unknown => return Ok(None),
+    }))
+}
+
+/// Tells whether bytes are an archive that the kernel would unpack, or once
+/// did.
+pub(super) fn is_archive(content: Content) -> bool {
+    matches!(
+        content,
+        Content::Cpio
+            | Content::CpioCrc
+            | Content::CpioOdc
+            | Content::CpioBinary
+            | Content::ZstdSkippable
+    )
+}
+
+/// Tells whether a file that is nothing known begins with zeros, which the
+/// kernel skips before the first segment.
+pub(super) fn begins_with_padding(head: &[u8]) -> bool {
+    let zeros = head.iter().take_while(|byte| **byte == 0).count();
+    let rest = head.get(zeros..).unwrap_or_default();
+    zeros > 0
+        && (is_archive(Content::detect(rest))
+            || matches!(Content::detect(rest), Content::Compressed(_)))
+}

@@ -1,0 +1,214 @@
+//! A folder of this machine, and a folder inside of a tree, as trees of their own.
+
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::local::LocalFile;
+use crate::format::node::{escape, normalise};
+use crate::format::tree::Visit;
+use crate::format::{Bytes, Entry, FileType, FormatError, Limits, Metadata, Source, Tree, Xattrs};
+
+const NAME: &str = "folder";
+
+/// A folder on disk. Links are shown, never followed; what changes under the
+/// walk shows as it was found.
+#[derive(Debug)]
+pub(super) struct Folder {
+    root: PathBuf,
+    limits: Limits,
+}
+
+impl Folder {
+    pub(super) fn new(root: &Path, limits: &Limits) -> Self {
+        Self {
+            root: root.to_owned(),
+            limits: limits.clone(),
+        }
+    }
+
+    /// Gives where a path (in tdg's form) is, or `None` where a component of it
+    /// is no real directory: a link would lead elsewhere.
+    fn place(&self, path: &str) -> Option<PathBuf> {
+        let mut at = self.root.clone();
+        let mut components = path.split('/').filter(|c| !c.is_empty()).peekable();
+        while let Some(component) = components.next() {
+            if component == ".." {
+                return None;
+            }
+            at.push(component);
+            if components.peek().is_some() && !at.symlink_metadata().ok()?.is_dir() {
+                return None;
+            }
+        }
+        Some(at)
+    }
+
+    fn entry(path: String, at: &Path) -> Result<Entry, FormatError> {
+        let failed =
+            |error: std::io::Error| FormatError::io(NAME, 0, format!("{}: {error}", at.display()));
+        let meta = at.symlink_metadata().map_err(failed)?;
+        let kind = FileType::of_mode(meta.mode());
+        let target = match kind {
+            FileType::Symlink => Some(escape(
+                std::fs::read_link(at)
+                    .map_err(failed)?
+                    .as_os_str()
+                    .as_bytes(),
+            )),
+            FileType::File
+            | FileType::Directory
+            | FileType::CharDevice
+            | FileType::BlockDevice
+            | FileType::Fifo
+            | FileType::Socket
+            | FileType::Unknown => None,
+        };
+        let device = matches!(kind, FileType::CharDevice | FileType::BlockDevice)
+            .then(|| {
+                (
+                    nix::sys::stat::major(meta.rdev()),
+                    nix::sys::stat::minor(meta.rdev()),
+                )
+            })
+            .map(|(major, minor)| {
+                let number = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+                (number(major), number(minor))
+            });
+        Ok(Entry {
+            path,
+            inode: meta.ino(),
+            meta: Metadata {
+                kind,
+                mode: meta.mode(),
+                uid: meta.uid(),
+                gid: meta.gid(),
+                mtime: meta.mtime(),
+                size: if kind == FileType::Directory {
+                    0
+                } else {
+                    meta.len()
+                },
+                nlink: u32::try_from(meta.nlink()).unwrap_or(u32::MAX),
+                device,
+                target,
+                xattrs: Xattrs::default(),
+            },
+        })
+    }
+}
+
+impl Tree for Folder {
+    fn format(&self) -> &'static str {
+        NAME
+    }
+
+    fn list(&self, visit: &mut Visit<'_>) -> Result<(), FormatError> {
+        let walk = walkdir::WalkDir::new(&self.root)
+            .min_depth(1)
+            .sort_by_file_name();
+        for (seen, found) in walk.into_iter().enumerate() {
+            if seen as u64 >= self.limits.max_entries {
+                return Err(FormatError::Limit {
+                    format: NAME,
+                    offset: 0,
+                    limit: "max_entries",
+                    value: self.limits.max_entries,
+                    remedy: "name a folder further in",
+                });
+            }
+            let found = found.map_err(|error| FormatError::io(NAME, 0, error.to_string()))?;
+            let relative = found
+                .path()
+                .strip_prefix(&self.root)
+                .unwrap_or(found.path());
+            let path = normalise(relative.as_os_str().as_bytes()).path;
+            visit(Self::entry(path, found.path())?)?;
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, path: &str) -> Result<Option<Entry>, FormatError> {
+        match self.place(path) {
+            Some(at) if at.symlink_metadata().is_ok() => {
+                Self::entry(path.to_owned(), &at).map(Some)
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    fn open(&self, entry: &Entry) -> Result<Source, FormatError> {
+        let failed = |what: String| FormatError::io(NAME, 0, what);
+        let Some(at) = self.place(&entry.path) else {
+            return Err(failed(format!("`{}` is not in the folder", entry.path)));
+        };
+        if entry.meta.kind != FileType::File {
+            return Err(failed(format!("`{}` is no file", entry.path)));
+        }
+        if entry.meta.size == 0 {
+            return Ok(Arc::new(Bytes::default()));
+        }
+        let file = LocalFile::open(&at).map_err(|error| failed(error.to_string()))?;
+        Ok(Arc::new(file))
+    }
+}
+
+/// A folder inside of a tree.
+#[derive(Debug)]
+pub(super) struct Subtree {
+    tree: Arc<dyn Tree>,
+    /// The folder's path, with a `/` at its end.
+    prefix: String,
+}
+
+impl Subtree {
+    pub(super) fn new(tree: Arc<dyn Tree>, folder: &str) -> Self {
+        let prefix = format!("{folder}/");
+        Self { tree, prefix }
+    }
+
+    fn outer(&self, entry: &Entry) -> Entry {
+        Entry {
+            path: format!("{}{}", self.prefix, entry.path),
+            ..entry.clone()
+        }
+    }
+
+    fn inner(&self, mut entry: Entry) -> Option<Entry> {
+        entry.path = entry.path.strip_prefix(&self.prefix)?.to_owned();
+        Some(entry)
+    }
+}
+
+impl Tree for Subtree {
+    fn format(&self) -> &'static str {
+        self.tree.format()
+    }
+
+    fn list(&self, visit: &mut Visit<'_>) -> Result<(), FormatError> {
+        self.tree.list(&mut |entry| match self.inner(entry) {
+            Some(entry) => visit(entry),
+            None => Ok(()),
+        })
+    }
+
+    fn lookup(&self, path: &str) -> Result<Option<Entry>, FormatError> {
+        let outer = format!("{}{path}", self.prefix);
+        let found = self.tree.lookup(outer.trim_end_matches('/'))?;
+        Ok(found.map(|entry| Entry {
+            path: path.to_owned(),
+            ..entry
+        }))
+    }
+
+    fn children(&self, path: &str) -> Result<Option<Vec<Entry>>, FormatError> {
+        let outer = format!("{}{path}", self.prefix);
+        let found = self.tree.children(outer.trim_end_matches('/'))?;
+        Ok(found.map(|list| list.into_iter().filter_map(|e| self.inner(e)).collect()))
+    }
+
+    fn open(&self, entry: &Entry) -> Result<Source, FormatError> {
+        self.tree.open(&self.outer(entry))
+    }
+}
