@@ -1,10 +1,10 @@
 //! `build`: the record of the last build: its steps, and whether its artifacts are fresh.
 
+use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::probe::record::BuildRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// The kind.
 pub struct TheKind;
@@ -97,7 +97,7 @@ impl Kind for TheKind {
 
     fn observe(
         args: Args,
-        _subject: Option<&Path>,
+        _subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let variant = args.variant.as_deref().unwrap_or("default");

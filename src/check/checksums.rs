@@ -1,6 +1,7 @@
 //! `checksums`: a file of digests, each held against the file it names.
 
 use super::entry::ImagePath;
+use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::model::Sha256Digest;
 use crate::model::path::normalise;
@@ -79,12 +80,12 @@ impl Kind for TheKind {
 
     fn observe(
         args: Args,
-        subject: Option<&Path>,
+        subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let file = match (&args.file, subject) {
             (Some(file), _) => context.resolve(file),
-            (None, Some(subject)) => subject.to_owned(),
+            (None, Some(subject)) => context.on_disk(subject)?.to_owned(),
             (None, None) => {
                 return Err(ProbeError::new("no file of checksums is named")
                     .remedy("write `checksums: path/to/checksums.sha256`"));

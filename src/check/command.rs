@@ -1,5 +1,6 @@
 //! `command`: a program is run; its exit code and output are the evidence.
 
+use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::model::value::Value;
 use crate::model::words;
@@ -7,7 +8,6 @@ use crate::probe::exec::{self, Exit, Request};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// The kind.
 pub struct TheKind;
@@ -75,7 +75,7 @@ impl Kind for TheKind {
 
     fn observe(
         args: Args,
-        _subject: Option<&Path>,
+        _subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let argv = argv(&args)?;

@@ -2,7 +2,8 @@
 
 use super::ProbeError;
 use crate::format::Limits;
-use crate::image::{Image, ImageError};
+use crate::image::{Image, ImageError, one_on_disk};
+use crate::model::Address;
 use crate::probe::exec::Cancel;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -35,12 +36,27 @@ impl Context<'_> {
             .is_none_or(|fields| fields.iter().any(|f| f == field))
     }
 
-    /// Opens a subject as an image, once for all checks of the run.
+    /// Opens a subject as an image, once for all checks of the run, and with it everything that
+    /// its address leads through.
     ///
     /// # Errors
-    /// Where the file is missing, is not a regular file, is empty or cannot be read.
-    pub fn image(&self, path: &Path) -> Result<Arc<Image>, ProbeError> {
-        self.subjects.image(path)
+    /// Where the file is missing, is no regular file, is empty or cannot be read, and where the
+    /// address leads nowhere.
+    pub fn image(&self, address: &Address) -> Result<Arc<Image>, ProbeError> {
+        self.subjects.image(address)
+    }
+
+    /// Gives the path of a subject that has to lie on this machine's disk.
+    ///
+    /// # Errors
+    /// Where it is inside of an image, or elsewhere.
+    pub fn on_disk<'a>(&self, address: &'a Address) -> Result<&'a Path, ProbeError> {
+        address.disk_path().ok_or_else(|| {
+            let shown = crate::model::path::printable(&address.to_string());
+            ProbeError::new(format!("{shown} is not a path on disk")).remedy(
+                "name a file or folder of this machine; this kind does not look inside of images",
+            )
+        })
     }
 
     /// Makes a path absolute or relative to the root.
@@ -54,7 +70,8 @@ type Opened = Arc<OnceLock<Result<Arc<Image>, ImageError>>>;
 /// The subjects of a run.
 #[derive(Default)]
 pub struct Subjects {
-    opened: Mutex<HashMap<PathBuf, Opened>>,
+    /// By the first part of the address; what is inside is kept by each image.
+    opened: Mutex<HashMap<String, Opened>>,
     limits: Limits,
 }
 
@@ -67,19 +84,35 @@ impl Subjects {
         }
     }
 
-    fn image(&self, path: &Path) -> Result<Arc<Image>, ProbeError> {
+    /// Opens what an address leads to; every part of the way is opened once.
+    ///
+    /// # Errors
+    /// Where a part is missing or cannot be read.
+    pub fn image(&self, address: &Address) -> Result<Arc<Image>, ProbeError> {
         let cell = match self.opened.lock() {
-            Ok(mut opened) => opened.entry(path.to_owned()).or_default().clone(),
+            Ok(mut opened) => opened
+                .entry(address.source().to_owned())
+                .or_default()
+                .clone(),
             Err(_) => return Err(ProbeError::new("another check panicked on this subject")),
         };
-        let image = cell.get_or_init(|| Image::open(path, self.limits.clone()));
-        image.clone().map_err(ProbeError::from)
+        let mut image = cell.get_or_init(|| self.open(address)).clone()?;
+        for part in address.inner() {
+            image = image.enter(part)?;
+        }
+        Ok(image)
     }
 
-    /// Forgets a subject whose last check has run, and with it everything decoded from it.
-    pub fn release(&self, path: &Path) {
+    fn open(&self, address: &Address) -> Result<Arc<Image>, ImageError> {
+        let path = one_on_disk(Path::new(address.source()), &self.limits)?;
+        Image::open(path, self.limits.clone())
+    }
+
+    /// Forgets the first part of an address whose last check has run, and with it everything
+    /// decoded from it.
+    pub fn release(&self, source: &str) {
         if let Ok(mut opened) = self.opened.lock() {
-            opened.remove(path);
+            opened.remove(source);
         }
     }
 }

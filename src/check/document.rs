@@ -1,5 +1,6 @@
 //! `document`: YAML, JSON or TOML, asked by path.
 
+use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::model::value::Value;
 use jsonpath_rust::JsonPath;
@@ -75,15 +76,15 @@ impl Kind for TheKind {
 
     fn observe(
         args: Args,
-        subject: Option<&Path>,
+        subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let subject = subject.ok_or_else(|| ProbeError::new("no document is named"))?;
         let (name, text) = match &args.file {
             Some(file) => (file.clone(), super::file::text_inside(context, subject, file)?),
             None => (
-                subject.display().to_string(),
-                super::disk::read_text(subject, MAX_DOCUMENT)?,
+                subject.to_string(),
+                super::file::text_of(context, subject, MAX_DOCUMENT)?,
             ),
         };
         let format = args.format.unwrap_or_else(|| by_name(&name));

@@ -1,12 +1,12 @@
 //! `elf`: the programs and libraries of the merged view.
 
 use super::entry::pattern;
+use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::format::elf::Linking;
 use crate::image::Binary;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// The kind.
 pub struct TheKind;
@@ -152,7 +152,7 @@ impl Kind for TheKind {
 
     fn observe(
         args: Args,
-        subject: Option<&Path>,
+        subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let subject = subject.ok_or_else(|| ProbeError::new("no image is named"))?;

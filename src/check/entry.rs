@@ -1,11 +1,11 @@
 //! What `file` and `tree` say of one entry, wherever the entry is: on disk or inside an image.
 
 use super::{Context, ProbeError};
-use crate::format::FileType;
 use crate::format::node::Metadata;
-use crate::image::{Image, Merged, MergedEntry, Pattern};
-use crate::model::Sha256Digest;
+use crate::format::{Entry, FileType, Source};
+use crate::image::{Image, MergedEntry, Pattern};
 use crate::model::path::normalise;
+use crate::model::{Address, Sha256Digest};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::io::{self, Read};
@@ -126,11 +126,16 @@ impl Tree {
     ///
     /// # Errors
     /// Where it is missing, or is a file that is no image with a tree in it.
-    pub fn open(subject: &Path, context: &Context<'_>) -> Result<Self, ProbeError> {
-        match std::fs::metadata(subject) {
-            Ok(meta) if meta.is_dir() => Ok(Self::Disk(subject.to_owned())),
-            Ok(_) => Ok(Self::Image(context.image(subject)?)),
-            Err(error) => Err(super::disk::unreadable(subject, &error)),
+    pub fn open(subject: &Address, context: &Context<'_>) -> Result<Self, ProbeError> {
+        let Some(path) = subject.disk_path() else {
+            return Ok(Self::Image(context.image(subject)?));
+        };
+        match std::fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => Ok(Self::Disk(path.to_owned())),
+            Err(error) if !Pattern::is_pattern(subject.source()) => {
+                Err(super::disk::unreadable(path, &error))
+            }
+            Ok(_) | Err(_) => Ok(Self::Image(context.image(subject)?)),
         }
     }
 
@@ -149,6 +154,12 @@ impl Tree {
     /// Finds the one entry that a path leads to through links of folders, inside the tree.
     fn behind_links(&self, path: &str) -> Result<Vec<FileEntry>, ProbeError> {
         match self {
+            Self::Image(image) if !image.is_layered()? => {
+                let entry = image.find(path)?;
+                let layer = Some(image.tree()?.format());
+                let entry = entry.map(|e| FileEntry::of_node(&e.path, &e.meta, layer));
+                Ok(entry.into_iter().collect())
+            }
             Self::Image(image) => {
                 let merged = image.merged()?;
                 let entry = merged.resolve(path).ok();
@@ -179,6 +190,16 @@ impl Tree {
     fn covered(&self, glob: &str) -> Result<Vec<FileEntry>, ProbeError> {
         let pattern = pattern(glob)?;
         match self {
+            // Not the whole tree for one path, nor for one directory.
+            Self::Image(image) if !image.is_layered()? => {
+                let layer = Some(image.tree()?.format());
+                let entry = |e: &Entry| FileEntry::of_node(&e.path, &e.meta, layer);
+                let found = match is_glob(glob) {
+                    true => image.covered(&normalise(glob))?,
+                    false => image.exactly(&normalise(glob))?.into_iter().collect(),
+                };
+                Ok(found.iter().map(entry).collect())
+            }
             Self::Image(image) => {
                 let merged = image.merged()?;
                 let entry =
@@ -195,12 +216,16 @@ impl Tree {
     /// Where there is no such file, or it leads out of the tree.
     pub fn read(&self, path: &str) -> Result<Box<dyn Read + '_>, ProbeError> {
         match self {
+            Self::Image(image) if !image.is_layered()? => {
+                let entry = image.entry(path)?;
+                Ok(Box::new(Content::new(image.open_bytes(&entry)?)))
+            }
             Self::Image(image) => {
                 let merged = image.merged()?;
                 let entry = merged
                     .resolve(path)
                     .map_err(|e| ProbeError::new(format!("{}: {e}", image.path().display())))?;
-                Ok(Box::new(content(merged, entry)?))
+                Ok(Box::new(Content::new(merged.open(entry)?)))
             }
             Self::Disk(root) => {
                 let said = |e: &io::Error| super::disk::unreadable(&root.join(path), e);
@@ -224,7 +249,7 @@ impl Tree {
 
 /// Tells whether a path is a pattern.
 pub fn is_glob(path: &str) -> bool {
-    path.contains(['*', '?', '[', '{', '\\'])
+    Pattern::is_pattern(path)
 }
 
 /// Reads a glob argument.
@@ -309,22 +334,20 @@ pub fn disk_file(path: &Path) -> Result<Option<FileEntry>, ProbeError> {
     }
 }
 
-fn content<'m>(merged: &'m Merged, entry: &MergedEntry) -> Result<Content<'m>, ProbeError> {
-    Ok(Content {
-        file: merged.open(entry)?,
-        offset: 0,
-        lives: std::marker::PhantomData,
-    })
-}
-
 /// Reads a file of an image from front to back.
-struct Content<'m> {
-    file: crate::format::Source,
+pub(super) struct Content {
+    file: Source,
     offset: u64,
-    lives: std::marker::PhantomData<&'m Merged>,
 }
 
-impl Read for Content<'_> {
+impl Content {
+    /// Begins at the first byte.
+    pub(super) fn new(file: Source) -> Self {
+        Self { file, offset: 0 }
+    }
+}
+
+impl Read for Content {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self
             .file

@@ -1,10 +1,10 @@
 //! `extension`: a Talos system extension inside an initramfs: listed, present, with content.
 
 use super::entry::{FileEntry, ImagePath};
+use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// The kind.
 pub struct TheKind;
@@ -72,15 +72,14 @@ impl Kind for TheKind {
 
     fn observe(
         args: Args,
-        subject: Option<&Path>,
+        subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let subject = subject.ok_or_else(|| ProbeError::new("no initramfs is named"))?;
         let image = context.image(subject)?;
         let talos = image.talos()?.ok_or_else(|| {
-            let path = subject.display();
             ProbeError::new(format!(
-                "{path} holds neither `rootfs.sqsh` nor `extensions.yaml`: no initramfs of Talos"
+                "{subject} holds neither `rootfs.sqsh` nor `extensions.yaml`: no initramfs of Talos"
             ))
             .remedy("look at it with `initramfs` or `tree`; extensions are a part of Talos")
         })?;

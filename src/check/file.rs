@@ -1,7 +1,9 @@
 //! `file`: one file, on disk, in a folder or inside an image.
 
-use super::entry::{is_glob, EntryType, FileEntry, Tree, digest, disk_file};
+use super::entry::{Content, EntryType, FileEntry, Tree, digest, disk_file, is_glob};
+use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
+use crate::image::ImageError;
 use crate::model::path::normalise;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,7 +78,7 @@ impl Kind for TheKind {
 
     fn observe(
         args: Args,
-        subject: Option<&Path>,
+        subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         match (args.path, subject) {
@@ -97,13 +99,16 @@ impl Kind for TheKind {
                 if !folder.exists() {
                     return evidence(Vec::new(), context, || Ok(Box::new(std::io::empty())));
                 }
-                let tree = Tree::open(&folder, context)?;
+                let tree = Tree::open(&Address::of_path(&folder), context)?;
                 let files = tree.list(glob)?;
                 let name = files.first().map(|f| f.path.clone()).unwrap_or_default();
                 evidence(files, context, || tree.read(&name))
             }
             (Some(path), None) => on_disk(&context.resolve(&path), context),
-            (None, Some(subject)) => on_disk(subject, context),
+            (None, Some(subject)) => match subject.disk_path() {
+                Some(path) if !is_glob(subject.source()) => on_disk(path, context),
+                Some(_) | None => inside(subject, context),
+            },
             (None, None) => Err(ProbeError::new("no file is named")
                 .remedy("write `file: path/to/it`, or name a subject")),
         }
@@ -130,6 +135,26 @@ fn on_disk(path: &Path, context: &Context<'_>) -> Result<Evidence, ProbeError> {
     evidence(files, context, || {
         let file = File::open(path).map_err(|e| super::disk::unreadable(path, &e))?;
         Ok(Box::new(file))
+    })
+}
+
+/// Looks at what an address leads to, itself.
+fn inside(subject: &Address, context: &Context<'_>) -> Result<Evidence, ProbeError> {
+    let nothing = || evidence(Vec::new(), context, || Ok(Box::new(std::io::empty())));
+    let image = match subject.parent() {
+        // What is not there is evidence; that its container is not there is none.
+        Some((container, last)) => match context.image(&container)?.enter(last) {
+            Err(ImageError::NotThere { .. }) => return nothing(),
+            entered => entered?,
+        },
+        None => context.image(subject)?,
+    };
+    let entry = match image.metadata() {
+        Some(meta) => FileEntry::of_node(&subject.to_string(), meta, None),
+        None => return on_disk(image.path(), context),
+    };
+    evidence(vec![entry], context, || {
+        Ok(Box::new(Content::new(image.source()?.clone())))
     })
 }
 
@@ -174,20 +199,43 @@ fn evidence<'r>(
     })
 }
 
+/// Reads a subject that is a text file itself, wherever it is.
+///
+/// # Errors
+/// Where it is not there, larger than `limit` or not UTF-8.
+pub(super) fn text_of(
+    context: &Context<'_>,
+    subject: &Address,
+    limit: u64,
+) -> Result<String, ProbeError> {
+    if let Some(path) = subject.disk_path().filter(|_| !is_glob(subject.source())) {
+        return super::disk::read_text(path, limit);
+    }
+    let image = context.image(subject)?;
+    let mut bytes = Vec::new();
+    let read = Content::new(image.source()?.clone()).take(limit + 1).read_to_end(&mut bytes);
+    read.map_err(|e| ProbeError::new(format!("{subject}: {e}")))?;
+    if bytes.len() as u64 > limit {
+        let limit = crate::model::size::show_size(limit);
+        return Err(ProbeError::new(format!("{subject} is larger than {limit}")));
+    }
+    String::from_utf8(bytes).map_err(|_| ProbeError::new(format!("{subject} is not text")))
+}
+
 /// Reads a text file inside a subject, for kinds that look into documents.
 ///
 /// # Errors
 /// Where it is not there, too large or not UTF-8.
 pub(super) fn text_inside(
     context: &Context<'_>,
-    subject: &Path,
+    subject: &Address,
     path: &str,
 ) -> Result<String, ProbeError> {
     const MAX: u64 = 32 << 20;
     let tree = Tree::open(subject, context)?;
     let mut bytes = Vec::new();
     let path = normalise(path);
-    let shown = format!("{path} in {}", subject.display());
+    let shown = format!("{path} in {subject}");
     let read = tree.read(&path)?.take(MAX + 1).read_to_end(&mut bytes);
     read.map_err(|e| ProbeError::new(format!("{shown}: {e}")))?;
     if bytes.len() as u64 > MAX {

@@ -1,10 +1,10 @@
 //! `initramfs`: every segment of an initramfs, and what is in it.
 
 use super::entry::{FileEntry, ImagePath};
+use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// The kind.
 pub struct TheKind;
@@ -77,7 +77,7 @@ impl Kind for TheKind {
 
     fn observe(
         _: Args,
-        subject: Option<&Path>,
+        subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let subject = subject.ok_or_else(|| ProbeError::new("no initramfs is named"))?;

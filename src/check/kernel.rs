@@ -1,9 +1,9 @@
 //! `kernel`: what kind of kernel a file is.
 
+use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// The kind.
 pub struct TheKind;
@@ -61,7 +61,7 @@ impl Kind for TheKind {
 
     fn observe(
         _: Args,
-        subject: Option<&Path>,
+        subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let subject = subject.ok_or_else(|| ProbeError::new("no kernel is named"))?;

@@ -1,13 +1,12 @@
 //! What a kind is.
 
 use super::{Context, ProbeError};
-use crate::model::Shape;
 use crate::model::value::Value;
+use crate::model::{Address, Shape};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
-use std::path::Path;
 use std::sync::OnceLock;
 
 /// Whether a check of a kind looks at a subject.
@@ -55,7 +54,7 @@ pub trait Kind: Send + Sync + 'static {
     /// Where nothing could be seen. What is *wrong* is evidence, not an error.
     fn observe(
         args: Self::Args,
-        subject: Option<&Path>,
+        subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Self::Evidence, ProbeError>;
 }
@@ -90,7 +89,7 @@ pub trait AnyKind: Send + Sync {
     fn observe(
         &self,
         args: &Value,
-        subject: Option<&Path>,
+        subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Value, ProbeError>;
 }
@@ -153,7 +152,7 @@ impl<K: Kind> AnyKind for Erased<K> {
     fn observe(
         &self,
         args: &Value,
-        subject: Option<&Path>,
+        subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Value, ProbeError> {
         let args = serde_json::from_value(args.clone())

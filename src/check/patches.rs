@@ -1,6 +1,7 @@
 //! `patches`: a series of patches: does it apply, in order, and what does it change.
 
 use super::entry::ImagePath;
+use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::model::Sha256Digest;
 use crate::model::path::normalise;
@@ -112,7 +113,7 @@ impl Kind for TheKind {
 
     fn observe(
         args: Args,
-        subject: Option<&Path>,
+        subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let subject = subject.ok_or_else(|| ProbeError::new("no repository is named"))?;
@@ -123,7 +124,7 @@ impl Kind for TheKind {
             return Err(ProbeError::new(format!("{} names no patch", series.display())));
         }
         let reference = args.reference.as_deref().unwrap_or("HEAD");
-        let git = Git::open(subject, context)?;
+        let git = Git::open(context.on_disk(subject)?, context)?;
         let commit = git.commit(reference)?;
         git.must(&["read-tree", &commit])?;
         let mut patches = Vec::new();

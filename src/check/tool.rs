@@ -1,12 +1,12 @@
 //! `tool`: a program is on PATH, at a version.
 
+use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::probe::exec::{self, Cancel, Request};
 use regex::Regex;
 use schemars::JsonSchema;
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ impl Kind for TheKind {
 
     fn observe(
         args: Args,
-        _subject: Option<&Path>,
+        _subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let Some(path) = exec::which(&args.name) else {

@@ -1,10 +1,10 @@
 //! `tree`: which entries a folder or an image holds.
 
 use super::entry::{EntryType, FileEntry, Tree};
+use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// The kind.
 pub struct TheKind;
@@ -52,7 +52,7 @@ impl Kind for TheKind {
 
     fn observe(
         args: Args,
-        subject: Option<&Path>,
+        subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let subject = subject.ok_or_else(|| ProbeError::new("no tree is named"))?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::folder::Subtree;
 use super::follow::{Unresolved, follow};
 use super::{Image, ImageError, Pattern};
-use crate::format::{Entry, FileType, FormatError, Tree};
+use crate::format::{Entry, FileType, FormatError, Source, Tree};
 use crate::model::path::normalise;
 
 /// How many entries an error names, of those that a pattern covers or that are
@@ -100,6 +100,19 @@ impl Image {
         }
     }
 
+    /// Finds the entry at exactly this path, a link itself rather than what it
+    /// leads to.
+    pub fn exactly(&self, path: &str) -> Result<Option<Entry>, ImageError> {
+        let found = self.tree()?.lookup(path);
+        found.map_err(|error| self.broken(error))
+    }
+
+    /// Opens the bytes of an entry of this image's tree.
+    pub fn open_bytes(&self, entry: &Entry) -> Result<Source, ImageError> {
+        let opened = self.tree()?.open(entry);
+        opened.map_err(|error| ImageError::format(&self.inside(&entry.path), error))
+    }
+
     /// Lists the entries that a pattern covers, sorted by path. Of a pattern
     /// whose last component alone is one, only that directory is read.
     ///
@@ -150,10 +163,7 @@ impl Image {
                 let folder: Arc<dyn Tree> = Arc::new(Subtree::new(Arc::clone(tree), &entry.path));
                 Ok(Self::of_folder(&path, folder, meta, limits))
             }
-            FileType::File => {
-                let source = tree.open(entry).map_err(|e| ImageError::format(&path, e))?;
-                Self::of_source(&path, source, meta, limits)
-            }
+            FileType::File => Self::of_source(&path, self.open_bytes(entry)?, meta, limits),
             FileType::Symlink
             | FileType::CharDevice
             | FileType::BlockDevice

@@ -256,6 +256,12 @@ impl Image {
             .map_err(Clone::clone)
     }
 
+    /// Tells whether the merged view is another than the tree itself: whether
+    /// layers, or an initramfs's links, make the root file system.
+    pub fn is_layered(&self) -> Result<bool, ImageError> {
+        self.is_initramfs()
+    }
+
     /// Tells whether the bytes are those of an initramfs: archives, compressed
     /// or not. Of a compressed file, the start is decoded to know.
     pub fn is_initramfs(&self) -> Result<bool, ImageError> {

@@ -107,6 +107,17 @@ impl Address {
         Self { source, inner }
     }
 
+    /// Gives the address of what the last part is inside of, and that part;
+    /// `None` where there is only the first.
+    pub fn parent(&self) -> Option<(Self, &str)> {
+        let (last, before) = self.inner.split_last()?;
+        let parent = Self {
+            source: self.source.clone(),
+            inner: before.to_vec(),
+        };
+        Some((parent, last))
+    }
+
     /// Gives the address of a path inside of what this one leads to.
     #[must_use]
     pub fn inside(&self, path: &str) -> Self {

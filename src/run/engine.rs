@@ -13,7 +13,6 @@ use crate::model::{SkipReason, Trouble};
 use crate::probe::exec::Cancel;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
@@ -56,8 +55,8 @@ pub struct Session<'p> {
     evidence: Vec<OnceLock<Arc<Value>>>,
     compared: HashSet<usize>,
     secrets: Secrets,
-    /// How many trials still need each subject.
-    waiting: Mutex<HashMap<PathBuf, usize>>,
+    /// How many trials still need the first part of each address.
+    waiting: Mutex<HashMap<String, usize>>,
     stop: AtomicBool,
 }
 
@@ -65,8 +64,8 @@ impl<'p> Session<'p> {
     /// Prepares a run; nothing is touched yet.
     pub fn new(plan: &'p Plan, options: Options) -> Self {
         let mut waiting = HashMap::new();
-        for subject in plan.trials.iter().filter_map(|t| t.subject.clone()) {
-            *waiting.entry(subject).or_insert(0) += 1;
+        for subject in plan.trials.iter().filter_map(|t| t.subject.as_ref()) {
+            *waiting.entry(subject.source().to_owned()).or_insert(0) += 1;
         }
         let compared = |t: &'p Trial| t.compares.iter().map(|(_, i)| *i);
         Self {
@@ -207,7 +206,7 @@ impl<'p> Session<'p> {
                 trial
                     .kind
                     .0
-                    .observe(&trial.args, trial.subject.as_deref(), &context)
+                    .observe(&trial.args, trial.subject.as_ref(), &context)
             }))
             .unwrap_or_else(|_| {
                 Err(ProbeError::new("tdg itself failed here (a panic)")
@@ -242,11 +241,12 @@ impl<'p> Session<'p> {
         let Ok(mut waiting) = self.waiting.lock() else {
             return;
         };
-        if let Some(count) = waiting.get_mut(subject) {
+        let source = subject.source();
+        if let Some(count) = waiting.get_mut(source) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                self.subjects.release(subject);
-                self.memo.release(subject);
+                self.subjects.release(source);
+                self.memo.release(source);
             }
         }
     }

@@ -2,16 +2,18 @@
 
 use super::plan::Trial;
 use crate::check::ProbeError;
+use crate::model::Address;
 use crate::model::value::Value;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 type Seen = Result<Arc<Value>, ProbeError>;
 
 #[derive(PartialEq, Eq, Hash)]
 struct Question {
-    subject: Option<PathBuf>,
+    subject: Option<Address>,
+    /// What is costly is seen only where it is asked for.
+    wanted: Option<Vec<String>>,
     kind: &'static str,
     args: String,
 }
@@ -27,6 +29,7 @@ impl Memo {
     pub fn get(&self, trial: &Trial, look: impl FnOnce() -> Seen) -> Seen {
         let question = Question {
             subject: trial.subject.clone(),
+            wanted: trial.wanted.clone(),
             kind: trial.info.kind,
             args: trial.args.to_string(),
         };
@@ -38,9 +41,11 @@ impl Memo {
     }
 
     /// Forgets what was seen in a subject whose last check has run.
-    pub fn release(&self, subject: &Path) {
+    pub fn release(&self, source: &str) {
         if let Ok(mut seen) = self.seen.lock() {
-            seen.retain(|question, _| question.subject.as_deref() != Some(subject));
+            seen.retain(|question, _| {
+                question.subject.as_ref().map(Address::source) != Some(source)
+            });
         }
     }
 }

@@ -5,8 +5,8 @@ use super::secrets::Secrets;
 use super::select::Selection;
 use super::{names, same_as};
 use crate::check::{self, AnyKind, SubjectUse};
-use crate::model::Span;
 use crate::model::value::Value;
+use crate::model::{Address, AddressError, Origin, Span};
 use crate::spec::args::arguments;
 use crate::spec::fields::{Quarantine, Requires, Retry, out_of_range};
 use crate::spec::file::{CheckEntry, Condition, SpecFile};
@@ -60,7 +60,7 @@ pub struct Trial {
     /// The kind's arguments.
     pub args: Value,
     /// Its subject.
-    pub subject: Option<PathBuf>,
+    pub subject: Option<Address>,
     /// What is demanded.
     pub matcher: Option<Matcher>,
     /// The fields of the evidence that are asked for; `None` where it is all of them.
@@ -353,17 +353,15 @@ impl Builder<'_> {
                 );
                 return None;
             }
-            (Some((text, span)), SubjectUse::Required | SubjectUse::Optional)
-                if text.contains("!/") =>
-            {
-                self.diagnostics.push(
-                    Diagnostic::new(*span, "addresses with `!/` are not built yet")
-                        .help("name the file itself; what is inside of an initramfs is seen by `file`, `tree`, `elf` and `extension`"),
-                );
-                return None;
-            }
-            (Some((text, _)), SubjectUse::Required | SubjectUse::Optional) => {
-                Some(self.request.root.join(text))
+            (Some((text, span)), SubjectUse::Required | SubjectUse::Optional) => {
+                match address(text, &self.request.root) {
+                    Ok(address) => Some(address),
+                    Err(error) => {
+                        self.diagnostics
+                            .push(Diagnostic::new(*span, error.to_string()));
+                        return None;
+                    }
+                }
             }
             (Some((_, at)), SubjectUse::None) if within(*at, entry.span) => {
                 self.diagnostics.push(
@@ -388,7 +386,7 @@ impl Builder<'_> {
             spec: about.title.to_owned(),
             check: entry.name.clone(),
             kind: kind.name(),
-            subject: subject.as_ref().map(|s| s.display().to_string()),
+            subject: subject.as_ref().map(Address::to_string),
             tags: entry.tags,
             matrix: about.row.0.clone(),
             place: place(&self.sources, entry.span),
@@ -547,4 +545,16 @@ struct Pending {
     needs: Vec<(String, Span)>,
     row: Row,
     span: Span,
+}
+
+/// Reads an address; one on disk begins at `root`.
+fn address(text: &str, root: &Path) -> Result<Address, AddressError> {
+    let address = Address::parse(text)?;
+    Ok(match address.origin() {
+        Origin::Disk => {
+            let source = root.join(address.source()).to_string_lossy().into_owned();
+            address.with_source(source)
+        }
+        Origin::Http | Origin::Registry => address,
+    })
 }
