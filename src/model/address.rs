@@ -33,11 +33,21 @@ pub enum Origin {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AddressError {
     /// There is nothing before the first `!/`.
-    #[error("the address is empty; write PATH, or PATH!/path/inside")]
+    #[error("an address that begins nowhere")]
     Empty,
     /// A path inside leads upwards.
-    #[error("`..` in the part `{0}` of an address; write the path that is meant")]
+    #[error("`..` in the part `{0}` of an address")]
     Upwards(String),
+}
+
+impl AddressError {
+    /// Says what to write instead.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Empty => "write PATH, or PATH!/path/inside",
+            Self::Upwards(_) => "write the path that is meant, from the top of what it is inside of",
+        }
+    }
 }
 
 impl Address {

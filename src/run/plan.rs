@@ -357,8 +357,8 @@ impl Builder<'_> {
                 match address(text, &self.request.root) {
                     Ok(address) => Some(address),
                     Err(error) => {
-                        self.diagnostics
-                            .push(Diagnostic::new(*span, error.to_string()));
+                        let diagnostic = Diagnostic::new(*span, error.to_string());
+                        self.diagnostics.push(diagnostic.help(error.remedy()));
                         return None;
                     }
                 }
