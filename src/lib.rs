@@ -17,7 +17,7 @@
 //! | 2 | [`image`], [`probe`] | formats as one tree; the world outside |
 //! | 3 | [`check`] | the kinds of check, one file each |
 //! | 4 | [`run`] | plan, engine, events, the libtest front |
-//! | 5 | [`report`], [`generate`], [`demo`] | reporters; the build loop; the demo's world |
+//! | 5 | [`report`], [`inspect`], [`generate`], [`demo`] | reporters; looking without a spec; the build loop; the demo's world |
 //! | 6 | `cli` | the commands |
 //!
 //! [`format`]: mod@crate::format
@@ -28,6 +28,7 @@ pub mod demo;
 pub mod format;
 pub mod generate;
 pub mod image;
+pub mod inspect;
 pub mod model;
 pub mod probe;
 pub mod report;

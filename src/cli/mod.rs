@@ -16,15 +16,19 @@ macro_rules! say {
     }};
 }
 
+mod cat;
 mod demo;
 mod explain;
 mod generate;
 mod imager;
 mod list;
+mod look;
 mod loop_view;
+mod ls;
 mod plan_args;
 mod run;
 mod schema;
+mod tree;
 mod verifier;
 
 use clap::{Parser, Subcommand};
@@ -48,6 +52,9 @@ enum Command {
     Run(run::Args),
     Generate(generate::Args),
     Demo(demo::Args),
+    Tree(tree::Args),
+    Ls(ls::Args),
+    Cat(cat::Args),
     List(list::Args),
     Explain(explain::Args),
     Schema(schema::Args),
@@ -76,6 +83,9 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Tree(args) => tree::run(args),
+        Command::Ls(args) => ls::run(args),
+        Command::Cat(args) => cat::run(args),
         Command::List(args) => list::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Schema(args) => schema::run(&args),

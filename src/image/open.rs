@@ -368,6 +368,21 @@ impl Image {
             .map_err(|error| self.broken(error))
     }
 
+    /// Gives the first bytes, up to 33 KiB; none of a folder.
+    #[must_use]
+    pub fn head(&self) -> Bytes {
+        match &self.body {
+            Body::File { head, .. } => head.clone(),
+            Body::Folder(_) => Bytes::default(),
+        }
+    }
+
+    /// Gives a reader's error the name of this image.
+    #[must_use]
+    pub fn failed(&self, error: FormatError) -> ImageError {
+        self.broken(error)
+    }
+
     pub(super) fn broken(&self, error: FormatError) -> ImageError {
         ImageError::format(&self.path, error)
     }

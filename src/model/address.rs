@@ -45,7 +45,9 @@ impl AddressError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Empty => "write PATH, or PATH!/path/inside",
-            Self::Upwards(_) => "write the path that is meant, from the top of what it is inside of",
+            Self::Upwards(_) => {
+                "write the path that is meant, from the top of what it is inside of"
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("check", 3),
     ("run", 4),
     ("report", 5),
+    ("inspect", 5),
     ("generate", 5),
     ("demo", 5),
     ("serve", 5),

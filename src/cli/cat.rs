@@ -1,0 +1,138 @@
+//! `tdg cat`: the bytes of one file of an image.
+
+use super::exit;
+use super::look::{self, Bounds};
+use crate::image::{Image, ImageError};
+use crate::model::{Address, Sha256Digest};
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+
+/// Write the content of a file in an image to standard output
+///
+/// A compressed file is written as it is; `FILE!/` is what it decompresses to.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  tdg cat 'metal-arm64.raw.xz!/EFI/EFI/Linux/*.efi!/.cmdline'
+  tdg cat 'initramfs-metal-arm64.xz!/rootfs.sqsh!/usr/bin/containerd' | sha256sum")]
+pub struct Args {
+    /// Which file: PATH, or PATH!/path/inside!/further/inside
+    #[arg(value_parser = look::address)]
+    address: Address,
+    /// The output format; `json` gives size, digest and, of a text, the text
+    #[arg(long, value_enum, default_value_t = Format::Raw)]
+    format: Format,
+    #[command(flatten)]
+    bounds: Bounds,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Raw,
+    Json,
+}
+
+/// A longer text is not put into JSON.
+const MAX_TEXT: u64 = 1 << 20;
+
+/// Carries the command out and gives the exit code.
+pub fn run(args: Args) -> u8 {
+    let image = match opened(&args) {
+        Ok(Some(image)) => image,
+        Ok(None) => return nothing(&args),
+        Err(code) => return code,
+    };
+    let done = match args.format {
+        Format::Raw => raw(&image),
+        Format::Json => json(&args.address, &image),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(message) => {
+            look::complain(&message);
+            exit::ERROR
+        }
+    }
+}
+
+/// Opens the file; `None` says that it is there and empty.
+fn opened(args: &Args) -> Result<Option<Arc<Image>>, u8> {
+    let refuse = |error: &ImageError| {
+        look::complain(&error.to_string());
+        exit::ERROR
+    };
+    let Some((parent, last)) = args.address.parent() else {
+        return look::open(&args.address, &args.bounds).map(Some);
+    };
+    match look::open(&parent, &args.bounds)?.enter(last) {
+        Ok(image) => Ok(Some(image)),
+        // An empty file is no image, and its content is nothing.
+        Err(ImageError::Empty { .. }) => Ok(None),
+        Err(error) => Err(refuse(&error)),
+    }
+}
+
+fn nothing(args: &Args) -> u8 {
+    if let Format::Json = args.format {
+        let digest = Sha256Digest::of(b"").to_string();
+        let address = args.address.to_string();
+        let document = serde_json::json!({"version": 1, "address": address, "size": 0, "sha256": digest, "text": ""});
+        say!("{document:#}");
+    }
+    0
+}
+
+fn raw(image: &Arc<Image>) -> Result<(), String> {
+    let source = image.source().map_err(|error| error.to_string())?;
+    let mut out = io::stdout().lock();
+    if out.is_terminal() && image.head().contains(&0) {
+        return Err(format!(
+            "{} is no text, and would garble the terminal; send it to a file or a program",
+            image.path().display()
+        ));
+    }
+    let mut offset = 0;
+    loop {
+        let piece = source
+            .up_to(offset, PIECE)
+            .map_err(|error| image.failed(error).to_string())?;
+        if piece.is_empty() {
+            return out.flush().or_else(gone).map_err(|error| error.to_string());
+        }
+        if let Err(error) = out.write_all(&piece) {
+            return gone(error).map_err(|error| error.to_string());
+        }
+        offset += piece.len() as u64;
+    }
+}
+
+/// How much is read and written at a time.
+const PIECE: usize = 1 << 20;
+
+/// A reader of the output that goes away is no fault.
+fn gone(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    }
+}
+
+fn json(address: &Address, image: &Arc<Image>) -> Result<(), String> {
+    let size = image.size().map_err(|error| error.to_string())?;
+    let digest = image.digest().map_err(|error| error.to_string())?;
+    let text = if size <= MAX_TEXT {
+        let bytes = image.read().map_err(|error| error.to_string())?;
+        String::from_utf8(bytes.to_vec()).ok()
+    } else {
+        None
+    };
+    let document = serde_json::json!({
+        "version": 1,
+        "address": address.to_string(),
+        "size": size,
+        "sha256": digest.to_string(),
+        "text": text,
+    });
+    say!("{document:#}");
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! What the commands that look into an image have in common: the address, the bounds, and how
+//! names are shown.
+
+use super::exit;
+use crate::check::Subjects;
+use crate::format::Limits;
+use crate::image::Image;
+use crate::model::path::printable;
+use crate::model::size::parse_size;
+use crate::model::{Address, Origin};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How far a reader goes before it stops with an error that names the bound
+#[derive(clap::Args, Clone)]
+#[command(next_help_heading = "Bounds")]
+pub struct Bounds {
+    /// Entries of one archive or file system
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_entries)]
+    max_entries: u64,
+    /// Bytes that one compressed file may decode to
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_decoded: Option<u64>,
+    /// Directories below one another
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_depth)]
+    max_depth: u32,
+    /// Time [default: 5 s, and 1 s more for each 4 MiB of the file]
+    #[arg(long, value_name = "TIME", value_parser = super::run::duration)]
+    timeout: Option<Duration>,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).ok_or_else(|| "write a size such as 512 MiB".into())
+}
+
+impl Bounds {
+    /// Gives the limits for a file on disk, or for anything else where `path` is `None`.
+    pub fn limits(&self, path: Option<&Path>) -> Limits {
+        let bytes = path
+            .and_then(|path| path.metadata().ok())
+            .map_or(0, |meta| meta.len());
+        let time = self.timeout.unwrap_or_else(|| {
+            // Hostile files are small, and have to end soon; large ones take their time.
+            Duration::from_secs(5 + bytes / (4 << 20))
+        });
+        let mut limits = Limits {
+            max_entries: self.max_entries,
+            max_depth: self.max_depth,
+            deadline: Some(Instant::now() + time),
+            ..Limits::default()
+        };
+        if let Some(decoded) = self.max_decoded {
+            limits.max_decoded = decoded;
+            limits.free_decoded = decoded;
+        }
+        limits
+    }
+
+    /// Gives the most entries that a command shows.
+    pub fn max_entries(&self) -> u64 {
+        self.max_entries
+    }
+}
+
+/// Reads an address argument.
+pub fn address(text: &str) -> Result<Address, String> {
+    Address::parse(text).map_err(|error| format!("{error}; {}", error.remedy()))
+}
+
+/// Opens what an address leads to, or says why not and gives the exit code.
+pub fn open(address: &Address, bounds: &Bounds) -> Result<Arc<Image>, u8> {
+    let path = (address.origin() == Origin::Disk).then(|| Path::new(address.source()));
+    let subjects = Subjects::new(bounds.limits(path));
+    subjects.image(address).map_err(|error| {
+        complain(&error.message);
+        if let Some(remedy) = &error.remedy {
+            eprintln!("  help: {}", printable(remedy));
+        }
+        exit::ERROR
+    })
+}
+
+/// Writes an error to standard error, names in it made harmless.
+pub fn complain(message: &str) {
+    eprintln!("error: {}", printable(message));
+}
