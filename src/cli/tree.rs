@@ -3,7 +3,8 @@
 use super::exit;
 use super::look::{self, Bounds};
 use crate::format::FileType;
-use crate::inspect::walk::{Item, Options, Summary, walk};
+use crate::inspect::Item;
+use crate::inspect::walk::{Options, Summary, walk};
 use crate::inspect::weight::Share;
 use crate::model::Address;
 use crate::model::path::printable;

@@ -1,4 +1,7 @@
 //! Looking into an image without a spec: what is in it, to any depth.
 
+mod item;
 pub mod walk;
 pub mod weight;
+
+pub use item::Item;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::walk::Item;
+use super::item::Item;
 use crate::format::FileType;
 
 /// The bytes of a walk, by container and by what files are.

@@ -10,6 +10,7 @@ mod false_greens;
 mod front;
 mod generate;
 mod hostile;
+mod inspect;
 mod kinds;
 mod matchers;
 mod mutations;

@@ -1,0 +1,3 @@
+//! The commands that look into an image without a spec.
+
+mod look;
