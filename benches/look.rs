@@ -235,9 +235,10 @@ fn shell(script: &str, arguments: &[&Path]) -> Command {
 
 fn script(text: &str, arguments: &[&Path]) {
     // Here-documents in it end at the margin.
+    let margin = " ".repeat(12);
     let text: String = text
         .lines()
-        .map(|l| format!("{}\n", l.trim_start_matches("            ")))
+        .map(|line| format!("{}\n", line.strip_prefix(&margin).unwrap_or(line)))
         .collect();
     let status = shell(&text, arguments)
         .stdout(Stdio::null())
