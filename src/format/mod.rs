@@ -14,6 +14,9 @@
 //! | [`squashfs`] | a squashfs 4.0 image, in place |
 //! | [`elf`] | the header, interpreter and libraries of an ELF file |
 //! | [`kernel`] | arm64 `Image`, EFI zboot, bzImage, PE |
+//! | [`partitions`], [`gpt`], [`mbr`] | the partition table of a disk |
+//! | [`fat`] | FAT12, FAT16 and FAT32 file systems |
+//! | [`pe`] | the sections of PE files, such as a UKI |
 //! | [`tree`] | what all containers have in common: paths with content |
 //! | [`pieces`] | a file made of ranges of another |
 //! | [`extensions`] | Talos's `extensions.yaml` |
@@ -24,10 +27,15 @@ pub mod detect;
 pub mod elf;
 pub mod error;
 pub mod extensions;
+pub mod fat;
+pub mod gpt;
 pub mod initramfs;
 pub mod kernel;
 pub mod limits;
+pub mod mbr;
 pub mod node;
+pub mod partitions;
+pub mod pe;
 pub mod pieces;
 pub mod squashfs;
 pub mod stream;

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use super::disk::Disk;
+use crate::format::fat::Fat;
+use crate::format::pe::Pe;
 use crate::format::squashfs::Squashfs;
 use crate::format::{Content, FormatError, Limits, Source, Tree};
 
@@ -14,21 +17,34 @@ pub(super) fn open(
     content: Content,
     limits: &Limits,
 ) -> Result<Option<Arc<dyn Tree>>, FormatError> {
+    match content {
+        Content::Gpt | Content::Mbr => Ok(Some(Arc::new(Disk::open(source, limits)?))),
+        other => file_system(source, other, limits),
+    }
+}
+
+/// Opens a file as the container it is, disks left out.
+pub(super) fn file_system(
+    source: &Source,
+    content: Content,
+    limits: &Limits,
+) -> Result<Option<Arc<dyn Tree>>, FormatError> {
     let source = Arc::clone(source);
     Ok(Some(match content {
         Content::Squashfs => Arc::new(Squashfs::open(source, limits)?),
+        Content::Fat => Arc::new(Fat::open(source, limits)?),
+        Content::Pe | Content::Zboot => Arc::new(Pe::open(source)?),
+        // Without an EFI stub they are no PE files.
+        Content::Arm64Image | Content::RiscvImage | Content::BzImage => match Pe::open(source) {
+            Ok(pe) => Arc::new(pe),
+            Err(_) => return Ok(None),
+        },
         Content::Iso
-        | Content::Fat
         | Content::Ext
         | Content::Erofs
         | Content::Tar
         | Content::Gpt
         | Content::Mbr
-        | Content::Pe
-        | Content::Zboot
-        | Content::Arm64Image
-        | Content::RiscvImage
-        | Content::BzImage
         | Content::Elf
         | Content::Xfs
         | Content::Wasm

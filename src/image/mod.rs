@@ -9,6 +9,7 @@
 mod archive;
 mod binaries;
 mod containers;
+mod disk;
 mod enter;
 mod error;
 mod folder;

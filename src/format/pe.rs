@@ -1,0 +1,219 @@
+//! The sections of a PE file as a tree: of a UKI, its kernel, its initramfs and
+//! its command line.
+//!
+//! Sources: Microsoft PE and COFF specification, "COFF File Header" and
+//! "Section Table"; the UAPI group's "Unified Kernel Image" specification. A
+//! name may stand in the table more than once (a UKI has a `.cmdline` for each
+//! profile): the later ones are `.cmdline#2`, `.cmdline#3`.
+
+use std::collections::HashMap;
+
+use super::field::{le16, le32};
+use super::node::escape;
+use super::tree::Visit;
+use super::{Entry, FileType, FormatError, Metadata, Pieces, ReadAt, Source, Tree};
+
+const NAME: &str = "pe";
+/// Sections that a file may have; Windows' loader knows no more either.
+const MAX_SECTIONS: u16 = 96;
+const HEADER: u64 = 40;
+
+/// One section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// The name by which an address leads to it, different from all others.
+    pub name: String,
+    /// The name in the table.
+    pub label: String,
+    /// Where its bytes begin in the file.
+    pub start: u64,
+    /// Its bytes: those in memory, as the stub reads them, without the padding
+    /// of the file.
+    pub size: u64,
+}
+
+/// A PE file and its section table.
+#[derive(Debug)]
+pub struct Pe {
+    source: Source,
+    machine: u16,
+    sections: Vec<Section>,
+}
+
+impl Pe {
+    /// Reads headers and section table.
+    ///
+    /// Errors with [`FormatError::Corrupt`] where the signature is missing or a
+    /// table has more than 96 sections, and with [`FormatError::Truncated`]
+    /// where a section ends behind the file.
+    pub fn open(source: Source) -> Result<Self, FormatError> {
+        let start = source.fetch(NAME, 0, 64, "the DOS header")?;
+        let at = u64::from(le32(&start, 0x3c).unwrap_or_default());
+        let coff = source.fetch(NAME, at, 24, "the PE headers")?;
+        if !coff.starts_with(b"PE\0\0") {
+            let what = "the PE signature is missing";
+            return Err(FormatError::corrupt(NAME, at, what));
+        }
+        let field = |offset| le16(&coff, offset).unwrap_or_default();
+        let count = field(6);
+        if count > MAX_SECTIONS {
+            let what = format!("{count} sections; {MAX_SECTIONS} is the most");
+            return Err(FormatError::corrupt(NAME, at + 6, what));
+        }
+        let table = at + 24 + u64::from(field(20));
+        let bytes = source.fetch(NAME, table, u64::from(count) * HEADER, "the section table")?;
+        let mut seen: HashMap<String, u32> = HashMap::new();
+        let mut sections = Vec::new();
+        for header in bytes.chunks_exact(40) {
+            let section = section(header, &mut seen);
+            check_end(&*source, &section)?;
+            sections.push(section);
+        }
+        Ok(Self {
+            machine: field(4),
+            source,
+            sections,
+        })
+    }
+
+    /// Gives the machine of the COFF header, such as 0xaa64.
+    #[must_use]
+    pub fn machine(&self) -> u16 {
+        self.machine
+    }
+
+    /// Gives the sections in the order of the table.
+    #[must_use]
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
+    /// Opens the bytes of a section.
+    #[must_use]
+    pub fn content(&self, section: &Section) -> Source {
+        Pieces::range(&self.source, section.start, section.size)
+    }
+
+    fn entry(index: usize, section: &Section) -> Entry {
+        Entry {
+            path: section.name.clone(),
+            meta: Metadata::plain(FileType::File, section.size),
+            inode: index as u64,
+        }
+    }
+}
+
+fn section(header: &[u8], seen: &mut HashMap<String, u32>) -> Section {
+    let label = header.get(..8).unwrap_or_default();
+    let label = label.split(|byte| *byte == 0).next().unwrap_or_default();
+    let label = escape(label).replace('/', "_");
+    let count = seen.entry(label.clone()).or_default();
+    *count += 1;
+    let name = match (*count, label.as_str()) {
+        (1, "" | "." | "..") => format!("section{}", seen.len()),
+        (1, label) => label.to_owned(),
+        (more, label) => format!("{label}#{more}"),
+    };
+    let field = |offset| u64::from(le32(header, offset).unwrap_or_default());
+    let (used, stored) = (field(8), field(16));
+    Section {
+        name,
+        label,
+        start: field(20),
+        // Object files leave the size in memory at 0.
+        size: if used == 0 { stored } else { used.min(stored) },
+    }
+}
+
+/// Errors where a section ends behind the file, without asking for its size,
+/// which of a compressed file is known only at its end.
+fn check_end(source: &dyn ReadAt, section: &Section) -> Result<(), FormatError> {
+    let Some(last) = section.size.checked_sub(1) else {
+        return Ok(());
+    };
+    if source.up_to(section.start + last, 1)?.is_empty() {
+        let what = format!(
+            "section `{}` has {} bytes from byte {}",
+            section.label, section.size, section.start
+        );
+        return Err(FormatError::truncated(NAME, source.size()?, what));
+    }
+    Ok(())
+}
+
+impl Tree for Pe {
+    fn format(&self) -> &'static str {
+        let linux = |section: &Section| section.label == ".linux";
+        if self.sections.iter().any(linux) {
+            "uki"
+        } else {
+            NAME
+        }
+    }
+
+    fn list(&self, visit: &mut Visit<'_>) -> Result<(), FormatError> {
+        let entries = self.sections.iter().enumerate();
+        entries
+            .map(|(index, section)| Self::entry(index, section))
+            .try_for_each(visit)
+    }
+
+    fn open(&self, entry: &Entry) -> Result<Source, FormatError> {
+        let index = usize::try_from(entry.inode).unwrap_or(usize::MAX);
+        match self.sections.get(index) {
+            Some(section) => Ok(self.content(section)),
+            None => Err(FormatError::corrupt(NAME, 0, "no such section")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Bytes;
+    use std::sync::Arc;
+
+    fn file(sections: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut file = vec![0u8; 64];
+        file[..2].copy_from_slice(b"MZ");
+        file[0x3c] = 64;
+        file.extend_from_slice(b"PE\0\0\x64\xaa");
+        file.extend_from_slice(&(sections.len() as u16).to_le_bytes());
+        file.resize(64 + 24, 0);
+        let mut at = file.len() + sections.len() * 40;
+        for (name, content) in sections {
+            let mut header = [0u8; 40];
+            header[..name.len()].copy_from_slice(name.as_bytes());
+            header[8..12].copy_from_slice(&(content.len() as u32).to_le_bytes());
+            header[16..20].copy_from_slice(&(content.len() as u32).to_le_bytes());
+            header[20..24].copy_from_slice(&(at as u32).to_le_bytes());
+            file.extend_from_slice(&header);
+            at += content.len();
+        }
+        sections
+            .iter()
+            .for_each(|(_, content)| file.extend_from_slice(content));
+        file
+    }
+
+    #[test]
+    fn repeated_names_are_kept_apart() {
+        let bytes = file(&[(".linux", b"k"), (".cmdline", b"one"), (".cmdline", b"two")]);
+        let pe = Pe::open(Arc::new(Bytes::new(bytes))).unwrap();
+        assert_eq!((pe.format(), pe.machine()), ("uki", 0xaa64));
+        let entry = pe.lookup(".cmdline#2").unwrap().unwrap();
+        assert_eq!(
+            &*Tree::open(&pe, &entry).unwrap().up_to(0, 9).unwrap(),
+            b"two"
+        );
+    }
+
+    #[test]
+    fn a_cut_anywhere_is_an_error() {
+        let bytes = file(&[(".linux", b"kernel"), (".cmdline", b"one")]);
+        for cut in 0..bytes.len() {
+            let source = Arc::new(Bytes::new(bytes[..cut].to_vec()));
+            assert!(Pe::open(source).is_err(), "cut at {cut}");
+        }
+    }
+}
