@@ -3,7 +3,7 @@
 //! Source: UEFI specification 2.10, §5.3.2 (header) and §5.3.3 (entries).
 
 use super::field::{array, le32, le64};
-use super::partitions::{Partition, is_protective};
+use super::partition::{Partition, is_protective};
 use super::{FormatError, Limits, ReadAt};
 
 const NAME: &str = "gpt";

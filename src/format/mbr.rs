@@ -4,7 +4,7 @@
 //! as `block/partitions/msdos.c` of Linux reads it.
 
 use super::field::{array, le16, le32};
-use super::partitions::{Partition, Table, TableKind};
+use super::partition::{Partition, Table, TableKind};
 use super::{FormatError, ReadAt};
 
 const NAME: &str = "mbr";

@@ -14,7 +14,7 @@
 //! | [`squashfs`] | a squashfs 4.0 image, in place |
 //! | [`elf`] | the header, interpreter and libraries of an ELF file |
 //! | [`kernel`] | arm64 `Image`, EFI zboot, bzImage, PE |
-//! | [`partitions`], [`gpt`], [`mbr`] | the partition table of a disk |
+//! | [`partitions`], [`partition`], [`gpt`], [`mbr`] | the partition table of a disk |
 //! | [`fat`] | FAT12, FAT16 and FAT32 file systems |
 //! | [`pe`] | the sections of PE files, such as a UKI |
 //! | [`tree`] | what all containers have in common: paths with content |
@@ -34,6 +34,7 @@ pub mod kernel;
 pub mod limits;
 pub mod mbr;
 pub mod node;
+pub mod partition;
 pub mod partitions;
 pub mod pe;
 pub mod pieces;

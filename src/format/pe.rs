@@ -65,7 +65,8 @@ impl Pe {
         let mut seen: HashMap<String, u32> = HashMap::new();
         let mut sections = Vec::new();
         for header in bytes.chunks_exact(40) {
-            let section = section(header, &mut seen);
+            let mut section = section(header, &mut seen);
+            section.trim(&start);
             check_end(&*source, &section)?;
             sections.push(section);
         }
@@ -99,6 +100,22 @@ impl Pe {
             path: section.name.clone(),
             meta: Metadata::plain(FileType::File, section.size),
             inode: index as u64,
+        }
+    }
+}
+
+impl Section {
+    /// Of an EFI zboot kernel, cuts the section down to the compressed kernel
+    /// that is in it: the linker puts its size behind it (`linux/pe.h`,
+    /// `drivers/firmware/efi/libstub/Makefile.zboot`).
+    fn trim(&mut self, start: &[u8]) {
+        let payload = le32(start, 8).zip(le32(start, 12));
+        let zboot = start.get(4..8) == Some(b"zimg");
+        if let Some((at, size)) = payload.filter(|_| zboot) {
+            let (at, size) = (u64::from(at), u64::from(size));
+            if at == self.start && size < self.size {
+                self.size = size;
+            }
         }
     }
 }

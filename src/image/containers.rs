@@ -18,13 +18,13 @@ pub(super) fn open(
     limits: &Limits,
 ) -> Result<Option<Arc<dyn Tree>>, FormatError> {
     match content {
-        Content::Gpt | Content::Mbr => Ok(Some(Arc::new(Disk::open(source, limits)?))),
+        Content::Gpt | Content::Mbr => Ok(Some(Arc::new(Disk::open(source, file_system, limits)?))),
         other => file_system(source, other, limits),
     }
 }
 
 /// Opens a file as the container it is, disks left out.
-pub(super) fn file_system(
+fn file_system(
     source: &Source,
     content: Content,
     limits: &Limits,

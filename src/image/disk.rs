@@ -3,14 +3,16 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::containers;
-use crate::format::partitions::{self, Partition, Table};
+use crate::format::partition::{Partition, Table};
+use crate::format::partitions;
 use crate::format::tree::{Visit, join};
 use crate::format::{
     Content, Entry, FileType, FormatError, Limits, Metadata, Pieces, Source, Tree,
 };
 
 type Opened = Result<Option<Arc<dyn Tree>>, FormatError>;
+/// Opens what is in a partition, if it is a file system.
+type Opener = fn(&Source, Content, &Limits) -> Opened;
 
 /// A disk. A partition that holds a file system is a directory of the tree;
 /// opened as a file, it gives its bytes.
@@ -18,6 +20,7 @@ type Opened = Result<Option<Arc<dyn Tree>>, FormatError>;
 pub(super) struct Disk {
     table: Table,
     parts: Vec<Part>,
+    opener: Opener,
     limits: Limits,
 }
 
@@ -29,7 +32,11 @@ struct Part {
 }
 
 impl Disk {
-    pub(super) fn open(source: &Source, limits: &Limits) -> Result<Self, FormatError> {
+    pub(super) fn open(
+        source: &Source,
+        opener: Opener,
+        limits: &Limits,
+    ) -> Result<Self, FormatError> {
         let table = partitions::read(&**source, limits)?;
         let part = |partition: &Partition| Part {
             source: Pieces::range(source, partition.start, partition.size),
@@ -39,6 +46,7 @@ impl Disk {
         Ok(Self {
             parts: table.partitions.iter().map(part).collect(),
             table,
+            opener,
             limits: limits.clone(),
         })
     }
@@ -51,9 +59,7 @@ impl Disk {
             match Content::detect(&head) {
                 // A table inside of a partition is no file system.
                 Content::Gpt | Content::Mbr => Ok(None),
-                content => {
-                    containers::file_system(&part.source, content, &self.limits).map_err(inside)
-                }
+                content => (self.opener)(&part.source, content, &self.limits).map_err(inside),
             }
         });
         opened.as_ref().map(Option::as_ref).map_err(Clone::clone)

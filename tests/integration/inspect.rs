@@ -1,3 +1,4 @@
 //! The commands that look into an image without a spec.
 
+mod disks;
 mod look;
