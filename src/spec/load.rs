@@ -9,6 +9,7 @@ use super::vars::{self, Row, Scope, substitute};
 use crate::model::value::Value;
 use crate::model::{SourceId, Span};
 use serde_json::Map;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// What a run adds to its spec files.
@@ -272,9 +273,13 @@ impl Loader<'_> {
 
     /// Holds ids and names against each other: each once, and none that is needed missing.
     fn cross_check(&mut self, entries: &[CheckEntry]) {
-        for (index, entry) in entries.iter().enumerate() {
-            let before = &entries[..index];
-            if let Some(first) = before.iter().find(|e| e.id.is_some() && e.id == entry.id) {
+        // Files of ten thousand checks are written by programs: each is looked up, not searched for.
+        let known: HashSet<&str> = entries.iter().filter_map(|e| e.id.as_deref()).collect();
+        let mut ids: HashMap<&str, &CheckEntry> = HashMap::new();
+        let mut names: HashMap<String, &CheckEntry> = HashMap::new();
+        for entry in entries {
+            let earlier = entry.id.as_deref().and_then(|id| ids.get(id));
+            if let Some(first) = earlier {
                 let message = format!(
                     "the id `{}` is given twice",
                     entry.id.as_deref().unwrap_or("")
@@ -285,7 +290,11 @@ impl Loader<'_> {
                         .help(format!("the check on line {line} has it already")),
                 );
             }
-            if let Some(first) = before.iter().find(|e| slug(&e.name) == slug(&entry.name)) {
+            if let Some(id) = entry.id.as_deref() {
+                ids.entry(id).or_insert(entry);
+            }
+            let name = slug(&entry.name);
+            if let Some(first) = names.get(&name) {
                 let message = format!("two checks are named `{}`", entry.name);
                 let line = first.span.line;
                 self.diagnostics
@@ -293,12 +302,13 @@ impl Loader<'_> {
                         "the check on line {line} has this name; trials need their own"
                     )));
             }
+            names.entry(name).or_insert(entry);
             for (need, span) in &entry.needs {
                 let ids = entries.iter().filter_map(|e| e.id.as_deref());
                 if entry.id.as_deref() == Some(need) {
                     self.diagnostics
                         .push(Diagnostic::new(*span, format!("`{need}` needs itself")));
-                } else if !entries.iter().any(|e| e.id.as_deref() == Some(need)) {
+                } else if !known.contains(need.as_str()) {
                     self.diagnostics.push(
                         Diagnostic::new(*span, format!("no check has the id `{need}`"))
                             .suggest(need, ids),

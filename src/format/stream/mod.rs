@@ -7,10 +7,13 @@
 
 mod gzip;
 mod lz4;
+mod reader;
 mod xz;
 pub(super) mod zstd;
 
 use std::io::Read;
+
+pub use reader::reader;
 
 use super::{Budget, Compression, Content, FormatError};
 
@@ -189,6 +192,16 @@ fn drain(
     }
 }
 
+/// Says what a streaming decoder's error means, `offset` bytes into what it
+/// gave.
+pub(crate) fn broken(name: &'static str, offset: u64, error: &std::io::Error) -> FormatError {
+    if error.kind() == std::io::ErrorKind::UnexpectedEof {
+        FormatError::truncated(name, offset, "the compressed data do not end")
+    } else {
+        FormatError::corrupt(name, offset, error.to_string())
+    }
+}
+
 fn failed(name: &'static str, offset: u64, input: &[u8], error: &std::io::Error) -> FormatError {
     if error.kind() == std::io::ErrorKind::UnexpectedEof {
         FormatError::truncated(name, input.len() as u64, "the compressed data do not end")
@@ -287,6 +300,42 @@ mod tests {
             assert_eq!(data, b"hello hello ", "{compression:?}");
             let junk = [&stream[..], b"junk"].concat();
             assert!(decode_all(compression, &junk, &mut Budget::of(100)).is_err());
+        }
+    }
+
+    fn stream(compression: Compression, bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
+        let mut data = Vec::new();
+        let mut reader = reader(
+            compression,
+            std::sync::Arc::new(crate::format::Bytes::new(bytes)),
+        )
+        .map_err(std::io::Error::other)?;
+        reader.read_to_end(&mut data).map(|_| data)
+    }
+
+    #[test]
+    fn a_stream_reads_all_members_and_nothing_else() {
+        let data = sample();
+        for (compression, one) in each(&data) {
+            if matches!(compression, Compression::Lz4 | Compression::Lz4Legacy) {
+                continue;
+            }
+            assert!(
+                stream(compression, one.clone()).unwrap() == data,
+                "{compression:?}"
+            );
+            let twice = [&one[..], &one[..]].concat();
+            assert!(stream(compression, twice).unwrap() == [&data[..], &data[..]].concat());
+            let junk = [&one[..], b"junk and more"].concat();
+            assert!(stream(compression, junk).is_err(), "{compression:?}: junk");
+            for cut in [5, one.len() / 2, one.len() - 1] {
+                let error = stream(compression, one[..cut].to_vec());
+                assert!(error.is_err(), "{compression:?} cut at {cut}");
+            }
+            if compression != Compression::Zstd {
+                let padded = [&one[..], &[0; 8], &one[..], &[0; 512]].concat();
+                assert_eq!(stream(compression, padded).unwrap().len(), data.len() * 2);
+            }
         }
     }
 

@@ -60,6 +60,18 @@ pub(super) fn reader(input: &[u8]) -> Result<XzDecoder<&[u8]>, FormatError> {
     Ok(XzDecoder::new_stream(input, stream))
 }
 
+/// Reads one xz stream piece by piece; blocks that say how
+/// long they are decode at the same time.
+pub(super) fn whole<R: std::io::BufRead>(input: R) -> std::io::Result<XzDecoder<R>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let stream = liblzma::stream::MtStreamBuilder::new()
+        .threads(u32::try_from(threads).unwrap_or(1))
+        .memlimit_threading(MEMORY)
+        .memlimit_stop(MEMORY)
+        .decoder()?;
+    Ok(XzDecoder::new_stream(input, stream))
+}
+
 fn failed(error: Error, consumed: usize) -> FormatError {
     match error {
         Error::MemLimit => FormatError::Limit {

@@ -264,3 +264,60 @@ fn no_change_of_a_disk_makes_a_reader_panic_or_hang() {
     assert!(read > 1 << 20, "hardly anything was read: {read}");
     assert!(begin.elapsed().as_secs() < 120, "{:?}", begin.elapsed());
 }
+
+#[test]
+fn a_large_disk_is_decompressed_as_far_as_it_is_read_and_no_cut_is_missed() {
+    let world = World::new();
+    let folder = files(&world);
+    // Larger than what is decoded into memory, most of it zeros, the end of it not.
+    let noise: Vec<u8> = (0..12_000_000u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    fs::write(folder.join("noise"), &noise).unwrap();
+    let Some(()) = disk(&world, "disk", "32", 160 << 20, &folder) else {
+        return;
+    };
+    for (tool, arguments, file) in [
+        (
+            "xz",
+            &["-k", "-0", "-T2", "--block-size=8MiB", "disk"][..],
+            "disk.xz",
+        ),
+        ("zstd", &["-q", "-k", "disk"], "disk.zst"),
+        ("gzip", &["-k", "-1", "disk"], "disk.gz"),
+    ] {
+        let Some(tool) = peer(tool) else { return };
+        output(&tool, world.path(), arguments);
+        let cat = |address: &str| {
+            world
+                .command(&["cat", address, "--timeout", "60s"])
+                .output()
+                .unwrap()
+        };
+        let whole = cat(&format!("{file}!/"));
+        assert!(
+            whole.stdout == fs::read(world.path().join("disk")).unwrap(),
+            "{file}"
+        );
+        assert!(cat(&format!("{file}!/EFI/noise")).stdout == noise, "{file}");
+        assert_eq!(
+            cat(&format!("{file}!/EFI/SHORT.TXT")).stdout,
+            b"short\n",
+            "{file}"
+        );
+        let bytes = fs::read(world.path().join(file)).unwrap();
+        world.write("cut", &bytes[..bytes.len() - bytes.len() / 3]);
+        let cut = cat("cut!/EFI/noise");
+        assert_eq!(cut.status.code(), Some(4), "{file}");
+        assert!(
+            cut.stdout.len() < noise.len() && noise.starts_with(&cut.stdout),
+            "{file}"
+        );
+        world.write("junk", [&bytes[..], b"and more"].concat());
+        assert_eq!(
+            cat("junk!/").status.code(),
+            Some(4),
+            "{file} with junk behind it"
+        );
+    }
+}
