@@ -43,7 +43,7 @@ impl<'a> Chain<'a> {
         let (value, last) = match self.boot.width {
             Width::Twelve => {
                 let pair = le16(&bytes, 0).ok_or_else(missing)?;
-                let value = if cluster % 2 == 0 {
+                let value = if cluster.is_multiple_of(2) {
                     pair & 0xfff
                 } else {
                     pair >> 4

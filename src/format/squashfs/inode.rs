@@ -45,6 +45,8 @@ pub(super) struct Inode {
     nlink: u32,
     pub(super) size: u64,
     pub(super) node: Node,
+    /// Which set of extended attributes it has.
+    pub(super) xattr: u32,
 }
 
 impl Inode {
@@ -98,19 +100,34 @@ impl Inode {
                 ));
             }
         };
-        let (nlink, size, node) = match kind {
+        let Body {
+            nlink,
+            size,
+            node,
+            xattr,
+        } = match kind {
             FileType::Directory => directory(&mut cursor, extended)?,
             FileType::File => file(&mut cursor, inner, extended, whole)?,
-            FileType::Symlink => symlink(&mut cursor, inner)?,
+            FileType::Symlink => symlink(&mut cursor, inner, extended)?,
             FileType::BlockDevice | FileType::CharDevice => {
                 let nlink = cursor.u32()?;
                 let device = cursor.u32()?;
                 // The packing of `new_encode_dev` in `linux/kdev_t.h`.
                 let major = (device & 0xf_ff00) >> 8;
                 let minor = device & 0xff | device >> 12 & 0xf_ff00;
-                (nlink, 0, Node::Device(major, minor))
+                Body {
+                    nlink,
+                    size: 0,
+                    node: Node::Device(major, minor),
+                    xattr: xattr(&mut cursor, extended)?,
+                }
             }
-            FileType::Fifo | FileType::Socket | FileType::Unknown => (cursor.u32()?, 0, Node::Bare),
+            FileType::Fifo | FileType::Socket | FileType::Unknown => Body {
+                nlink: cursor.u32()?,
+                size: 0,
+                node: Node::Bare,
+                xattr: xattr(&mut cursor, extended)?,
+            },
         };
         Ok(Self {
             kind,
@@ -121,11 +138,12 @@ impl Inode {
             nlink,
             size,
             node,
+            xattr,
         })
     }
 
     /// Gives what all file systems say about a node.
-    pub(super) fn metadata(self) -> Metadata {
+    pub(super) fn metadata(self, xattrs: Xattrs) -> Metadata {
         let (device, target) = match self.node {
             Node::Device(major, minor) => (Some((major, minor)), None),
             Node::Symlink(target) => (None, Some(escape(&target))),
@@ -141,15 +159,27 @@ impl Inode {
             nlink: self.nlink,
             device,
             target,
-            xattrs: Xattrs::default(),
+            xattrs,
         }
     }
 }
 
-type Body = (u32, u64, Node);
+/// The part of an inode that depends on its type.
+struct Body {
+    nlink: u32,
+    size: u64,
+    node: Node,
+    xattr: u32,
+}
+
+/// Reads the number of the set of extended attributes, which only the extended
+/// forms have.
+fn xattr(cursor: &mut Cursor<'_>, extended: bool) -> Result<u32, FormatError> {
+    if extended { cursor.u32() } else { Ok(NONE_32) }
+}
 
 fn directory(cursor: &mut Cursor<'_>, extended: bool) -> Result<Body, FormatError> {
-    let (nlink, stored, block, offset);
+    let (nlink, stored, block, offset, set);
     if extended {
         nlink = cursor.u32()?;
         stored = cursor.u32()?;
@@ -157,7 +187,9 @@ fn directory(cursor: &mut Cursor<'_>, extended: bool) -> Result<Body, FormatErro
         let _parent = cursor.u32()?;
         let _indexes = cursor.u16()?;
         offset = cursor.u16()?;
+        set = xattr(cursor, true)?;
     } else {
+        set = NONE_32;
         block = cursor.u32()?;
         nlink = cursor.u32()?;
         stored = u32::from(cursor.u16()?);
@@ -165,15 +197,16 @@ fn directory(cursor: &mut Cursor<'_>, extended: bool) -> Result<Body, FormatErro
     }
     // The stored size counts three bytes for `.` and `..`, which are not there.
     let length = stored.saturating_sub(3);
-    Ok((
+    Ok(Body {
         nlink,
-        u64::from(stored),
-        Node::Directory {
+        size: u64::from(stored),
+        node: Node::Directory {
             block,
             offset,
             length,
         },
-    ))
+        xattr: set,
+    })
 }
 
 fn file(
@@ -182,7 +215,7 @@ fn file(
     extended: bool,
     whole: bool,
 ) -> Result<Body, FormatError> {
-    let (start, size, nlink, fragment, offset);
+    let (start, size, nlink, fragment, offset, set);
     if extended {
         start = cursor.u64()?;
         size = cursor.u64()?;
@@ -190,13 +223,14 @@ fn file(
         nlink = cursor.u32()?;
         fragment = cursor.u32()?;
         offset = cursor.u32()?;
-        let _xattr = cursor.u32()?;
+        set = xattr(cursor, true)?;
     } else {
         start = u64::from(cursor.u32()?);
         fragment = cursor.u32()?;
         offset = cursor.u32()?;
         size = u64::from(cursor.u32()?);
         nlink = 1;
+        set = NONE_32;
     }
     let block_size = u64::from(inner.superblock.block_size);
     let fragment = (fragment != NONE_32).then_some((fragment, offset));
@@ -221,18 +255,19 @@ fn file(
             blocks.push(cursor.u32()?);
         }
     }
-    Ok((
+    Ok(Body {
         nlink,
         size,
-        Node::File {
+        node: Node::File {
             start,
             fragment,
             blocks,
         },
-    ))
+        xattr: set,
+    })
 }
 
-fn symlink(cursor: &mut Cursor<'_>, inner: &Inner) -> Result<Body, FormatError> {
+fn symlink(cursor: &mut Cursor<'_>, inner: &Inner, extended: bool) -> Result<Body, FormatError> {
     let nlink = cursor.u32()?;
     let size = cursor.u32()? as usize;
     if size > inner.limits.max_path {
@@ -245,5 +280,11 @@ fn symlink(cursor: &mut Cursor<'_>, inner: &Inner) -> Result<Body, FormatError> 
         });
     }
     let target = cursor.bytes(size)?;
-    Ok((nlink, size as u64, Node::Symlink(target)))
+    Ok(Body {
+        nlink,
+        size: size as u64,
+        node: Node::Symlink(target),
+        // Behind the target.
+        xattr: xattr(cursor, extended)?,
+    })
 }

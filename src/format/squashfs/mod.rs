@@ -7,7 +7,7 @@
 //!
 //! Source: the squashfs binary format as `fs/squashfs/squashfs_fs.h` of Linux
 //! defines it and `Documentation/filesystems/squashfs.rst` explains it.
-//! Compressors: gzip, zstd, xz and lz4. Extended attributes are skipped.
+//! Compressors: gzip, zstd, xz and lz4.
 
 mod block;
 mod directory;
@@ -15,6 +15,7 @@ mod file;
 mod inode;
 mod metadata;
 mod superblock;
+mod xattr;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use super::{FileType, FormatError, Limits, Source};
 use file::FragmentCache;
 use inode::Inode;
 use metadata::{Cursor, MetadataCache};
+use xattr::XattrCache;
 
 const NAME: &str = "squashfs";
 /// Stands for "no table", "no fragment".
@@ -47,6 +49,7 @@ struct Inner {
     ids: Vec<u32>,
     metadata: MetadataCache,
     fragments: FragmentCache,
+    xattrs: XattrCache,
     limits: Limits,
 }
 
@@ -61,6 +64,7 @@ impl Squashfs {
         let mut inner = Inner {
             metadata: MetadataCache::new(limits.max_metadata),
             fragments: FragmentCache::default(),
+            xattrs: XattrCache::default(),
             limits: limits.clone(),
             ids: Vec::new(),
             data: source,
@@ -120,9 +124,10 @@ impl Squashfs {
 
     fn entry(&self, path: String, reference: u64) -> Result<Entry, FormatError> {
         let inode = Inode::read(&self.inner, reference)?;
+        let xattrs = self.inner.xattrs(inode.xattr)?;
         Ok(Entry {
             path,
-            meta: inode.metadata(),
+            meta: inode.metadata(xattrs),
             inode: reference,
         })
     }

@@ -53,6 +53,8 @@ pub struct Superblock {
     pub(super) inode_table: u64,
     pub(super) directory_table: u64,
     pub(super) fragment_table: u64,
+    /// Where the table of extended attributes begins; all ones where there is none.
+    pub(super) xattr_table: u64,
 }
 
 impl Superblock {
@@ -95,6 +97,7 @@ impl Superblock {
                 inode_table: le64(data, 64)?,
                 directory_table: le64(data, 72)?,
                 fragment_table: le64(data, 80)?,
+                xattr_table: le64(data, 56)?,
             })
         };
         // The last field, so that a cut superblock is told as such.

@@ -8,7 +8,7 @@ use tdg::format::squashfs::Squashfs;
 use tdg::format::{Bytes, FileType, Limits, ReadAt};
 
 use crate::images::{Random, facts, populate};
-use crate::peers::peer;
+use crate::peers::{output, peer};
 
 pub(super) fn make(tool: &Path, root: &Path, image: &Path, options: &[&str]) {
     let output = Command::new(tool)
@@ -229,4 +229,89 @@ fn a_file_of_holes_does_not_fill_the_memory() {
             .to_string()
             .contains("max_file")
     );
+}
+
+#[test]
+fn extended_attributes_are_read_as_they_were_set() {
+    let (Some(mksquashfs), Some(setfattr)) = (peer("mksquashfs"), peer("setfattr")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    std::fs::create_dir_all(root.join("dir")).unwrap();
+    // A large value that many share is stored once, out of line.
+    let large = "v".repeat(3000);
+    let mut wanted = BTreeMap::new();
+    for n in 0..40 {
+        let path = format!("dir/file-{n}");
+        std::fs::write(root.join(&path), path.as_bytes()).unwrap();
+        let own = format!("number {n}");
+        let pairs = [("user.large", large.as_str()), ("user.own", own.as_str())];
+        for (name, value) in pairs {
+            let file = root.join(&path);
+            let arguments = ["-n", name, "-v", value, file.to_str().unwrap()];
+            output(&setfattr, folder.path(), &arguments);
+        }
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        wanted.insert(path, pairs.to_vec());
+    }
+    let arguments = ["-n", "user.on.a.folder", "-v", "yes", "root/dir"];
+    output(&setfattr, folder.path(), &arguments);
+    wanted.insert(
+        "dir".into(),
+        vec![("user.on.a.folder".into(), b"yes".to_vec())],
+    );
+    std::fs::write(root.join("bare"), "").unwrap();
+    std::os::unix::fs::symlink("bare", root.join("link")).unwrap();
+    let pack = |name: &str, more: &[&str]| {
+        let arguments = [&["root", name, "-noappend", "-quiet", "-no-progress"], more].concat();
+        output(&mksquashfs, folder.path(), &arguments);
+        open(&folder.path().join(name))
+    };
+    let image = pack("with", &["-xattrs"]);
+    let mut seen = 0;
+    for entry in image.walk().unwrap() {
+        let entry = entry.unwrap();
+        let own: Vec<_> = entry
+            .meta
+            .xattrs
+            .iter()
+            .filter(|(name, _)| name.starts_with("user."))
+            .cloned()
+            .collect();
+        assert_eq!(
+            Some(&own),
+            wanted.get(&entry.path).or(Some(&Vec::new())),
+            "{}",
+            entry.path
+        );
+        seen += own.len();
+    }
+    assert_eq!(seen, 81);
+    let bare = pack("without", &["-no-xattrs"]);
+    assert!(
+        bare.walk()
+            .unwrap()
+            .all(|entry| entry.unwrap().meta.xattrs.is_empty())
+    );
+    // Damage to the table is an error or another value, never a panic.
+    let whole = std::fs::read(folder.path().join("with")).unwrap();
+    let mut random = Random::new(11);
+    let mut refused = 0;
+    for _ in 0..400 {
+        let mut bytes = whole.clone();
+        let last = 600.min(bytes.len());
+        let at = bytes.len() - 1 - random.below(last);
+        bytes[at] ^= 1 << random.below(8);
+        let at = 56 + random.below(8);
+        if random.below(4) == 0 {
+            bytes[at] ^= 1 << random.below(8);
+        }
+        let source = std::sync::Arc::new(Bytes::new(bytes));
+        let Ok(image) = Squashfs::open(source, &Limits::default()) else {
+            continue;
+        };
+        refused += usize::from(image.walk().unwrap().any(|entry| entry.is_err()));
+    }
+    assert!(refused > 20, "only {refused} of 400 were refused");
 }
