@@ -92,7 +92,7 @@ impl Kind for TheKind {
             }
         };
         let said = |e: std::io::Error| ProbeError::new(format!("{}: {e}", file.display()));
-        let text = super::disk::read_text(&file, MAX_FILE)?;
+        let text = super::local::read_text(&file, MAX_FILE)?;
         let dir = match &args.dir {
             Some(dir) => context.resolve(dir),
             None => file.parent().unwrap_or(Path::new("")).to_owned(),

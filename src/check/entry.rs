@@ -133,7 +133,7 @@ impl Tree {
         match std::fs::metadata(path) {
             Ok(meta) if meta.is_dir() => Ok(Self::Disk(path.to_owned())),
             Err(error) if !Pattern::is_pattern(subject.source()) => {
-                Err(super::disk::unreadable(path, &error))
+                Err(super::local::unreadable(path, &error))
             }
             Ok(_) | Err(_) => Ok(Self::Image(context.image(subject)?)),
         }
@@ -180,7 +180,7 @@ impl Tree {
                     )));
                 };
                 let meta =
-                    std::fs::metadata(&real).map_err(|e| super::disk::unreadable(&real, &e))?;
+                    std::fs::metadata(&real).map_err(|e| super::local::unreadable(&real, &e))?;
                 let path = normalise(&relative.to_string_lossy());
                 Ok(vec![FileEntry::on_disk(path, &real, &meta)])
             }
@@ -228,7 +228,7 @@ impl Tree {
                 Ok(Box::new(Content::new(merged.open(entry)?)))
             }
             Self::Disk(root) => {
-                let said = |e: &io::Error| super::disk::unreadable(&root.join(path), e);
+                let said = |e: &io::Error| super::local::unreadable(&root.join(path), e);
                 let real = root.join(path).canonicalize().map_err(|e| said(&e))?;
                 let inside = root.canonicalize().map_err(|e| said(&e))?;
                 if !real.starts_with(&inside) {
@@ -330,7 +330,7 @@ pub fn disk_file(path: &Path) -> Result<Option<FileEntry>, ProbeError> {
             Ok(Some(FileEntry::on_disk(shown, path, &meta)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(super::disk::unreadable(path, &error)),
+        Err(error) => Err(super::local::unreadable(path, &error)),
     }
 }
 

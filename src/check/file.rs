@@ -133,7 +133,7 @@ fn split_glob(path: &str) -> (&str, &str) {
 fn on_disk(path: &Path, context: &Context<'_>) -> Result<Evidence, ProbeError> {
     let files: Vec<FileEntry> = disk_file(path)?.into_iter().collect();
     evidence(files, context, || {
-        let file = File::open(path).map_err(|e| super::disk::unreadable(path, &e))?;
+        let file = File::open(path).map_err(|e| super::local::unreadable(path, &e))?;
         Ok(Box::new(file))
     })
 }
@@ -209,7 +209,7 @@ pub(super) fn text_of(
     limit: u64,
 ) -> Result<String, ProbeError> {
     if let Some(path) = subject.disk_path().filter(|_| !is_glob(subject.source())) {
-        return super::disk::read_text(path, limit);
+        return super::local::read_text(path, limit);
     }
     let image = context.image(subject)?;
     let mut bytes = Vec::new();

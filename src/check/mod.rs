@@ -6,10 +6,10 @@
 //! documentation are made of them.
 
 mod context;
-mod disk;
 mod entry;
 mod error;
 mod kind;
+mod local;
 
 pub use context::{Context, Subjects};
 pub use error::ProbeError;
@@ -28,8 +28,8 @@ macro_rules! kinds {
 }
 
 kinds!(
-    build, checksums, command, document, elf, extension, file, initramfs, kernel, patches, tool,
-    tree
+    build, checksums, command, disk, document, elf, extension, file, initramfs, kernel, patches,
+    tool, tree
 );
 
 /// Finds a kind by its name.

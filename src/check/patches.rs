@@ -131,7 +131,7 @@ impl Kind for TheKind {
         let mut broken = false;
         for name in &names {
             let path = folder.join(name);
-            let bytes = super::disk::read(&path, MAX_PATCH)?;
+            let bytes = super::local::read(&path, MAX_PATCH)?;
             let absolute = absolute(&path)?;
             let paths = git.paths(&absolute)?;
             // After a patch that does not apply, those that follow were not tried: the tree they
@@ -170,7 +170,7 @@ fn absolute(path: &Path) -> Result<PathBuf, ProbeError> {
 
 /// Reads the names of a series file.
 fn read_series(path: &Path) -> Result<Vec<String>, ProbeError> {
-    let text = super::disk::read_text(path, 1 << 20)?;
+    let text = super::local::read_text(path, 1 << 20)?;
     let name = |line: &str| line.split('#').next().unwrap_or("").trim().to_owned();
     Ok(text.lines().map(name).filter(|n| !n.is_empty()).collect())
 }
@@ -179,7 +179,7 @@ fn read_series(path: &Path) -> Result<Vec<String>, ProbeError> {
 fn unlisted(folder: &Path) -> Result<Vec<String>, ProbeError> {
     let mut listed = BTreeSet::new();
     let mut found = BTreeSet::new();
-    let said = |e: std::io::Error| super::disk::unreadable(folder, &e);
+    let said = |e: std::io::Error| super::local::unreadable(folder, &e);
     for entry in std::fs::read_dir(folder).map_err(said)? {
         let name = entry.map_err(said)?.file_name().to_string_lossy().into_owned();
         if name == "series" || name.ends_with(".series") {
@@ -204,7 +204,7 @@ impl<'c> Git<'c> {
     fn open(folder: &Path, context: &'c Context<'c>) -> Result<Self, ProbeError> {
         let scratch = tempfile::tempdir()
             .map_err(|e| ProbeError::new(format!("no temporary folder can be made: {e}")))?;
-        std::fs::metadata(folder).map_err(|e| super::disk::unreadable(folder, &e))?;
+        std::fs::metadata(folder).map_err(|e| super::local::unreadable(folder, &e))?;
         let mut git = Self {
             folder: absolute(folder)?,
             objects: PathBuf::new(),

@@ -237,22 +237,20 @@ fn try_look_at(image: &Arc<Image>, item: &mut Item, options: &Options) -> Result
     if options.digests {
         item.sha256 = Some(image.digest()?);
     }
-    match content {
-        Content::Elf => {
-            let elf = Elf::read(&**image.source()?).map_err(|error| image.failed(error))?;
-            item.detail = Some(elf.machine.clone());
-            // Sections are no files; `ls` and `cat` show them.
-            return Ok(());
-        }
-        Content::Wasm | Content::Xfs | Content::Empty => return Ok(()),
-        Content::Unknown if !image.is_initramfs()? => return Ok(()),
-        Content::Compressed(_) => {
-            item.detail = Some(match image.decoded()? {
-                Some(decoded) => inner_name(decoded),
-                None => "initramfs".to_owned(),
-            });
-        }
-        _ => {}
+    if content == Content::Elf {
+        let elf = Elf::read(&**image.source()?).map_err(|error| image.failed(error))?;
+        // Its sections are no files.
+        item.detail = Some(elf.machine);
+        return Ok(());
+    }
+    if content == Content::Unknown && !image.is_initramfs()? {
+        return Ok(());
+    }
+    if let Content::Compressed(_) = content {
+        item.detail = Some(match image.decoded()? {
+            Some(decoded) => inner_name(decoded),
+            None => "initramfs".to_owned(),
+        });
     }
     if item.depth >= options.depth {
         return Ok(());

@@ -321,3 +321,43 @@ fn a_large_disk_is_decompressed_as_far_as_it_is_read_and_no_cut_is_missed() {
         );
     }
 }
+
+#[test]
+fn the_kind_disk_sees_table_partitions_and_who_can_boot() {
+    let world = World::new();
+    let folder = files(&world);
+    fs::create_dir_all(folder.join("EFI/Boot")).unwrap();
+    fs::write(folder.join("EFI/Boot/bootaa64.efi"), "MZ").unwrap();
+    let Some(()) = disk(&world, "disk", "32", 40 << 20, &folder) else {
+        return;
+    };
+    let mut bytes = fs::read(world.path().join("disk")).unwrap();
+    let spec = |expect: &str| {
+        format!(
+            "spec: Disks\nchecks:\n  - name: it\n    disk:\n    in: disk\n    expect: {expect}\n"
+        )
+    };
+    let holds = spec(
+        "{ table: gpt, sector: 512, size: 43 MiB, count: 1, backup: agrees, overlaps: { len: 0 }, boots: [arm64], partitions: { every: { name: EFI, type: efi-system, file-system: fat32, start: 1 MiB, size: 40 MiB } } }",
+    );
+    let report = world.run(&holds);
+    assert_eq!(report.verdict("it"), "pass", "{}", report.why("it"));
+    let report = world.run(&spec("{ boots: { contain: amd64 } }"));
+    assert_eq!(report.verdict("it"), "fail", "{}", report.why("it"));
+    // The second header is at the end of the disk, and its damage is evidence, no error.
+    let end = bytes.len();
+    bytes[end - 512 + 20] ^= 1;
+    bytes[end - 512 + 60] ^= 1;
+    world.write("disk", &bytes);
+    let report = world.run(&spec(
+        "{ backup: broken, backup-problem: { contain: checksum } }",
+    ));
+    assert_eq!(report.verdict("it"), "pass", "{}", report.why("it"));
+    // The first one's damage is an error: nobody can say what the firmware would see.
+    bytes[512 + 60] ^= 1;
+    world.write("disk", &bytes);
+    let report = world.run(&spec("{ table: gpt }"));
+    assert_eq!(report.verdict("it"), "error", "{}", report.why("it"));
+    world.write("disk", [1; 4096]);
+    assert_eq!(world.run(&spec("{ table: gpt }")).verdict("it"), "error");
+}
