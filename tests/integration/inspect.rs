@@ -1,4 +1,5 @@
 //! The commands that look into an image without a spec.
 
 mod disks;
+mod hostile;
 mod look;
