@@ -141,14 +141,19 @@ fn on_disk(path: &Path, context: &Context<'_>) -> Result<Evidence, ProbeError> {
 /// Looks at what an address leads to, itself.
 fn inside(subject: &Address, context: &Context<'_>) -> Result<Evidence, ProbeError> {
     let nothing = || evidence(Vec::new(), context, || Ok(Box::new(std::io::empty())));
-    let image = match subject.parent() {
+    if let Some((container, last)) = subject.parent().filter(|(_, last)| !last.is_empty()) {
         // What is not there is evidence; that its container is not there is none.
-        Some((container, last)) => match context.image(&container)?.enter(last) {
+        let container = context.image(&container)?;
+        let entry = match container.entry(last) {
             Err(ImageError::NotThere { .. }) => return nothing(),
-            entered => entered?,
-        },
-        None => context.image(subject)?,
-    };
+            entry => entry?,
+        };
+        let shown = FileEntry::of_node(&subject.to_string(), &entry.meta, None);
+        return evidence(vec![shown], context, || {
+            Ok(Box::new(Content::new(container.open_bytes(&entry)?)))
+        });
+    }
+    let image = context.image(subject)?;
     let entry = match image.metadata() {
         Some(meta) => FileEntry::of_node(&subject.to_string(), meta, None),
         None => return on_disk(image.path(), context),

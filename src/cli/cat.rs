@@ -2,6 +2,7 @@
 
 use super::exit;
 use super::look::{self, Bounds};
+use crate::format::FileType;
 use crate::image::{Image, ImageError};
 use crate::model::{Address, Sha256Digest};
 use std::io::{self, IsTerminal, Write};
@@ -64,10 +65,18 @@ fn opened(args: &Args) -> Result<Option<Arc<Image>>, u8> {
     let Some((parent, last)) = args.address.parent() else {
         return look::open(&args.address, &args.bounds).map(Some);
     };
-    match look::open(&parent, &args.bounds)?.enter(last) {
+    let parent = look::open(&parent, &args.bounds)?;
+    if !last.is_empty() {
+        // An empty file is no image, and its content is nothing. That the container itself holds
+        // nothing is another matter, and an error.
+        let entry = parent.entry(last).map_err(|error| refuse(&error))?;
+        if entry.meta.kind == FileType::File && entry.meta.size == 0 {
+            return Ok(None);
+        }
+    }
+    match parent.enter(last) {
         Ok(image) => Ok(Some(image)),
-        // An empty file is no image, and its content is nothing.
-        Err(ImageError::Empty { .. }) => Ok(None),
+        Err(ImageError::Empty { .. }) if last.is_empty() => Ok(None),
         Err(error) => Err(refuse(&error)),
     }
 }

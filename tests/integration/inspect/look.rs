@@ -209,6 +209,10 @@ checks:
     file:
     in: initramfs!/rootfs.sqsh!/bin/true
     expect: { present: true, mode: "0755", type: file }
+  - name: empty
+    file:
+    in: initramfs!/rootfs.sqsh!/usr/empty
+    expect: { present: true, size: 0, text: "" }
   - name: absent
     file:
     in: initramfs!/rootfs.sqsh!/bin/false
@@ -231,7 +235,14 @@ checks:
     expect: { present: false }
 "#,
     );
-    for check in ["itself", "absent", "below", "listed", "by a pattern"] {
+    for check in [
+        "itself",
+        "empty",
+        "absent",
+        "below",
+        "listed",
+        "by a pattern",
+    ] {
         assert_eq!(
             report.verdict(check),
             "pass",
