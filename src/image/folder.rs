@@ -37,7 +37,12 @@ impl Folder {
             if component == ".." {
                 return None;
             }
-            at.push(component);
+            let literal = at.join(component);
+            // An escaped name is looked for in the form in which it was shown.
+            at = match component.contains('\\') && literal.symlink_metadata().is_err() {
+                true => shown_as(&at, component)?,
+                false => literal,
+            };
             if components.peek().is_some() && !at.symlink_metadata().ok()?.is_dir() {
                 return None;
             }
@@ -97,6 +102,13 @@ impl Folder {
             },
         })
     }
+}
+
+/// Finds the file of a folder whose name is shown as `name`.
+fn shown_as(folder: &Path, name: &str) -> Option<PathBuf> {
+    let mut files = folder.read_dir().ok()?.filter_map(Result::ok);
+    let found = files.find(|file| escape(file.file_name().as_bytes()) == name);
+    found.map(|file| file.path())
 }
 
 impl Tree for Folder {
@@ -210,5 +222,28 @@ impl Tree for Subtree {
 
     fn open(&self, entry: &Entry) -> Result<Source, FormatError> {
         self.tree.open(&self.outer(entry))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn a_name_that_is_shown_escaped_is_found_and_opened_by_what_is_shown() {
+        let root = tempfile::tempdir().unwrap();
+        for name in [&b"a\x1b[31m"[..], b"odd \xff", b"back\\slash"] {
+            std::fs::write(root.path().join(OsStr::from_bytes(name)), name).unwrap();
+        }
+        let folder = Folder::new(root.path(), &Limits::default());
+        let entries = folder.entries().unwrap();
+        assert_eq!(entries.len(), 3);
+        for entry in &entries {
+            let bytes = folder.open(entry).unwrap().up_to(0, 100).unwrap();
+            assert_eq!(escape(&bytes), entry.path);
+            assert!(folder.lookup(&entry.path).unwrap().is_some());
+        }
+        assert!(folder.lookup("no\\x1b").unwrap().is_none());
     }
 }
