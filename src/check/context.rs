@@ -3,7 +3,7 @@
 use super::ProbeError;
 use crate::format::Limits;
 use crate::image::{Image, ImageError, one_on_disk};
-use crate::model::Address;
+use crate::model::{Address, Origin};
 use crate::probe::exec::Cancel;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -104,6 +104,10 @@ impl Subjects {
     }
 
     fn open(&self, address: &Address) -> Result<Arc<Image>, ImageError> {
+        if address.origin() != Origin::Disk {
+            let path = address.source().into();
+            return Err(ImageError::Elsewhere { path });
+        }
         let path = one_on_disk(Path::new(address.source()), &self.limits)?;
         Image::open(path, self.limits.clone())
     }

@@ -2,7 +2,7 @@
 
 use super::{Context, ProbeError};
 use crate::format::node::Metadata;
-use crate::format::{Entry, FileType, Source};
+use crate::format::{Entry, FileType, Reader};
 use crate::image::{Image, MergedEntry, Pattern};
 use crate::model::path::normalise;
 use crate::model::{Address, Sha256Digest};
@@ -145,7 +145,7 @@ impl Tree {
     /// Where a part cannot be read: an incomplete list proves nothing.
     pub fn list(&self, glob: &str) -> Result<Vec<FileEntry>, ProbeError> {
         let found = self.covered(glob)?;
-        if found.is_empty() && !is_glob(glob) {
+        if found.is_empty() && !Pattern::is_pattern(glob) {
             return self.behind_links(&normalise(glob));
         }
         Ok(found)
@@ -194,7 +194,7 @@ impl Tree {
             Self::Image(image) if !image.is_layered()? => {
                 let layer = Some(image.tree()?.format());
                 let entry = |e: &Entry| FileEntry::of_node(&e.path, &e.meta, layer);
-                let found = match is_glob(glob) {
+                let found = match Pattern::is_pattern(glob) {
                     true => image.covered(&normalise(glob))?,
                     false => image.exactly(&normalise(glob))?.into_iter().collect(),
                 };
@@ -218,14 +218,14 @@ impl Tree {
         match self {
             Self::Image(image) if !image.is_layered()? => {
                 let entry = image.entry(path)?;
-                Ok(Box::new(Content::new(image.open_bytes(&entry)?)))
+                Ok(Box::new(Reader::new(image.open_bytes(&entry)?)))
             }
             Self::Image(image) => {
                 let merged = image.merged()?;
                 let entry = merged
                     .resolve(path)
                     .map_err(|e| ProbeError::new(format!("{}: {e}", image.path().display())))?;
-                Ok(Box::new(Content::new(merged.open(entry)?)))
+                Ok(Box::new(Reader::new(merged.open(entry)?)))
             }
             Self::Disk(root) => {
                 let said = |e: &io::Error| super::local::unreadable(&root.join(path), e);
@@ -245,11 +245,6 @@ impl Tree {
             }
         }
     }
-}
-
-/// Tells whether a path is a pattern.
-pub fn is_glob(path: &str) -> bool {
-    Pattern::is_pattern(path)
 }
 
 /// Reads a glob argument.
@@ -302,7 +297,9 @@ struct Reach {
 impl Reach {
     fn of(glob: &str) -> Self {
         let glob = normalise(glob);
-        let literal = glob.split('/').take_while(|part| !is_glob(part));
+        let literal = glob
+            .split('/')
+            .take_while(|part| !Pattern::is_pattern(part));
         // A brace may hold a `/`, and `**` any number of them.
         let torn = |part: &str| part.matches('{').count() != part.matches('}').count();
         let open = glob.contains("**") || glob.split('/').any(torn);
@@ -331,30 +328,6 @@ pub fn disk_file(path: &Path) -> Result<Option<FileEntry>, ProbeError> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(super::local::unreadable(path, &error)),
-    }
-}
-
-/// Reads a file of an image from front to back.
-pub(super) struct Content {
-    file: Source,
-    offset: u64,
-}
-
-impl Content {
-    /// Begins at the first byte.
-    pub(super) fn new(file: Source) -> Self {
-        Self { file, offset: 0 }
-    }
-}
-
-impl Read for Content {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self
-            .file
-            .read_at(self.offset, buffer)
-            .map_err(io::Error::other)?;
-        self.offset += read as u64;
-        Ok(read)
     }
 }
 

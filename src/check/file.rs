@@ -1,9 +1,10 @@
 //! `file`: one file, on disk, in a folder or inside an image.
 
-use super::entry::{Content, EntryType, FileEntry, Tree, digest, disk_file, is_glob};
+use super::entry::{EntryType, FileEntry, Tree, digest, disk_file};
 use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
-use crate::image::ImageError;
+use crate::format::Reader;
+use crate::image::{ImageError, Pattern};
 use crate::model::path::normalise;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,7 @@ impl Kind for TheKind {
                     _ => evidence(files, context, || Ok(Box::new(std::io::empty()))),
                 }
             }
-            (Some(path), None) if is_glob(&path) => {
+            (Some(path), None) if Pattern::is_pattern(&path) => {
                 let (folder, glob) = split_glob(&path);
                 let folder = context.resolve(folder);
                 if !folder.exists() {
@@ -106,7 +107,7 @@ impl Kind for TheKind {
             }
             (Some(path), None) => on_disk(&context.resolve(&path), context),
             (None, Some(subject)) => match subject.disk_path() {
-                Some(path) if !is_glob(subject.source()) => on_disk(path, context),
+                Some(path) if !Pattern::is_pattern(subject.source()) => on_disk(path, context),
                 Some(_) | None => inside(subject, context),
             },
             (None, None) => Err(ProbeError::new("no file is named")
@@ -119,7 +120,7 @@ impl Kind for TheKind {
 fn split_glob(path: &str) -> (&str, &str) {
     let mut at = 0;
     for part in path.split_inclusive('/') {
-        if is_glob(part) {
+        if Pattern::is_pattern(part) {
             break;
         }
         at += part.len();
@@ -150,7 +151,7 @@ fn inside(subject: &Address, context: &Context<'_>) -> Result<Evidence, ProbeErr
         };
         let shown = FileEntry::of_node(&subject.to_string(), &entry.meta, None);
         return evidence(vec![shown], context, || {
-            Ok(Box::new(Content::new(container.open_bytes(&entry)?)))
+            Ok(Box::new(Reader::new(container.open_bytes(&entry)?)))
         });
     }
     let image = context.image(subject)?;
@@ -159,7 +160,7 @@ fn inside(subject: &Address, context: &Context<'_>) -> Result<Evidence, ProbeErr
         None => return on_disk(image.path(), context),
     };
     evidence(vec![entry], context, || {
-        Ok(Box::new(Content::new(image.source()?.clone())))
+        Ok(Box::new(Reader::new(image.source()?.clone())))
     })
 }
 
@@ -213,12 +214,12 @@ pub(super) fn text_of(
     subject: &Address,
     limit: u64,
 ) -> Result<String, ProbeError> {
-    if let Some(path) = subject.disk_path().filter(|_| !is_glob(subject.source())) {
+    if let Some(path) = subject.disk_path().filter(|_| !Pattern::is_pattern(subject.source())) {
         return super::local::read_text(path, limit);
     }
     let image = context.image(subject)?;
     let mut bytes = Vec::new();
-    let read = Content::new(image.source()?.clone()).take(limit + 1).read_to_end(&mut bytes);
+    let read = Reader::new(image.source()?.clone()).take(limit + 1).read_to_end(&mut bytes);
     read.map_err(|e| ProbeError::new(format!("{subject}: {e}")))?;
     if bytes.len() as u64 > limit {
         let limit = crate::model::size::show_size(limit);

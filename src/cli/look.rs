@@ -4,6 +4,7 @@
 use super::exit;
 use crate::check::Subjects;
 use crate::format::Limits;
+use crate::format::node::escape;
 use crate::image::Image;
 use crate::model::path::printable;
 use crate::model::size::parse_size;
@@ -61,6 +62,20 @@ impl Bounds {
     pub fn max_entries(&self) -> u64 {
         self.max_entries
     }
+}
+
+/// How a listing is written.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// One versioned JSON document.
+    Json,
+}
+
+/// Writes the value of an extended attribute as text; labels end with a NUL.
+pub fn attribute(value: &[u8]) -> String {
+    escape(value.strip_suffix(b"\0").unwrap_or(value))
 }
 
 /// Reads an address argument.

@@ -1,7 +1,7 @@
 //! `tdg ls`: one directory of an image.
 
 use super::exit;
-use super::look::{self, Bounds};
+use super::look::{self, Bounds, Format};
 use crate::format::{Entry, FileType};
 use crate::image::{Image, ImageError, Pattern};
 use crate::model::Address;
@@ -36,12 +36,6 @@ pub struct Args {
     format: Format,
     #[command(flatten)]
     bounds: Bounds,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Format {
-    Human,
-    Json,
 }
 
 /// An entry, and the layer that it comes from where there are layers.
@@ -170,8 +164,7 @@ fn show(line: &Line, long: bool) {
         name.push_str(&format!("  [{}]", printable(layer)));
     }
     for (attribute, value) in meta.xattrs.iter() {
-        let value = value.strip_suffix(b"\0").unwrap_or(value);
-        let value = crate::format::node::escape(value);
+        let value = look::attribute(value);
         name.push_str(&format!("  {}={}", printable(attribute), printable(&value)));
     }
     let time = jiff::Timestamp::from_second(meta.mtime).unwrap_or_default();
@@ -221,10 +214,10 @@ fn permissions(mode: u32) -> String {
 
 fn json(line: &Line) -> serde_json::Value {
     let meta = &line.entry.meta;
-    let xattrs = meta.xattrs.iter().map(|(name, value)| {
-        let value = value.strip_suffix(b"\0").unwrap_or(value);
-        serde_json::json!({"name": name, "value": crate::format::node::escape(value)})
-    });
+    let xattrs = meta
+        .xattrs
+        .iter()
+        .map(|(name, value)| serde_json::json!({"name": name, "value": look::attribute(value)}));
     serde_json::json!({
         "path": line.entry.path,
         "type": meta.kind.name(),

@@ -1,7 +1,7 @@
 //! `tdg tree`: everything in an image, to any depth.
 
 use super::exit;
-use super::look::{self, Bounds};
+use super::look::{self, Bounds, Format};
 use crate::format::FileType;
 use crate::inspect::Item;
 use crate::inspect::walk::{Options, Summary, walk};
@@ -39,12 +39,6 @@ pub struct Args {
     format: Format,
     #[command(flatten)]
     bounds: Bounds,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Format {
-    Human,
-    Json,
 }
 
 /// Carries the command out and gives the exit code.
@@ -297,7 +291,7 @@ impl Entry {
             xattrs: xattrs
                 .map(|(name, value)| Xattr {
                     name: name.clone(),
-                    value: crate::format::node::escape(value.strip_suffix(b"\0").unwrap_or(value)),
+                    value: look::attribute(value),
                 })
                 .collect(),
             error: item.trouble.clone(),

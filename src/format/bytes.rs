@@ -1,6 +1,7 @@
 //! A range of a shared buffer, and the way readers fetch bytes.
 
 use std::fmt::Debug;
+use std::io;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
@@ -137,6 +138,38 @@ pub trait ReadAt: Send + Sync + Debug {
 
 /// Bytes that are shared between whoever reads them.
 pub type Source = Arc<dyn ReadAt>;
+
+/// A source read from front to back. Its errors come as [`io::Error`], with the
+/// [`FormatError`] kept inside.
+#[derive(Debug)]
+pub struct Reader {
+    source: Source,
+    offset: u64,
+}
+
+impl Reader {
+    /// Begins at the first byte.
+    #[must_use]
+    pub fn new(source: Source) -> Self {
+        Self { source, offset: 0 }
+    }
+}
+
+impl io::Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read_at(self.offset, buffer);
+        let read = read.map_err(io::Error::other)?;
+        self.offset = self.offset.saturating_add(read as u64);
+        Ok(read)
+    }
+}
+
+/// Gives the reader's own error out of one that a [`Reader`] or a decoder over
+/// it gave; `None` where the fault is another's.
+#[must_use]
+pub fn source_error(error: &io::Error) -> Option<&FormatError> {
+    error.get_ref()?.downcast_ref()
+}
 
 /// How much is asked for at a time where it is not known what is there.
 const PIECE: usize = 1 << 20;

@@ -106,6 +106,10 @@ pub enum Content {
 }
 
 impl Content {
+    /// Bytes of a file that are enough to tell what it is: an ISO shows itself
+    /// last.
+    pub const HEAD: usize = 33 << 10;
+
     /// Gives the stable name that specs and messages use.
     #[must_use]
     pub fn name(self) -> &'static str {

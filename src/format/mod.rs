@@ -43,8 +43,9 @@ pub mod stream;
 pub mod tree;
 
 mod field;
+mod names;
 
-pub use bytes::{Bytes, ReadAt, Source};
+pub use bytes::{Bytes, ReadAt, Reader, Source, source_error};
 pub use detect::{Compression, Content};
 pub use error::FormatError;
 pub use limits::{Budget, Limits};

@@ -1,7 +1,6 @@
 //! The partition table of a disk, whichever form it has.
 
-use std::collections::HashMap;
-
+use super::names::Names;
 use super::node::escape;
 use super::partition::{Partition, Table, TableKind};
 use super::{FormatError, Limits, ReadAt, gpt, mbr};
@@ -32,7 +31,7 @@ pub fn read(source: &dyn ReadAt, limits: &Limits) -> Result<Table, FormatError> 
 
 /// Gives each partition a name that leads to no other.
 fn name(partitions: &mut [Partition]) {
-    let mut seen: HashMap<String, u32> = HashMap::new();
+    let mut names = Names::default();
     for partition in partitions {
         let label = partition.label.replace('/', "_");
         let plain = if label.is_empty() || label == "." || label == ".." {
@@ -40,12 +39,7 @@ fn name(partitions: &mut [Partition]) {
         } else {
             escape(label.as_bytes())
         };
-        let count = seen.entry(plain.clone()).or_default();
-        *count += 1;
-        partition.name = match *count {
-            1 => plain,
-            more => format!("{plain}#{more}"),
-        };
+        partition.name = names.unique(plain);
     }
 }
 

@@ -6,9 +6,8 @@
 //! name may stand in the table more than once (a UKI has a `.cmdline` for each
 //! profile): the later ones are `.cmdline#2`, `.cmdline#3`.
 
-use std::collections::HashMap;
-
 use super::field::{le16, le32};
+use super::names::Names;
 use super::node::escape;
 use super::tree::Visit;
 use super::{Entry, FileType, FormatError, Metadata, Pieces, ReadAt, Source, Tree};
@@ -47,32 +46,10 @@ impl Pe {
     /// table has more than 96 sections, and with [`FormatError::Truncated`]
     /// where a section ends behind the file.
     pub fn open(source: Source) -> Result<Self, FormatError> {
-        let start = source.fetch(NAME, 0, 64, "the DOS header")?;
-        let at = u64::from(le32(&start, 0x3c).unwrap_or_default());
-        let coff = source.fetch(NAME, at, 24, "the PE headers")?;
-        if !coff.starts_with(b"PE\0\0") {
-            let what = "the PE signature is missing";
-            return Err(FormatError::corrupt(NAME, at, what));
-        }
-        let field = |offset| le16(&coff, offset).unwrap_or_default();
-        let count = field(6);
-        if count > MAX_SECTIONS {
-            let what = format!("{count} sections; {MAX_SECTIONS} is the most");
-            return Err(FormatError::corrupt(NAME, at + 6, what));
-        }
-        let table = at + 24 + u64::from(field(20));
-        let bytes = source.fetch(NAME, table, u64::from(count) * HEADER, "the section table")?;
-        let mut seen: HashMap<String, u32> = HashMap::new();
-        let mut sections = Vec::new();
-        for header in bytes.chunks_exact(40) {
-            let mut section = section(header, &mut seen);
-            section.trim(&start);
-            check_end(&*source, &section)?;
-            sections.push(section);
-        }
+        let (machine, sections) = table(&*source)?;
         Ok(Self {
-            machine: field(4),
             source,
+            machine,
             sections,
         })
     }
@@ -104,6 +81,36 @@ impl Pe {
     }
 }
 
+/// Reads the machine and the section table of a PE file; errors as
+/// [`Pe::open`].
+pub fn table(source: &(impl ReadAt + ?Sized)) -> Result<(u16, Vec<Section>), FormatError> {
+    let start = source.fetch(NAME, 0, 64, "the DOS header")?;
+    let at = u64::from(le32(&start, 0x3c).unwrap_or_default());
+    let coff = source.fetch(NAME, at, 24, "the PE headers")?;
+    if !coff.starts_with(b"PE\0\0") {
+        let what = "the PE signature is missing";
+        return Err(FormatError::corrupt(NAME, at, what));
+    }
+    let field = |offset| le16(&coff, offset).unwrap_or_default();
+    let count = field(6);
+    if count > MAX_SECTIONS {
+        let what = format!("{count} sections; {MAX_SECTIONS} is the most");
+        return Err(FormatError::corrupt(NAME, at + 6, what));
+    }
+    let headers = at + 24 + u64::from(field(20));
+    let length = u64::from(count) * HEADER;
+    let bytes = source.fetch(NAME, headers, length, "the section table")?;
+    let mut names = Names::default();
+    let mut sections = Vec::new();
+    for header in bytes.chunks_exact(40) {
+        let mut section = section(header, &mut names);
+        section.trim(&start);
+        check_end(source, &section)?;
+        sections.push(section);
+    }
+    Ok((field(4), sections))
+}
+
 impl Section {
     /// Of an EFI zboot kernel, cuts the section down to the compressed kernel
     /// that is in it: the linker puts its size behind it (`linux/pe.h`,
@@ -120,17 +127,14 @@ impl Section {
     }
 }
 
-fn section(header: &[u8], seen: &mut HashMap<String, u32>) -> Section {
+fn section(header: &[u8], names: &mut Names) -> Section {
     let label = header.get(..8).unwrap_or_default();
     let label = label.split(|byte| *byte == 0).next().unwrap_or_default();
     let label = escape(label).replace('/', "_");
-    let count = seen.entry(label.clone()).or_default();
-    *count += 1;
-    let name = match (*count, label.as_str()) {
-        (1, "" | "." | "..") => format!("section{}", seen.len()),
-        (1, label) => label.to_owned(),
-        (more, label) => format!("{label}#{more}"),
-    };
+    let name = names.unique(match label.as_str() {
+        "" | "." | ".." => "section".to_owned(),
+        label => label.to_owned(),
+    });
     let field = |offset| u64::from(le32(header, offset).unwrap_or_default());
     let (used, stored) = (field(8), field(16));
     Section {
@@ -144,7 +148,7 @@ fn section(header: &[u8], seen: &mut HashMap<String, u32>) -> Section {
 
 /// Errors where a section ends behind the file, without asking for its size,
 /// which of a compressed file is known only at its end.
-fn check_end(source: &dyn ReadAt, section: &Section) -> Result<(), FormatError> {
+fn check_end(source: &(impl ReadAt + ?Sized), section: &Section) -> Result<(), FormatError> {
     let Some(last) = section.size.checked_sub(1) else {
         return Ok(());
     };

@@ -14,8 +14,8 @@ type Opened = Result<Option<Arc<dyn Tree>>, FormatError>;
 /// Opens what is in a partition, if it is a file system.
 type Opener = fn(&Source, Content, &Limits) -> Opened;
 
-/// A disk. A partition that holds a file system is a directory of the tree;
-/// opened as a file, it gives its bytes.
+/// A disk. A partition that holds a file system is a directory of the tree, any
+/// other a file.
 #[derive(Debug)]
 pub(super) struct Disk {
     table: Table,
@@ -55,7 +55,7 @@ impl Disk {
     fn tree<'p>(&self, part: &'p Part) -> Result<Option<&'p Arc<dyn Tree>>, FormatError> {
         let opened = part.tree.get_or_init(|| {
             let inside = |error: FormatError| error.inside(part.partition.name.as_str());
-            let head = part.source.up_to(0, HEAD).map_err(inside)?;
+            let head = part.source.up_to(0, Content::HEAD).map_err(inside)?;
             match Content::detect(&head) {
                 // A table inside of a partition is no file system.
                 Content::Gpt | Content::Mbr => Ok(None),
@@ -87,9 +87,6 @@ impl Disk {
         Some((index, self.parts.get(index)?, rest))
     }
 }
-
-/// Enough to tell a file system by.
-const HEAD: usize = 33 << 10;
 
 impl Tree for Disk {
     fn format(&self) -> &'static str {

@@ -72,7 +72,7 @@ impl Image {
     /// Only what lies on the way is looked at, not the whole tree.
     pub fn find(&self, path: &str) -> Result<Option<Entry>, ImageError> {
         let tree = self.tree()?;
-        let failed = |error: FormatError| self.broken(error);
+        let failed = |error: FormatError| self.failed(error);
         if let Some(entry) = tree.lookup(path).map_err(failed)?
             && entry.meta.kind != FileType::Symlink
         {
@@ -104,7 +104,7 @@ impl Image {
     /// leads to.
     pub fn exactly(&self, path: &str) -> Result<Option<Entry>, ImageError> {
         let found = self.tree()?.lookup(path);
-        found.map_err(|error| self.broken(error))
+        found.map_err(|error| self.failed(error))
     }
 
     /// Opens the bytes of an entry of this image's tree.
@@ -118,7 +118,7 @@ impl Image {
     ///
     /// Errors where the pattern is none, or a part cannot be read.
     pub fn covered(&self, pattern: &str) -> Result<Vec<Entry>, ImageError> {
-        let failed = |error: FormatError| self.broken(error);
+        let failed = |error: FormatError| self.failed(error);
         let compiled = Pattern::new(pattern).map_err(|error| ImageError::Pattern {
             path: self.path().to_owned(),
             what: error.to_string(),
@@ -192,7 +192,7 @@ impl Image {
                 None => String::new(),
             };
             let tree = self.tree()?;
-            let children = tree.children(&directory).map_err(|e| self.broken(e))?;
+            let children = tree.children(&directory).map_err(|e| self.failed(e))?;
             match children {
                 Some(children) if children.is_empty() => {
                     return Ok(format!("`/{directory}` is empty"));

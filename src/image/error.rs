@@ -62,6 +62,12 @@ pub enum ImageError {
         /// What it is.
         content: &'static str,
     },
+    /// An address begins where nothing is read from.
+    #[error("{}: images in registries and on web servers are not read yet; fetch it, and name the file", path.display())]
+    Elsewhere {
+        /// The address.
+        path: PathBuf,
+    },
     /// Nothing is where an address leads.
     #[error("{}: `/{inner}` is not there; {near}", path.display())]
     NotThere {
@@ -133,6 +139,7 @@ impl ImageError {
             | Self::TooLarge { path, .. }
             | Self::Io { path, .. }
             | Self::NoTree { path, .. }
+            | Self::Elsewhere { path }
             | Self::NotThere { path, .. }
             | Self::Ambiguous { path, .. }
             | Self::Pattern { path, .. }

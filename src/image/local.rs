@@ -65,12 +65,6 @@ impl LocalFile {
         })
     }
 
-    /// Gives the open file, for those who look at its identity.
-    #[must_use]
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
     fn read_large(&self, offset: u64, length: usize) -> std::io::Result<Vec<u8>> {
         let _alone = self.position.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file = &self.file;

@@ -12,11 +12,10 @@ use super::local::LocalFile;
 use super::{ImageError, Merged, Talos};
 use crate::format::initramfs::Initramfs;
 use crate::format::kernel::Kernel;
-use crate::format::{Bytes, Content, FormatError, Limits, Metadata, Source, Tree};
+use crate::format::{
+    Bytes, Content, FormatError, Limits, Metadata, Reader, Source, Tree, source_error,
+};
 use crate::model::Sha256Digest;
-
-/// Enough of a file to tell what it is: an ISO shows itself last.
-const HEAD: usize = 33 << 10;
 
 type Once<T> = OnceLock<Result<T, ImageError>>;
 /// An image inside of another, made once.
@@ -87,7 +86,7 @@ impl Image {
         limits: Limits,
     ) -> Result<Arc<Self>, ImageError> {
         let head = source
-            .up_to(0, HEAD)
+            .up_to(0, Content::HEAD)
             .map_err(|error| ImageError::format(path, error))?;
         if head.is_empty() {
             return Err(ImageError::Empty {
@@ -148,7 +147,7 @@ impl Image {
     /// Errors where a compressed stream has to be decoded to know, and cannot.
     pub fn size(&self) -> Result<u64, ImageError> {
         match &self.body {
-            Body::File { source, .. } => source.size().map_err(|error| self.broken(error)),
+            Body::File { source, .. } => source.size().map_err(|error| self.failed(error)),
             Body::Folder(_) => Ok(0),
         }
     }
@@ -183,14 +182,11 @@ impl Image {
     /// Gives the SHA-256 digest of the bytes.
     pub fn digest(&self) -> Result<Sha256Digest, ImageError> {
         let digest = self.digest.get_or_init(|| {
-            let mut failed = None;
-            let reader = super::reader::Reader::new(self.source()?, &mut failed);
-            let digest = Sha256Digest::of_reader(reader);
-            match (digest, failed) {
-                (Ok(digest), _) => Ok(digest),
-                (Err(_), Some(error)) => Err(self.broken(error)),
-                (Err(error), None) => Err(ImageError::io(&self.path, &error)),
-            }
+            let digest = Sha256Digest::of_reader(Reader::new(Source::clone(self.source()?)));
+            digest.map_err(|error| match source_error(&error) {
+                Some(own) => self.failed(own.clone()),
+                None => ImageError::io(&self.path, &error),
+            })
         });
         digest.clone()
     }
@@ -201,7 +197,7 @@ impl Image {
             .get_or_init(|| {
                 let _alone = self.alone();
                 let bytes = self.read()?;
-                Kernel::read(&bytes, &self.limits).map_err(|error| self.broken(error))
+                Kernel::read(&bytes, &self.limits).map_err(|error| self.failed(error))
             })
             .as_ref()
             .map_err(Clone::clone)
@@ -214,10 +210,10 @@ impl Image {
             .get_or_init(|| {
                 let _alone = self.alone();
                 if let Body::File { head, .. } = &self.body {
-                    Initramfs::check_start(head).map_err(|error| self.broken(error))?;
+                    Initramfs::check_start(head).map_err(|error| self.failed(error))?;
                 }
                 let read = Initramfs::read(self.read()?, &self.limits);
-                read.map(Arc::new).map_err(|error| self.broken(error))
+                read.map(Arc::new).map_err(|error| self.failed(error))
             })
             .as_ref()
             .map_err(Clone::clone)
@@ -291,7 +287,7 @@ impl Image {
                     return Ok(None);
                 };
                 let decoded = super::spool::decoded(source, *compression, &self.limits)
-                    .map_err(|error| self.broken(error))?;
+                    .map_err(|error| self.failed(error))?;
                 let image =
                     Self::of_source(&self.path, decoded, self.meta.clone(), self.limits.clone())?;
                 let archive = image.content().is_some_and(containers::is_archive);
@@ -325,7 +321,7 @@ impl Image {
                             path: self.path.clone(),
                             content: content.name(),
                         }),
-                        Err(error) => Err(self.broken(error)),
+                        Err(error) => Err(self.failed(error)),
                     },
                 }
             })
@@ -365,7 +361,7 @@ impl Image {
         }
         source
             .up_to(0, usize::try_from(size).unwrap_or(usize::MAX))
-            .map_err(|error| self.broken(error))
+            .map_err(|error| self.failed(error))
     }
 
     /// Gives the first bytes, up to 33 KiB; none of a folder.
@@ -380,10 +376,6 @@ impl Image {
     /// Gives a reader's error the name of this image.
     #[must_use]
     pub fn failed(&self, error: FormatError) -> ImageError {
-        self.broken(error)
-    }
-
-    pub(super) fn broken(&self, error: FormatError) -> ImageError {
         ImageError::format(&self.path, error)
     }
 }

@@ -4,7 +4,6 @@
 //! at a time; what could not be read stands in its place with the reason, and
 //! the walk goes on beside it.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -284,13 +283,4 @@ fn is_text(head: &[u8]) -> bool {
         Err(error) => error.error_len().is_none(),
     };
     whole && !start.iter().any(|byte| *byte < 9)
-}
-
-/// Gives the last component of a path, for indented views.
-#[must_use]
-pub fn name(path: &str) -> &str {
-    Path::new(path)
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or(path)
 }

@@ -12,8 +12,6 @@ type Seen = Result<Arc<Value>, ProbeError>;
 #[derive(PartialEq, Eq, Hash)]
 struct Question {
     subject: Option<Address>,
-    /// What is costly is seen only where it is asked for.
-    wanted: Option<Vec<String>>,
     kind: &'static str,
     args: String,
 }
@@ -29,7 +27,6 @@ impl Memo {
     pub fn get(&self, trial: &Trial, look: impl FnOnce() -> Seen) -> Seen {
         let question = Question {
             subject: trial.subject.clone(),
-            wanted: trial.wanted.clone(),
             kind: trial.info.kind,
             args: trial.args.to_string(),
         };

@@ -1,8 +1,9 @@
 //! The `Image` of arm64 and riscv.
 
-use super::{Kernel, KernelFormat, NAME, banner, pe};
+use super::{Kernel, KernelFormat, NAME, banner};
 use crate::format::FormatError;
 use crate::format::field::le64;
+use crate::format::pe::table;
 
 /// Reads an arm64 `Image`. Source:
 /// `Documentation/arch/arm64/booting.rst`, "Call the kernel image".
@@ -36,8 +37,8 @@ fn header(input: &[u8], arch: &str) -> Result<Kernel, FormatError> {
     // With an EFI stub it is a PE file as well, whose sections tell its end;
     // the size in the header counts zeroed memory that no file holds.
     if input.starts_with(b"MZ") {
-        let pe = pe::Pe::read(input)?;
-        kernel.pe_machine = Some(pe.machine);
+        let (machine, _) = table(input)?;
+        kernel.pe_machine = Some(machine);
     }
     kernel.set_banner(banner::find(input));
     Ok(kernel)

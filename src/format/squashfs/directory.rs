@@ -4,6 +4,7 @@ use super::inode::{Inode, Node};
 use super::metadata::Cursor;
 use super::{Entry, Inner, NAME, Squashfs};
 use crate::format::node::{Tally, escape};
+use crate::format::tree::join;
 use crate::format::{FileType, FormatError};
 
 /// A listing has at most this many entries under one header.
@@ -128,6 +129,30 @@ impl Inner {
             }
         }
         Ok(None)
+    }
+}
+
+impl Squashfs {
+    /// Lists the directory at `path` and reads no other; `None` where none is
+    /// there.
+    pub(super) fn directory(&self, path: &str) -> Result<Option<Vec<Entry>>, FormatError> {
+        let Some(directory) = self.lookup(path)? else {
+            return Ok(None);
+        };
+        if directory.meta.kind != FileType::Directory {
+            return Ok(None);
+        }
+        let mut tally = Tally::default();
+        let mut entries = Vec::new();
+        let mut listing = Listing::open(&self.inner, directory.inode)?;
+        while let Some(child) = listing.next()? {
+            let path = join(&directory.path, &escape(&child.name));
+            let at = self.inner.superblock.directory_table;
+            tally.take(&self.inner.limits, NAME, at, path.len())?;
+            entries.push(self.entry(path, child.inode)?);
+        }
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Some(entries))
     }
 }
 

@@ -148,6 +148,10 @@ impl Tree for Squashfs {
         Self::lookup(self, path)
     }
 
+    fn children(&self, path: &str) -> Result<Option<Vec<Entry>>, FormatError> {
+        self.directory(path)
+    }
+
     fn open(&self, entry: &Entry) -> Result<Source, FormatError> {
         Ok(Arc::new(self.file(entry.inode)?))
     }

@@ -195,7 +195,9 @@ fn drain(
 /// Says what a streaming decoder's error means, `offset` bytes into what it
 /// gave.
 pub(crate) fn broken(name: &'static str, offset: u64, error: &std::io::Error) -> FormatError {
-    if error.kind() == std::io::ErrorKind::UnexpectedEof {
+    if let Some(own) = crate::format::source_error(error) {
+        own.clone()
+    } else if error.kind() == std::io::ErrorKind::UnexpectedEof {
         FormatError::truncated(name, offset, "the compressed data do not end")
     } else {
         FormatError::corrupt(name, offset, error.to_string())

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::xz;
-use crate::format::{Compression, FormatError, Source};
+use crate::format::{Compression, FormatError, Reader, Source};
 
 /// How much compressed input is fetched at a time.
 const INPUT: usize = 1 << 18;
@@ -19,7 +19,7 @@ pub fn reader(
     source: Source,
 ) -> Result<Box<dyn Read + Send>, FormatError> {
     let name = compression.name();
-    let input = BufReader::with_capacity(INPUT, Input { source, offset: 0 });
+    let input = BufReader::with_capacity(INPUT, Reader::new(source));
     let failed = |error: io::Error| FormatError::io(name, 0, error.to_string());
     Ok(match compression {
         Compression::None => Box::new(input),
@@ -46,39 +46,24 @@ pub fn reader(
     })
 }
 
-/// Reads a source from front to back.
-struct Input {
-    source: Source,
-    offset: u64,
-}
-
-impl Read for Input {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.source.read_at(self.offset, buffer);
-        let read = read.map_err(io::Error::other)?;
-        self.offset += read as u64;
-        Ok(read)
-    }
-}
-
 /// One member of a file: what it decodes to, and the input behind it.
 trait Member: Read + Send {
-    fn into_input(self: Box<Self>) -> BufReader<Input>;
+    fn into_input(self: Box<Self>) -> BufReader<Reader>;
 }
 
-impl Member for flate2::bufread::GzDecoder<BufReader<Input>> {
-    fn into_input(self: Box<Self>) -> BufReader<Input> {
+impl Member for flate2::bufread::GzDecoder<BufReader<Reader>> {
+    fn into_input(self: Box<Self>) -> BufReader<Reader> {
         (*self).into_inner()
     }
 }
 
-impl Member for liblzma::bufread::XzDecoder<BufReader<Input>> {
-    fn into_input(self: Box<Self>) -> BufReader<Input> {
+impl Member for liblzma::bufread::XzDecoder<BufReader<Reader>> {
+    fn into_input(self: Box<Self>) -> BufReader<Reader> {
         (*self).into_inner()
     }
 }
 
-type Start = fn(BufReader<Input>) -> io::Result<Box<dyn Member>>;
+type Start = fn(BufReader<Reader>) -> io::Result<Box<dyn Member>>;
 
 /// One member after another, to the end of the file.
 struct Members {
@@ -88,7 +73,7 @@ struct Members {
 }
 
 impl Members {
-    fn new(input: BufReader<Input>, start: Start) -> io::Result<Self> {
+    fn new(input: BufReader<Reader>, start: Start) -> io::Result<Self> {
         let member = Some(start(input)?);
         Ok(Self { start, member })
     }
