@@ -10,9 +10,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-const ROUNDS: usize = 7;
+mod support;
+
+use support::{ROUNDS, median, peak_memory, shell, time};
 
 fn main() {
     // `cargo test --benches` only wants to know that it builds.
@@ -29,6 +31,7 @@ fn main() {
     listing(&initramfs);
     one_file(&work);
     raw_disk(&work, &initramfs);
+    compressed_disk(&work);
     one_path_of_a_million(&work);
     many_checks(&work, &initramfs);
 }
@@ -103,8 +106,34 @@ fn raw_disk(work: &Path, initramfs: &Path) {
             &[work, initramfs],
         );
     }
-    let memory = peak(&["tree", &disk.to_string_lossy()]);
+    let memory = peak_memory(&["tree", &disk.to_string_lossy()]);
     println!("\ntdg tree on a raw disk of {} MB", megabytes(&disk));
+    println!(
+        "  peak memory {:>27.1} MB  (at most 256)",
+        memory as f64 / 1e6
+    );
+}
+
+/// That disk, compressed as Talos does it, written out whole and asked for one
+/// file.
+fn compressed_disk(work: &Path) {
+    let disk = work.join("metal.raw.xz");
+    if !disk.exists() {
+        script(
+            "cd \"$1\"; xz -k -0 -T2 -c metal.raw > part.xz; mv part.xz metal.raw.xz",
+            &[work],
+        );
+    }
+    let whole = format!("{}!/", disk.display());
+    let (ours, theirs) = race(
+        || tdg(&["cat", "--timeout", "5m", &whole]),
+        || shell("xz -dc -T2 \"$1\" > /dev/null", &[&disk]),
+    );
+    println!("\na compressed disk of {} MB", megabytes(&disk));
+    show("tdg cat DISK!/", ours);
+    show("xz -dc -T2", theirs);
+    ratio("tdg : xz", ours, theirs, 1.05);
+    let memory = peak_memory(&["cat", "--timeout", "5m", &whole]);
     println!(
         "  peak memory {:>27.1} MB  (at most 256)",
         memory as f64 / 1e6
@@ -183,54 +212,16 @@ fn race(ours: impl Fn() -> Command, theirs: impl Fn() -> Command) -> (Duration, 
     (median(left), median(right))
 }
 
-fn time(mut command: Command) -> Duration {
-    let begin = Instant::now();
-    let status = command
-        .stdout(Stdio::null())
-        .status()
-        .expect("the command starts");
-    let took = begin.elapsed();
-    assert!(status.success(), "{command:?} failed");
-    took
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
 fn show(what: &str, time: Duration) {
     println!("  {what:<26} {:>9.1} ms", time.as_secs_f64() * 1000.0);
 }
 
 fn ratio(what: &str, ours: Duration, theirs: Duration, at_most: f64) {
-    let is = ours.as_secs_f64() / theirs.as_secs_f64();
-    let verdict = if is <= at_most { "holds" } else { "MISSED" };
-    println!("  {what:<26} {is:>9.3}  (at most {at_most}: {verdict})");
+    support::ratio(what, ours.as_secs_f64() / theirs.as_secs_f64(), at_most);
 }
 
 fn megabytes(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |meta| meta.len()) / 1_000_000
-}
-
-fn peak(arguments: &[&str]) -> u64 {
-    let output = Command::new("/usr/bin/time")
-        .args(["-f", "%M", env!("CARGO_BIN_EXE_tdg")])
-        .args(arguments)
-        .stdout(Stdio::null())
-        .output()
-        .expect("GNU time starts");
-    let text = String::from_utf8_lossy(&output.stderr);
-    let last = text.lines().last().unwrap_or_default();
-    last.trim().parse::<u64>().map_or(0, |kib| kib * 1024)
-}
-
-fn shell(script: &str, arguments: &[&Path]) -> Command {
-    let mut command = Command::new("bash");
-    command
-        .args(["-euo", "pipefail", "-c", script, "bash"])
-        .args(arguments);
-    command
 }
 
 fn script(text: &str, arguments: &[&Path]) {
