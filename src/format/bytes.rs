@@ -153,6 +153,11 @@ impl Reader {
     pub fn new(source: Source) -> Self {
         Self { source, offset: 0 }
     }
+
+    /// Goes on at another byte.
+    pub fn seek(&mut self, offset: u64) {
+        self.offset = offset;
+    }
 }
 
 impl io::Read for Reader {

@@ -114,6 +114,16 @@ impl Budget {
         }
     }
 
+    /// Makes the budget of reading what is there, which only the deadline ends.
+    #[must_use]
+    pub fn reading(limits: &Limits) -> Self {
+        Self {
+            cap: u64::MAX,
+            used: 0,
+            deadline: limits.deadline,
+        }
+    }
+
     /// Makes a budget of exactly `cap` bytes.
     #[must_use]
     pub fn of(cap: u64) -> Self {

@@ -19,6 +19,7 @@
 //! | [`pe`] | the sections of PE files, such as a UKI |
 //! | [`tree`] | what all containers have in common: paths with content |
 //! | [`pieces`] | a file made of ranges of another |
+//! | [`window`] | bytes read from front to back, from memory or out of a decoder |
 //! | [`extensions`] | Talos's `extensions.yaml` |
 
 pub mod bytes;
@@ -41,6 +42,7 @@ pub mod pieces;
 pub mod squashfs;
 pub mod stream;
 pub mod tree;
+pub mod window;
 
 mod field;
 mod names;

@@ -71,6 +71,10 @@ pub trait Tree: Send + Sync + Debug {
     /// Errors with [`FormatError::Corrupt`] where it has none.
     fn open(&self, entry: &Entry) -> Result<Source, FormatError>;
 
+    /// Says that what is listed will be read as well, so that nothing has to be
+    /// decoded a second time for it.
+    fn expect_reads(&self) {}
+
     /// Gives all entries at once.
     ///
     /// Errors where a part cannot be read: an incomplete list proves nothing.

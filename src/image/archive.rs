@@ -1,40 +1,107 @@
 //! The entries of an initramfs as a tree: what the kernel leaves after it has
 //! unpacked every segment.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::format::initramfs::Initramfs;
+use crate::format::initramfs::{Initramfs, Located};
 use crate::format::tree::Visit;
-use crate::format::{Entry, FileType, FormatError, Source, Tree};
+use crate::format::{Bytes, Entry, FileType, FormatError, Limits, Source, Tree};
 
-/// The tree of a decoded initramfs. An entry's `inode` is its place among all
-/// entries of all segments.
+/// An initramfs: listed without keeping anything, or decoded into memory where
+/// what is in it is asked for; each once.
+#[derive(Debug)]
+pub(super) struct Segments {
+    source: Source,
+    limits: Limits,
+    listed: OnceLock<Option<Vec<Located>>>,
+    decoded: OnceLock<Result<Arc<Initramfs>, FormatError>>,
+    /// Held while it is decoded: two decodings of one bomb at a time would take
+    /// twice the memory that one may.
+    decoding: Mutex<()>,
+}
+
+impl Segments {
+    pub(super) fn new(source: &Source, limits: &Limits) -> Self {
+        Self {
+            source: Source::clone(source),
+            limits: limits.clone(),
+            listed: OnceLock::new(),
+            decoded: OnceLock::new(),
+            decoding: Mutex::new(()),
+        }
+    }
+
+    /// Gives the segments, decoded.
+    ///
+    /// Errors as [`Initramfs::read`], and above `max_input`.
+    pub(super) fn decoded(&self) -> Result<&Arc<Initramfs>, FormatError> {
+        self.decoded
+            .get_or_init(|| {
+                let _alone = self.decoding.lock().unwrap_or_else(PoisonError::into_inner);
+                let head = self.source.up_to(0, crate::format::Content::HEAD)?;
+                Initramfs::check_start(&head)?;
+                if self.source.size()? > self.limits.max_input {
+                    return Err(FormatError::Limit {
+                        format: "initramfs",
+                        offset: 0,
+                        limit: "max_input",
+                        value: self.limits.max_input,
+                        remedy: "no initramfs in use is that large",
+                    });
+                }
+                Initramfs::read(&self.source, &self.limits).map(Arc::new)
+            })
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    /// Gives the entries; decodes into memory only where they cannot be had
+    /// otherwise.
+    fn entries(&self) -> Result<&[Located], FormatError> {
+        if self.decoded.get().is_none() {
+            let list = || Initramfs::list(&self.source, &self.limits);
+            if let Some(entries) = self.listed.get_or_init(list) {
+                return Ok(entries);
+            }
+        }
+        Ok(self.decoded()?.entries())
+    }
+}
+
+/// The tree of an initramfs. An entry's `inode` is its place among all entries
+/// of all segments.
 #[derive(Debug)]
 pub(super) struct Archive {
-    initramfs: Arc<Initramfs>,
+    segments: Arc<Segments>,
     /// The places of the entries that last, sorted by path. Of several at one
     /// path that is the last, which the kernel lets win.
-    lasting: Vec<usize>,
+    lasting: OnceLock<Vec<usize>>,
 }
 
 impl Archive {
-    pub(super) fn new(initramfs: Arc<Initramfs>) -> Self {
-        let entries = initramfs.entries();
-        let path = |place: &usize| entries.get(*place).map(|located| &located.entry.path);
-        let mut lasting: Vec<usize> = (0..entries.len()).collect();
-        lasting.sort_by(|a, b| path(a).cmp(&path(b)).then(b.cmp(a)));
-        lasting.dedup_by(|later, kept| path(later) == path(kept));
-        Self { initramfs, lasting }
+    pub(super) fn new(segments: Arc<Segments>) -> Self {
+        let lasting = OnceLock::new();
+        Self { segments, lasting }
     }
 
-    fn entry(&self, place: usize) -> Option<Entry> {
-        let entry = &self.initramfs.entries().get(place)?.entry;
-        Some(Entry {
-            path: entry.path.clone(),
-            meta: entry.meta.clone(),
-            inode: place as u64,
+    fn lasting(&self, entries: &[Located]) -> &[usize] {
+        self.lasting.get_or_init(|| {
+            let path = |place: &usize| entries.get(*place).map(|located| &located.entry.path);
+            let mut lasting: Vec<usize> = (0..entries.len()).collect();
+            lasting.sort_by(|a, b| path(a).cmp(&path(b)).then(b.cmp(a)));
+            lasting.dedup_by(|later, kept| path(later) == path(kept));
+            lasting
         })
     }
+}
+
+fn entry(entries: &[Located], place: usize) -> Option<Entry> {
+    let entry = &entries.get(place)?.entry;
+    Some(Entry {
+        path: entry.path.clone(),
+        meta: entry.meta.clone(),
+        inode: place as u64,
+    })
 }
 
 impl Tree for Archive {
@@ -43,29 +110,39 @@ impl Tree for Archive {
     }
 
     fn list(&self, visit: &mut Visit<'_>) -> Result<(), FormatError> {
-        let entries = self.lasting.iter().filter_map(|place| self.entry(*place));
-        entries
+        let entries = self.segments.entries()?;
+        let lasting = self.lasting(entries).iter();
+        lasting
+            .filter_map(|place| entry(entries, *place))
             .filter(|entry| !entry.path.is_empty())
             .try_for_each(visit)
     }
 
     fn lookup(&self, path: &str) -> Result<Option<Entry>, FormatError> {
-        let entries = self.initramfs.entries();
+        // Who looks for one file is about to read it.
+        let entries = self.segments.decoded()?.entries();
         let held = |place: &usize| entries.get(*place).map_or("", |l| l.entry.path.as_str());
-        let found = self.lasting.binary_search_by(|place| held(place).cmp(path));
-        let place = found.ok().and_then(|at| self.lasting.get(at));
-        Ok(place.and_then(|place| self.entry(*place)))
+        let lasting = self.lasting(entries);
+        let found = lasting.binary_search_by(|place| held(place).cmp(path));
+        let place = found.ok().and_then(|at| lasting.get(at));
+        Ok(place.and_then(|place| entry(entries, *place)))
     }
 
     fn open(&self, entry: &Entry) -> Result<Source, FormatError> {
+        let initramfs = self.segments.decoded()?;
         let place = usize::try_from(entry.inode).unwrap_or(usize::MAX);
-        let located = self.initramfs.entries().get(place);
+        let located = initramfs.entries().get(place);
         match located.filter(|located| located.entry.meta.kind == FileType::File) {
-            Some(located) => Ok(Arc::new(self.initramfs.content(located))),
+            Some(located) => Ok(Arc::<Bytes>::new(initramfs.content(located))),
             None => {
                 let what = format!("`{}` is no file", entry.path);
                 Err(FormatError::corrupt("initramfs", 0, what))
             }
         }
+    }
+
+    fn expect_reads(&self) {
+        // What is wrong shows where it is listed.
+        let _ = self.segments.decoded();
     }
 }

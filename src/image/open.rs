@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use super::archive::Archive;
+use super::archive::{Archive, Segments};
 use super::containers;
 use super::folder::Folder;
 use super::layer::Layer;
@@ -51,7 +51,7 @@ pub struct Image {
     decoding: Mutex<()>,
     digest: Once<Sha256Digest>,
     kernel: Once<Kernel>,
-    initramfs: Once<Arc<Initramfs>>,
+    segments: OnceLock<Arc<Segments>>,
     talos: Once<Option<Talos>>,
     merged: Once<Merged>,
     decoded: Once<Option<Arc<Image>>>,
@@ -120,7 +120,7 @@ impl Image {
             decoding: Mutex::new(()),
             digest: OnceLock::new(),
             kernel: OnceLock::new(),
-            initramfs: OnceLock::new(),
+            segments: OnceLock::new(),
             talos: OnceLock::new(),
             merged: OnceLock::new(),
             decoded: OnceLock::new(),
@@ -206,17 +206,14 @@ impl Image {
     /// Gives the segments and entries of an initramfs; see
     /// [`Initramfs::read`].
     pub fn initramfs(&self) -> Result<&Arc<Initramfs>, ImageError> {
-        self.initramfs
-            .get_or_init(|| {
-                let _alone = self.alone();
-                if let Body::File { head, .. } = &self.body {
-                    Initramfs::check_start(head).map_err(|error| self.failed(error))?;
-                }
-                let read = Initramfs::read(self.read()?, &self.limits);
-                read.map(Arc::new).map_err(|error| self.failed(error))
-            })
-            .as_ref()
-            .map_err(Clone::clone)
+        let decoded = self.segments()?.decoded();
+        decoded.map_err(|error| self.failed(error))
+    }
+
+    fn segments(&self) -> Result<&Arc<Segments>, ImageError> {
+        let source = self.source()?;
+        let new = || Arc::new(Segments::new(source, &self.limits));
+        Ok(self.segments.get_or_init(new))
     }
 
     /// Gives Talos's root file system and extensions, or `None` where the
@@ -306,7 +303,7 @@ impl Image {
         self.tree
             .get_or_init(|| {
                 if self.is_initramfs()? {
-                    return Ok(Arc::new(Archive::new(Arc::clone(self.initramfs()?))) as _);
+                    return Ok(Arc::new(Archive::new(Arc::clone(self.segments()?))) as _);
                 }
                 if let Some(decoded) = self.decoded()? {
                     return decoded.tree().cloned();

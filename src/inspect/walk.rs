@@ -106,6 +106,7 @@ impl Walk<'_> {
             .saturating_sub(self.summary.entries);
         let mut trouble = None;
         let listed = image.tree().and_then(|tree| {
+            tree.expect_reads();
             tree.list(&mut |entry| {
                 if entries.len() as u64 >= left {
                     return Err(crate::format::FormatError::Limit {

@@ -181,3 +181,8 @@ pub(crate) fn names(folder: &Path) -> Vec<u8> {
     }
     list
 }
+
+/// Bytes as a source.
+pub fn source(bytes: Vec<u8>) -> tdg::format::Source {
+    std::sync::Arc::new(tdg::format::Bytes::new(bytes))
+}

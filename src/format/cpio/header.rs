@@ -1,10 +1,8 @@
 //! The header of one entry.
 
-use std::ops::Range;
-
-use super::{Entry, HEADER, NAME};
+use super::{Content, Entry, HEADER, NAME};
 use crate::format::node::{escape, normalise};
-use crate::format::{Content, FileType, FormatError, Limits, Metadata, Xattrs};
+use crate::format::{self, FileType, FormatError, Limits, Metadata, Xattrs};
 
 /// The thirteen numbers of a header.
 pub(super) struct Header {
@@ -24,19 +22,17 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) fn read(buffer: &[u8], offset: usize) -> Result<Self, FormatError> {
-        let bytes = buffer.get(offset..).unwrap_or_default();
+    /// Reads the header in `bytes`, which begin `offset` bytes into the input
+    /// and are fewer than a header only at its end.
+    pub(super) fn read(bytes: &[u8], offset: usize) -> Result<Self, FormatError> {
         if bytes.is_empty() {
             let what = "the archive ends without its TRAILER!!!";
             return Err(FormatError::truncated(NAME, offset as u64, what));
         }
-        let checked = checked(buffer, bytes, offset)?;
+        let end = (offset + bytes.len()) as u64;
+        let checked = checked(bytes, offset)?;
         let Some(digits) = bytes.get(6..HEADER) else {
-            return Err(FormatError::truncated(
-                NAME,
-                buffer.len() as u64,
-                "a header does not end",
-            ));
+            return Err(FormatError::truncated(NAME, end, "a header does not end"));
         };
         let mut fields = [0u32; 13];
         for (index, (field, text)) in fields.iter_mut().zip(digits.chunks_exact(8)).enumerate() {
@@ -77,32 +73,32 @@ impl Header {
         })
     }
 
-    pub(super) fn entry(
-        &self,
-        name: &[u8],
-        data: Range<usize>,
-        content: &[u8],
-        limits: &Limits,
-    ) -> Result<Entry, FormatError> {
+    /// Tells whether the content is the target of a symbolic link.
+    pub(super) fn is_link(&self) -> bool {
+        FileType::of_mode(self.mode) == FileType::Symlink
+    }
+
+    /// Tells whether there is a checksum to compare.
+    pub(super) fn is_checked(&self) -> bool {
+        self.checked && FileType::of_mode(self.mode) == FileType::File && self.size > 0
+    }
+
+    /// Makes the entry of a name and a content.
+    ///
+    /// Errors where the checksum is another.
+    pub(super) fn entry(&self, name: &[u8], content: Content) -> Result<Entry, FormatError> {
         let kind = FileType::of_mode(self.mode);
-        if self.checked && kind == FileType::File && !content.is_empty() {
-            let sum = content
-                .iter()
-                .fold(0u32, |sum, byte| sum.wrapping_add(u32::from(*byte)));
-            if sum != self.checksum {
-                let what = format!(
-                    "the checksum of `{}` is {sum:08x}, its header says {:08x}",
-                    escape(name),
-                    self.checksum
-                );
-                return Err(FormatError::corrupt(NAME, self.offset as u64, what));
-            }
+        if let Some(sum) = content.sum
+            && sum != self.checksum
+        {
+            let what = format!(
+                "the checksum of `{}` is {sum:08x}, its header says {:08x}",
+                escape(name),
+                self.checksum
+            );
+            return Err(FormatError::corrupt(NAME, self.offset as u64, what));
         }
-        let link = kind == FileType::Symlink;
-        if link && content.len() > limits.max_path {
-            return Err(too_long(self.offset, limits));
-        }
-        let target = link.then(|| escape(until_nul(content)));
+        let target = content.target.map(|target| escape(until_nul(&target)));
         let device = matches!(kind, FileType::CharDevice | FileType::BlockDevice);
         let device = device.then_some(self.rdev);
         let normalised = normalise(name);
@@ -116,7 +112,7 @@ impl Header {
                 uid: self.uid,
                 gid: self.gid,
                 mtime: i64::from(self.mtime),
-                size: content.len() as u64,
+                size: u64::from(self.size),
                 nlink: self.nlink,
                 device,
                 target,
@@ -124,24 +120,26 @@ impl Header {
             },
             inode: (self.dev.0, self.dev.1, self.ino),
             offset: self.offset,
-            data,
+            data: content.range,
         })
     }
 }
 
 /// Tells from the magic number whether the entry has a checksum.
-fn checked(buffer: &[u8], bytes: &[u8], offset: usize) -> Result<bool, FormatError> {
-    let content = Content::detect(bytes);
-    if matches!(content, Content::Cpio | Content::CpioCrc) {
-        return Ok(content == Content::CpioCrc);
+fn checked(bytes: &[u8], offset: usize) -> Result<bool, FormatError> {
+    use format::Content as Kind;
+    let content = Kind::detect(bytes);
+    if matches!(content, Kind::Cpio | Kind::CpioCrc) {
+        return Ok(content == Kind::CpioCrc);
     }
-    if matches!(content, Content::CpioOdc | Content::CpioBinary) {
+    if matches!(content, Kind::CpioOdc | Kind::CpioBinary) {
         let what = "the kernel does not read this kind of cpio; make it with `cpio -o -H newc`";
         return Err(FormatError::unsupported(NAME, offset as u64, what));
     }
     if bytes.len() < 6 && b"070701".starts_with(bytes) {
         let what = "a header does not end";
-        return Err(FormatError::truncated(NAME, buffer.len() as u64, what));
+        let end = (offset + bytes.len()) as u64;
+        return Err(FormatError::truncated(NAME, end, what));
     }
     let start = escape(bytes.get(..6).unwrap_or(bytes));
     let what = format!("a header should begin with 070701, here is `{start}`");

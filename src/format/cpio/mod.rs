@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::node::{Tally, escape};
+use super::window::{Input, PEEK, Slice};
 use super::{FileType, FormatError, Limits, Metadata};
 use header::{Header, too_long, until_nul};
 
@@ -55,50 +56,105 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads the archive that begins at `start` of `buffer`.
-    ///
-    /// Errors: [`FormatError::Truncated`] where the buffer ends before the
-    /// trailer, [`FormatError::Corrupt`] for a header that is none, a name
-    /// without its end or a checksum that does not match,
-    /// [`FormatError::Unsupported`] for the older kinds of cpio, and
-    /// [`FormatError::Limit`] for too many or too long names. All offsets
-    /// count from the start of the buffer.
+    /// Reads the archive that begins at `start` of `buffer`; all offsets count
+    /// from the start of the buffer. Errors as [`Reader::stream`].
     pub fn archive(
         &mut self,
         buffer: &[u8],
         start: usize,
         limits: &Limits,
     ) -> Result<Archive, FormatError> {
+        self.stream(&mut Slice::new(buffer, start), limits)
+    }
+
+    /// Reads the archive that comes next, wherever it comes from, and takes it.
+    /// The content of files is stepped over.
+    ///
+    /// Errors: [`FormatError::Truncated`] where the input ends before the
+    /// trailer, [`FormatError::Corrupt`] for a header that is none, a name
+    /// without its end or a checksum that does not match,
+    /// [`FormatError::Unsupported`] for the older kinds of cpio, and
+    /// [`FormatError::Limit`] for too many or too long names.
+    pub fn stream(
+        &mut self,
+        input: &mut impl Input,
+        limits: &Limits,
+    ) -> Result<Archive, FormatError> {
+        let start = input.offset();
         let mut entries = Vec::new();
-        let mut offset = start;
         loop {
-            let header = Header::read(buffer, offset)?;
-            let name_at = offset + HEADER;
-            let name = name(buffer, name_at, header.name_size, limits)?;
-            let data_at = aligned(start, name_at + header.name_size as usize);
-            let data_end = data_at.checked_add(header.size as usize);
-            let Some(data_end) = data_end.filter(|end| *end <= buffer.len()) else {
-                let what = format!(
-                    "`{}` says that it has {} bytes, only {} are left",
-                    escape(name),
-                    header.size,
-                    buffer.len().saturating_sub(data_at)
-                );
-                return Err(FormatError::truncated(NAME, offset as u64, what));
-            };
-            offset = aligned(start, data_end).min(buffer.len());
+            let offset = input.offset();
+            let header = Header::read(input.peek(HEADER)?, offset)?;
+            input.skip(HEADER)?;
+            let name = name(input, header.name_size, limits)?;
+            align(input, start)?;
+            let content = Content::take(input, &header, &name, limits)?;
+            align(input, start)?;
             if name == TRAILER {
                 link(&mut entries);
                 return Ok(Archive {
                     entries,
-                    end: offset,
+                    end: input.offset(),
                 });
             }
-            self.tally
-                .take(limits, NAME, header.offset as u64, name.len())?;
-            let content = buffer.get(data_at..data_end).unwrap_or_default();
-            entries.push(header.entry(name, data_at..data_end, content, limits)?);
+            self.tally.take(limits, NAME, offset as u64, name.len())?;
+            entries.push(header.entry(&name, content)?);
         }
+    }
+}
+
+/// What is known of an entry's content once it has been stepped over.
+struct Content {
+    range: Range<usize>,
+    /// The sum of its bytes, where the header has one to compare.
+    sum: Option<u32>,
+    /// The target of a symbolic link.
+    target: Option<Vec<u8>>,
+}
+
+impl Content {
+    /// Takes the content that comes next.
+    fn take(
+        input: &mut impl Input,
+        header: &Header,
+        name: &[u8],
+        limits: &Limits,
+    ) -> Result<Self, FormatError> {
+        let (at, size) = (input.offset(), header.size as usize);
+        let mut content = Self {
+            range: at..at.saturating_add(size),
+            sum: None,
+            target: None,
+        };
+        let mut taken = 0;
+        if header.is_link() {
+            if size > limits.max_path {
+                return Err(too_long(header.offset, limits));
+            }
+            content.target = Some(input.peek(size)?.to_vec());
+        } else if header.is_checked() {
+            let mut sum = 0u32;
+            while taken < size {
+                let part = input.peek((size - taken).min(PEEK))?;
+                let add = |sum: u32, byte: &u8| sum.wrapping_add(u32::from(*byte));
+                sum = part.iter().fold(sum, add);
+                let part = part.len();
+                if part == 0 {
+                    break;
+                }
+                taken += input.skip(part)?;
+            }
+            content.sum = Some(sum);
+        }
+        taken += input.skip(size - taken)?;
+        if taken < size {
+            let what = format!(
+                "`{}` says that it has {size} bytes, only {taken} are left",
+                escape(name)
+            );
+            return Err(FormatError::truncated(NAME, header.offset as u64, what));
+        }
+        Ok(content)
     }
 }
 
@@ -124,37 +180,31 @@ fn link(entries: &mut [Entry]) {
     }
 }
 
-/// Reads a name, which must end with a NUL inside its announced size.
-fn name<'a>(
-    buffer: &'a [u8],
-    at: usize,
-    size: u32,
-    limits: &Limits,
-) -> Result<&'a [u8], FormatError> {
-    let size = size as usize;
-    if size > limits.max_path {
+/// Takes a name, which must end with a NUL inside its announced size.
+fn name(input: &mut impl Input, size: u32, limits: &Limits) -> Result<Vec<u8>, FormatError> {
+    let (at, size) = (input.offset(), size as usize);
+    if size > limits.max_path.min(PEEK) {
         return Err(too_long(at, limits));
     }
-    let Some(bytes) = buffer.get(at..at + size) else {
-        return Err(FormatError::truncated(
-            NAME,
-            buffer.len() as u64,
-            "a name does not end",
-        ));
-    };
-    if bytes.last() != Some(&0) {
-        return Err(FormatError::corrupt(
-            NAME,
-            at as u64,
-            "a name without a NUL at its end",
-        ));
+    let bytes = input.peek(size)?;
+    if bytes.len() < size {
+        let end = (at + bytes.len()) as u64;
+        return Err(FormatError::truncated(NAME, end, "a name does not end"));
     }
-    Ok(until_nul(bytes))
+    if bytes.last() != Some(&0) {
+        let what = "a name without a NUL at its end";
+        return Err(FormatError::corrupt(NAME, at as u64, what));
+    }
+    let name = until_nul(bytes).to_vec();
+    input.skip(size)?;
+    Ok(name)
 }
 
-/// Rounds `offset` up to four bytes counted from the archive's start.
-fn aligned(start: usize, offset: usize) -> usize {
-    start + (offset - start).next_multiple_of(4)
+/// Goes on to a multiple of four bytes, counted from the archive's start.
+fn align(input: &mut impl Input, start: usize) -> Result<(), FormatError> {
+    let length = input.offset() - start;
+    input.skip(length.next_multiple_of(4) - length)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,11 +7,13 @@
 //! "invalid magic at start of compressed archive". A reader that stops at the
 //! first `TRAILER!!!` sees the first segment only.
 
+mod listing;
 mod scan;
 
 use super::cpio::{self, Entry};
-use super::{Budget, Bytes, Compression, Content, FormatError, Limits};
-use scan::{Part, Scan, caveat, not_a_segment, zeros};
+use super::window::{Input, Slice};
+use super::{Budget, Bytes, Compression, Content, FormatError, Limits, Source};
+use scan::{Part, Scan, caveat, not_a_segment};
 
 const NAME: &str = "initramfs";
 
@@ -64,29 +66,25 @@ pub struct Initramfs {
 }
 
 impl Initramfs {
-    /// Decodes every segment of `input`.
+    /// Decodes every segment of a file.
     ///
-    /// `input` is dropped as soon as nothing needs it. Offsets in errors count
-    /// from the start of the file, except inside a compressed segment, which
-    /// the error then names. Errors: [`FormatError::Truncated`] for an empty
-    /// or cut file, [`FormatError::Corrupt`] for data that are no segment,
+    /// Offsets in errors count from the start of the file, except inside a
+    /// compressed segment, which the error then names. Errors:
+    /// [`FormatError::Truncated`] for an empty or cut file,
+    /// [`FormatError::Corrupt`] for data that are no segment,
     /// [`FormatError::Limit`] beyond `limits`.
-    pub fn read(input: Bytes, limits: &Limits) -> Result<Self, FormatError> {
-        if input.is_empty() {
+    pub fn read(source: &Source, limits: &Limits) -> Result<Self, FormatError> {
+        let size = source.size()?;
+        if size == 0 {
             return Err(FormatError::truncated(NAME, 0, "the file is empty"));
         }
-        let mut budget = Budget::new(limits, input.len() as u64);
+        let mut budget = Budget::new(limits, size);
         let mut found = Scan::default();
-        found.run(&input, limits, &mut budget)?;
+        found.run(source, limits, &mut budget)?;
         if found.parts.is_empty() {
-            return Err(FormatError::corrupt(
-                NAME,
-                0,
-                "nothing but zero bytes, no segment",
-            ));
+            return Err(nothing_but_zeros());
         }
-        let decoded = found.decode(&input, &mut budget)?;
-        drop(input);
+        let decoded = found.decode(source, &mut budget)?;
 
         let mut initramfs = Self {
             segments: Vec::new(),
@@ -98,6 +96,19 @@ impl Initramfs {
             initramfs.push(part, data, &mut reader, limits)?;
         }
         Ok(initramfs)
+    }
+
+    /// Lists the entries of every segment, in the order of the file, without
+    /// keeping anything that is decoded for it. It takes as long as decoding;
+    /// [`Initramfs::read`] takes several times that, because it touches as much
+    /// memory.
+    ///
+    /// `None` says that the file cannot be listed in this way, because a
+    /// segment's compression has no decoder that goes piece by piece, or
+    /// because something is wrong, which [`Initramfs::read`] then says in full.
+    #[must_use]
+    pub fn list(source: &Source, limits: &Limits) -> Option<Vec<Located>> {
+        listing::list(source, limits).ok().flatten()
     }
 
     /// Says from the first bytes of a file that it is no initramfs, so that a
@@ -187,8 +198,8 @@ impl Initramfs {
         limits: &Limits,
     ) -> Result<(), FormatError> {
         let index = self.segments.len();
-        let (archives, before) = (archives(&data, reader, limits), self.entries.len());
-        let archives = archives.map_err(|error| {
+        let before = self.entries.len();
+        let archives = archives(&mut Slice::new(&data, 0), reader, limits).map_err(|error| {
             if part.compression == Compression::None {
                 return error.at(part.offset as u64);
             }
@@ -219,27 +230,28 @@ impl Initramfs {
     }
 }
 
+fn nothing_but_zeros() -> FormatError {
+    FormatError::corrupt(NAME, 0, "nothing but zero bytes, no segment")
+}
+
 /// Reads the archives of one decoded segment, with the zeros between them.
 fn archives(
-    data: &[u8],
+    input: &mut impl Input,
     reader: &mut cpio::Reader,
     limits: &Limits,
 ) -> Result<Vec<cpio::Archive>, FormatError> {
     let mut archives = Vec::new();
-    let mut offset = 0;
     loop {
-        offset += zeros(data.get(offset..).unwrap_or_default());
-        if offset >= data.len() {
+        input.skip_zeros()?;
+        if input.peek(1)?.is_empty() {
             break;
         }
-        let archive = reader.archive(data, offset, limits)?;
-        offset = archive.end;
-        archives.push(archive);
+        archives.push(reader.stream(input, limits)?);
     }
     if archives.is_empty() {
         return Err(FormatError::truncated(
             "cpio",
-            data.len() as u64,
+            input.offset() as u64,
             "the segment holds no archive",
         ));
     }
@@ -250,6 +262,7 @@ fn archives(
 mod tests {
     use super::super::cpio::tests::{finish, put};
     use super::*;
+    use std::sync::Arc;
 
     fn archive(names: &[&str]) -> Vec<u8> {
         let mut archive = Vec::new();
@@ -260,7 +273,20 @@ mod tests {
     }
 
     fn read(input: Vec<u8>) -> Result<Initramfs, FormatError> {
-        Initramfs::read(Bytes::new(input), &Limits::default())
+        let source: Source = Arc::new(Bytes::new(input));
+        let (read, listed) = (
+            Initramfs::read(&source, &Limits::default()),
+            Initramfs::list(&source, &Limits::default()),
+        );
+        let paths = |list: &[Located]| -> Vec<_> {
+            let path = |l: &Located| (l.segment, l.entry.clone());
+            list.iter().map(path).collect()
+        };
+        match &read {
+            Ok(read) => assert_eq!(listed.map(|l| paths(&l)), Some(paths(read.entries()))),
+            Err(_) => assert!(listed.is_none()),
+        }
+        read
     }
 
     #[test]
@@ -335,7 +361,9 @@ mod tests {
             ..Limits::default()
         };
         let bomb = zstd::encode_all(&vec![0u8; 8 << 20][..], 3).unwrap();
-        let error = Initramfs::read(Bytes::new(bomb), &limits).unwrap_err();
+        let bomb: Source = Arc::new(Bytes::new(bomb));
+        assert!(Initramfs::list(&bomb, &limits).is_none());
+        let error = Initramfs::read(&bomb, &limits).unwrap_err();
         assert!(error.to_string().contains("max_decoded"), "{error}");
     }
 }

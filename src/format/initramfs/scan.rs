@@ -2,8 +2,11 @@
 
 use super::NAME;
 use crate::format::cpio;
-use crate::format::stream::{self, Member};
-use crate::format::{Budget, Bytes, Compression, Content, FormatError, Limits};
+use crate::format::stream::{self, zstd};
+use crate::format::window::{Input, PEEK, Window};
+use crate::format::{
+    Budget, Bytes, Compression, Content, FormatError, Limits, Pieces, Reader, Source,
+};
 
 pub(super) fn caveat(part: &Part) -> Option<&'static str> {
     match part.compression {
@@ -24,6 +27,52 @@ pub(super) fn caveat(part: &Part) -> Option<&'static str> {
     }
 }
 
+/// What begins where a segment should.
+pub(super) enum Start {
+    /// Nothing: the file is over.
+    End,
+    /// A raw archive.
+    Archive,
+    /// A compressed member.
+    Member(Compression),
+}
+
+/// Looks at what comes next, which is not a zero byte.
+///
+/// Errors where the kernel would read no segment there.
+pub(super) fn start(input: &mut impl Input) -> Result<Start, FormatError> {
+    let offset = input.offset();
+    let rest = input.peek(PEEK)?;
+    match Content::detect(rest) {
+        Content::Empty => Ok(Start::End),
+        Content::Compressed(compression) => Ok(Start::Member(compression)),
+        Content::Cpio | Content::CpioCrc | Content::CpioOdc | Content::CpioBinary => {
+            Ok(Start::Archive)
+        }
+        Content::ZstdSkippable => {
+            let what = "a zstd skippable frame, which the kernel does not read; compress with `zstd`, not `pzstd`";
+            Err(FormatError::unsupported(NAME, offset as u64, what))
+        }
+        Content::Squashfs
+        | Content::Elf
+        | Content::Zboot
+        | Content::Arm64Image
+        | Content::RiscvImage
+        | Content::BzImage
+        | Content::Pe
+        | Content::Tar
+        | Content::Gpt
+        | Content::Mbr
+        | Content::Iso
+        | Content::Fat
+        | Content::Ext
+        | Content::Erofs
+        | Content::Xfs
+        | Content::Wasm
+        | Content::Unknown => Err(not_a_segment(rest, offset)),
+    }
+}
+
 /// A segment as it was found, before zstd frames are decoded.
 pub(super) struct Part {
     pub(super) offset: usize,
@@ -31,17 +80,15 @@ pub(super) struct Part {
     pub(super) compression: Compression,
     /// The most that it decodes to.
     bound: u64,
-    data: Option<Vec<u8>>,
+    data: Option<Bytes>,
 }
 
 impl Part {
-    fn decode(&mut self, input: &[u8], budget: &mut Budget) -> Result<(), FormatError> {
-        let frame = input
-            .get(self.offset..self.offset + self.length)
-            .unwrap_or_default();
-        let member = stream::decode_member(self.compression, frame, budget)
-            .map_err(|error| error.at(self.offset as u64))?;
-        self.data = Some(member.data);
+    fn decode(&mut self, source: &Source, budget: &mut Budget) -> Result<(), FormatError> {
+        let (offset, length) = (self.offset as u64, self.length as u64);
+        let frame = Pieces::range(source, offset, length);
+        let data = zstd::frame(&*frame, length, self.bound, budget);
+        self.data = Some(Bytes::new(data.map_err(|error| error.at(offset))?));
         Ok(())
     }
 }
@@ -51,7 +98,7 @@ impl Part {
 /// These are threads of their own, not a pool's: callers hold the lock under
 /// which an image is decoded once, and a pool's thread that waits may take up
 /// other work that asks for the same lock.
-fn at_once(input: &[u8], parts: Vec<&mut Part>) -> Result<(), FormatError> {
+fn at_once(source: &Source, parts: Vec<&mut Part>) -> Result<(), FormatError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut shares: Vec<Vec<&mut Part>> = Vec::new();
     shares.resize_with(threads.min(parts.len()), Vec::new);
@@ -64,7 +111,7 @@ fn at_once(input: &[u8], parts: Vec<&mut Part>) -> Result<(), FormatError> {
     let decode = |share: Vec<&mut Part>| {
         share
             .into_iter()
-            .try_for_each(|part| part.decode(input, &mut Budget::of(part.bound)))
+            .try_for_each(|part| part.decode(source, &mut Budget::of(part.bound)))
     };
     std::thread::scope(|scope| {
         let own = shares.pop();
@@ -92,31 +139,37 @@ impl Scan {
     /// known without decoding it; the others are decoded on the way.
     pub(super) fn run(
         &mut self,
-        input: &[u8],
+        source: &Source,
         limits: &Limits,
         budget: &mut Budget,
     ) -> Result<(), FormatError> {
         let mut reader = cpio::Reader::default();
-        let mut offset = 0;
+        let mut file = file(source, limits);
         loop {
-            let zeros = zeros(input.get(offset..).unwrap_or_default());
-            self.padding += zeros as u64;
-            offset += zeros;
-            let rest = input.get(offset..).unwrap_or_default();
-            if rest.is_empty() {
-                return Ok(());
-            }
+            self.padding += file.skip_zeros()? as u64;
+            let compression = match start(&mut file)? {
+                Start::End => return Ok(()),
+                Start::Archive => Compression::None,
+                Start::Member(compression) => compression,
+            };
+            let offset = file.offset();
             if self.parts.len() as u64 >= limits.max_segments {
-                return Err(FormatError::Limit {
-                    format: NAME,
-                    offset: offset as u64,
-                    limit: "max_segments",
-                    value: limits.max_segments,
-                    remedy: "join the archives into fewer segments",
-                });
+                return Err(too_many(offset, limits));
             }
-            let part = part(input, offset, limits, budget, &mut reader)?;
-            offset += part.length;
+            let part = if compression == Compression::None {
+                let end = reader.stream(&mut file, limits)?.end;
+                Part {
+                    offset,
+                    length: end - offset,
+                    compression,
+                    bound: 0,
+                    data: None,
+                }
+            } else {
+                let part = member(source, offset, compression, budget)?;
+                file.seek(offset + part.length);
+                part
+            };
             self.parts.push(part);
         }
     }
@@ -125,7 +178,7 @@ impl Scan {
     /// decoded at the same time.
     pub(super) fn decode(
         &mut self,
-        input: &Bytes,
+        source: &Source,
         budget: &mut Budget,
     ) -> Result<Vec<Bytes>, FormatError> {
         let mut pending: Vec<&mut Part> = self
@@ -135,90 +188,61 @@ impl Scan {
             .collect();
         let bound = pending.iter().map(|part| part.bound).sum::<u64>();
         if bound <= budget.left() {
-            at_once(input, pending)?;
+            at_once(source, pending)?;
         } else {
             for part in &mut pending {
-                part.decode(input, budget)?;
+                part.decode(source, budget)?;
             }
         }
-        let raw = self
-            .parts
-            .iter()
-            .filter(|part| part.data.is_none())
-            .map(|part| part.length);
-        // A small raw segment must not keep a large file in memory.
-        let copy = raw.sum::<usize>() < input.len() / 2;
         let data = |part: &mut Part| match part.data.take() {
-            Some(data) => Bytes::new(data),
-            None => {
-                let slice = input
-                    .slice(part.offset..part.offset + part.length)
-                    .unwrap_or_default();
-                if copy {
-                    Bytes::new(slice.to_vec())
-                } else {
-                    slice
-                }
-            }
+            Some(data) => Ok(data),
+            None => source.fetch(NAME, part.offset as u64, part.length as u64, "a segment"),
         };
-        Ok(self.parts.iter_mut().map(data).collect())
+        self.parts.iter_mut().map(data).collect()
     }
 }
 
-/// Finds the extent of the segment at `offset`, which is not a zero byte.
-fn part(
-    input: &[u8],
+/// Begins to read a file of segments from front to back.
+pub(super) fn file(source: &Source, limits: &Limits) -> Window<Reader> {
+    let reading = Budget::reading(limits);
+    Window::new(NAME, Reader::new(Source::clone(source)), reading)
+}
+
+/// Finds the extent of the compressed member at `offset`; any but a zstd frame
+/// is decoded for it.
+fn member(
+    source: &Source,
     offset: usize,
-    limits: &Limits,
+    compression: Compression,
     budget: &mut Budget,
-    reader: &mut cpio::Reader,
 ) -> Result<Part, FormatError> {
-    let rest = input.get(offset..).unwrap_or_default();
     let here = |error: FormatError| error.at(offset as u64);
-    let part = |compression, length, bound, data| Part {
+    let left = source.size()?.saturating_sub(offset as u64);
+    let rest = Pieces::range(source, offset as u64, left);
+    let (length, bound, data) = if compression == Compression::Zstd {
+        let (length, bound) = zstd::extent(&*rest).map_err(here)?;
+        (length, bound, None)
+    } else {
+        let rest = rest.up_to(0, usize::try_from(left).unwrap_or(usize::MAX))?;
+        let found = stream::decode_member(compression, &rest, budget).map_err(here)?;
+        (found.consumed, 0, Some(Bytes::new(found.data)))
+    };
+    Ok(Part {
         offset,
         length,
         compression,
         bound,
         data,
-    };
-    match Content::detect(rest) {
-        Content::Compressed(Compression::Zstd) => {
-            let (length, bound) = stream::zstd::extent(rest).map_err(here)?;
-            Ok(part(Compression::Zstd, length, bound, None))
-        }
-        Content::Compressed(compression) => {
-            let Member { data, consumed } =
-                stream::decode_member(compression, rest, budget).map_err(here)?;
-            Ok(part(compression, consumed, 0, Some(data)))
-        }
-        Content::Cpio | Content::CpioCrc | Content::CpioOdc | Content::CpioBinary => {
-            let archive = reader.archive(input, offset, limits)?;
-            let length = archive.end - offset;
-            Ok(part(Compression::None, length, 0, None))
-        }
-        Content::ZstdSkippable => {
-            let what = "a zstd skippable frame, which the kernel does not read; compress with `zstd`, not `pzstd`";
-            Err(FormatError::unsupported(NAME, offset as u64, what))
-        }
-        Content::Empty
-        | Content::Squashfs
-        | Content::Elf
-        | Content::Zboot
-        | Content::Arm64Image
-        | Content::RiscvImage
-        | Content::BzImage
-        | Content::Pe
-        | Content::Tar
-        | Content::Gpt
-        | Content::Mbr
-        | Content::Iso
-        | Content::Fat
-        | Content::Ext
-        | Content::Erofs
-        | Content::Xfs
-        | Content::Wasm
-        | Content::Unknown => Err(not_a_segment(rest, offset)),
+    })
+}
+
+pub(super) fn too_many(offset: usize, limits: &Limits) -> FormatError {
+    FormatError::Limit {
+        format: NAME,
+        offset: offset as u64,
+        limit: "max_segments",
+        value: limits.max_segments,
+        remedy: "join the archives into fewer segments",
     }
 }
 
@@ -238,8 +262,4 @@ pub(super) fn not_a_segment(rest: &[u8], offset: usize) -> FormatError {
         start.join(" ")
     );
     FormatError::corrupt(NAME, offset as u64, what)
-}
-
-pub(super) fn zeros(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| **byte == 0).count()
 }

@@ -8,12 +8,14 @@
 mod gzip;
 mod lz4;
 mod reader;
+mod single;
 mod xz;
 pub(super) mod zstd;
 
 use std::io::Read;
 
 pub use reader::reader;
+pub use single::Single;
 
 use super::{Budget, Compression, Content, FormatError};
 

@@ -54,7 +54,7 @@ pub(super) fn member(input: &[u8], budget: &mut Budget) -> Result<Member, Format
 }
 
 /// Reads one xz stream piece by piece.
-pub(super) fn reader(input: &[u8]) -> Result<XzDecoder<&[u8]>, FormatError> {
+pub(super) fn reader<R: std::io::BufRead>(input: R) -> Result<XzDecoder<R>, FormatError> {
     let stream = Stream::new_stream_decoder(MEMORY, 0)
         .map_err(|e| FormatError::io("xz", 0, e.to_string()))?;
     Ok(XzDecoder::new_stream(input, stream))

@@ -3,13 +3,23 @@
 use std::path::Path;
 
 use tdg::format::initramfs::Initramfs;
-use tdg::format::{Bytes, Compression, FileType, Limits};
+use tdg::format::{Compression, FileType, Limits};
 
-use crate::images::{cpio, facts, names, pipe, populate};
+use crate::images::{cpio, facts, names, pipe, populate, source};
 use crate::peers::peer;
 
 fn read(input: Vec<u8>) -> Initramfs {
-    Initramfs::read(Bytes::new(input), &Limits::default()).unwrap()
+    let input = source(input);
+    let read = Initramfs::read(&input, &Limits::default()).unwrap();
+    // What cannot be listed piece by piece is not listed otherwise than it is read.
+    if let Some(listed) = Initramfs::list(&input, &Limits::default()) {
+        let entries = read.entries();
+        assert_eq!(listed.len(), entries.len());
+        for (a, b) in listed.iter().zip(entries) {
+            assert_eq!((a.segment, &a.entry), (b.segment, &b.entry));
+        }
+    }
+    read
 }
 
 fn compare(initramfs: &Initramfs, root: &Path) {
@@ -65,7 +75,7 @@ fn both_forms_of_cpio_give_the_source_back() {
                 .position(|window| window == [0xa5; 4])
                 .unwrap();
             flipped[at] ^= 1;
-            let error = Initramfs::read(Bytes::new(flipped), &Limits::default()).unwrap_err();
+            let error = Initramfs::read(&source(flipped), &Limits::default()).unwrap_err();
             assert!(error.to_string().contains("checksum"), "{error}");
         }
     }
@@ -78,7 +88,7 @@ fn older_forms_of_cpio_are_refused_with_the_remedy() {
     std::fs::write(folder.path().join("init"), "x").unwrap();
     for form in ["odc", "bin"] {
         let archive = cpio(&tool, folder.path(), form, &["init"]);
-        let error = Initramfs::read(Bytes::new(archive), &Limits::default()).unwrap_err();
+        let error = Initramfs::read(&source(archive), &Limits::default()).unwrap_err();
         assert!(
             error.to_string().contains("cpio -o -H newc"),
             "{form}: {error}"
@@ -160,7 +170,7 @@ fn a_segment_cut_anywhere_is_an_error() {
     let first = pipe(&zstd, folder.path(), &["-q", "-c"], &archive);
     let both = [&first[..], &first[..]].concat();
     for cut in 1..both.len() {
-        let result = Initramfs::read(Bytes::new(both[..cut].to_vec()), &Limits::default());
+        let result = Initramfs::read(&source(both[..cut].to_vec()), &Limits::default());
         assert_eq!(result.is_ok(), cut == first.len(), "cut at {cut}");
     }
 }

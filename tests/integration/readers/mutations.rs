@@ -4,13 +4,13 @@
 use std::time::{Duration, Instant};
 
 use tdg::format::elf::Elf;
-use tdg::format::initramfs::Initramfs;
+use tdg::format::initramfs::{Initramfs, Located};
 use tdg::format::kernel::Kernel;
 use tdg::format::squashfs::Squashfs;
 use tdg::format::{Budget, Bytes, Compression, Limits, ReadAt, extensions, stream};
 
 use super::squashfs::make;
-use crate::images::{Random, cpio, pipe, populate};
+use crate::images::{Random, cpio, pipe, populate, source};
 use crate::peers::peer;
 
 /// Small bounds, so that whatever passes one shows in time or memory.
@@ -139,7 +139,18 @@ fn damaged_archives_and_segments_do_no_harm() {
     let packed = pipe(&zstd, folder.path(), &["-q", "-c"], &archive("newc"));
     let good = [&archive("crc")[..], &[0; 100], &packed[..], &packed[..]].concat();
     let read = |bytes: Vec<u8>| {
-        if let Ok(initramfs) = Initramfs::read(Bytes::new(bytes), &limits()) {
+        let input = source(bytes);
+        let (read, listed) = (
+            Initramfs::read(&input, &limits()),
+            Initramfs::list(&input, &limits()),
+        );
+        if let Some(listed) = listed {
+            // What is listed can be read, and is the same.
+            let read = read.as_ref().unwrap().entries();
+            let same = |(a, b): (&Located, &Located)| a.entry == b.entry;
+            assert!(listed.len() == read.len() && listed.iter().zip(read).all(same));
+        }
+        if let Ok(initramfs) = read {
             for located in initramfs.entries() {
                 assert_eq!(initramfs.content(located).len(), located.entry.data.len());
             }
