@@ -2,10 +2,12 @@
 
 use super::exit;
 use super::look::{self, Bounds};
-use crate::format::FileType;
+use crate::format::{FileType, Source, source_error};
 use crate::image::{Image, ImageError};
 use crate::model::{Address, Sha256Digest};
-use std::io::{self, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 /// Write the content of a file in an image to standard output
@@ -93,25 +95,59 @@ fn nothing(args: &Args) -> u8 {
 
 fn raw(image: &Arc<Image>) -> Result<(), String> {
     let source = image.source().map_err(|error| error.to_string())?;
-    let mut out = io::stdout().lock();
-    if out.is_terminal() && image.head().contains(&0) {
+    if io::stdout().is_terminal() && image.head().contains(&0) {
         return Err(format!(
             "{} is no text, and would garble the terminal; send it to a file or a program",
             image.path().display()
         ));
     }
+    // Standard output looks for the ends of lines, which here are none.
+    let mut out = match io::stdout().as_fd().try_clone_to_owned() {
+        Ok(out) => File::from(out),
+        Err(error) => return Err(error.to_string()),
+    };
+    match source.stream() {
+        Some(stream) => through(image, stream, &mut out),
+        None => by_places(image, source, &mut out),
+    }
+}
+
+/// Writes what comes out of a decoder.
+fn through(image: &Image, mut stream: Box<dyn Read + Send>, out: &mut File) -> Result<(), String> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let read = match stream.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(broken(image, &error)),
+        };
+        if let Err(error) = out.write_all(piece.get(..read).unwrap_or_default()) {
+            return gone(error);
+        }
+    }
+}
+
+/// Writes what is fetched piece by piece.
+fn by_places(image: &Image, source: &Source, out: &mut File) -> Result<(), String> {
     let mut offset = 0;
     loop {
-        let piece = source
-            .up_to(offset, PIECE)
-            .map_err(|error| image.failed(error).to_string())?;
+        let piece = source.up_to(offset, PIECE);
+        let piece = piece.map_err(|error| image.failed(error).to_string())?;
         if piece.is_empty() {
-            return out.flush().or_else(gone).map_err(|error| error.to_string());
+            return Ok(());
         }
         if let Err(error) = out.write_all(&piece) {
-            return gone(error).map_err(|error| error.to_string());
+            return gone(error);
         }
         offset += piece.len() as u64;
+    }
+}
+
+fn broken(image: &Image, error: &io::Error) -> String {
+    match source_error(error) {
+        Some(own) => image.failed(own.clone()).to_string(),
+        None => format!("{}: {error}", image.path().display()),
     }
 }
 
@@ -119,10 +155,10 @@ fn raw(image: &Arc<Image>) -> Result<(), String> {
 const PIECE: usize = 1 << 20;
 
 /// A reader of the output that goes away is no fault.
-fn gone(error: io::Error) -> io::Result<()> {
+fn gone(error: io::Error) -> Result<(), String> {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Ok(()),
-        _ => Err(error),
+        _ => Err(error.to_string()),
     }
 }
 

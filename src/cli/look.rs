@@ -54,6 +54,7 @@ impl Bounds {
         if let Some(decoded) = self.max_decoded {
             limits.max_decoded = decoded;
             limits.free_decoded = decoded;
+            limits.free_stored = decoded;
         }
         limits
     }

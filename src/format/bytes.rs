@@ -43,6 +43,14 @@ impl Bytes {
     }
 }
 
+impl Bytes {
+    /// Gives the buffer back, where nobody else reads it.
+    #[must_use]
+    pub fn into_buffer(self) -> Option<Vec<u8>> {
+        Arc::into_inner(self.buffer)
+    }
+}
+
 impl Deref for Bytes {
     type Target = [u8];
 
@@ -85,6 +93,13 @@ pub trait ReadAt: Send + Sync + Debug {
 
     /// Gives bytes without a copy where they lie in memory as they are.
     fn slice_at(&self, _offset: u64, _length: usize) -> Option<Bytes> {
+        None
+    }
+
+    /// Gives all bytes from the first to the last as a stream, where that costs
+    /// less than fetching them from their places; its errors come as those of a
+    /// [`Reader`].
+    fn stream(&self) -> Option<Box<dyn io::Read + Send>> {
         None
     }
 
@@ -166,6 +181,15 @@ impl io::Read for Reader {
         let read = read.map_err(io::Error::other)?;
         self.offset = self.offset.saturating_add(read as u64);
         Ok(read)
+    }
+}
+
+/// Reads a source from its first byte to its last, in the way that costs least.
+#[must_use]
+pub fn whole(source: &Source) -> Box<dyn io::Read + Send> {
+    match source.stream() {
+        Some(stream) => stream,
+        None => Box::new(Reader::new(Source::clone(source))),
     }
 }
 

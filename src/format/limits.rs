@@ -23,6 +23,9 @@ pub struct Limits {
     pub free_decoded: u64,
     /// Above `free_decoded`: how many bytes one byte of the file may become. 6.
     pub max_ratio: u64,
+    /// Bytes of temporary files, those of all files together whose sizes do not
+    /// explain more. 90 MB.
+    pub free_stored: u64,
     /// Entries of one archive or file system; a million would not fit beside
     /// what they were decoded from. 500 000.
     pub max_entries: u64,
@@ -49,6 +52,7 @@ impl Default for Limits {
             max_decoded: 4096 * MIB,
             free_decoded: 256 * MIB,
             max_ratio: 6,
+            free_stored: 90_000_000,
             max_entries: 500_000,
             max_listing: 64 * MIB,
             max_depth: 128,

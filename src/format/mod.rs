@@ -47,7 +47,7 @@ pub mod window;
 mod field;
 mod names;
 
-pub use bytes::{Bytes, ReadAt, Reader, Source, source_error};
+pub use bytes::{Bytes, ReadAt, Reader, Source, source_error, whole};
 pub use detect::{Compression, Content};
 pub use error::FormatError;
 pub use limits::{Budget, Limits};

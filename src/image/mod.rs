@@ -8,6 +8,7 @@
 
 mod archive;
 mod binaries;
+mod blocks;
 mod containers;
 mod disk;
 mod enter;
@@ -23,6 +24,7 @@ mod open;
 pub mod spool;
 mod talos;
 mod view;
+mod zeros;
 
 pub use binaries::{Binary, Interpreter, Library};
 pub use enter::one_on_disk;

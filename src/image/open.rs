@@ -13,7 +13,7 @@ use super::{ImageError, Merged, Talos};
 use crate::format::initramfs::Initramfs;
 use crate::format::kernel::Kernel;
 use crate::format::{
-    Bytes, Content, FormatError, Limits, Metadata, Reader, Source, Tree, source_error,
+    Bytes, Content, FormatError, Limits, Metadata, Source, Tree, source_error, whole,
 };
 use crate::model::Sha256Digest;
 
@@ -182,7 +182,7 @@ impl Image {
     /// Gives the SHA-256 digest of the bytes.
     pub fn digest(&self) -> Result<Sha256Digest, ImageError> {
         let digest = self.digest.get_or_init(|| {
-            let digest = Sha256Digest::of_reader(Reader::new(Source::clone(self.source()?)));
+            let digest = Sha256Digest::of_reader(whole(self.source()?));
             digest.map_err(|error| match source_error(&error) {
                 Some(own) => self.failed(own.clone()),
                 None => ImageError::io(&self.path, &error),

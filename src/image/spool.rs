@@ -1,15 +1,20 @@
 //! A compressed stream as a source of the bytes that it decodes to.
 //!
-//! Small streams are decoded into memory. A large one, such as a disk image, is
-//! decoded piece by piece into a temporary file without a name, only as far as
-//! it is read. Blocks of zeros, of which disks are full, become holes there and
-//! take no space.
+//! Small streams are decoded into memory. Of a file of blocks, those that are
+//! read are decoded. Any other large one, such as a disk image, is decoded piece
+//! by piece into a temporary file without a name, only as far as it is read.
+//! Blocks of zeros, of which disks are full, become holes there and take no
+//! space.
 
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::blocks::{BlockSource, LARGEST};
+use super::zeros::is_zeros;
+use crate::format::stream::Blocks;
 use crate::format::{Budget, Bytes, Compression, FormatError, Limits, ReadAt, Source, stream};
 
 /// Streams of fewer compressed bytes are decoded into memory where what they
@@ -49,19 +54,26 @@ pub fn decoded(
             Err(error) => return Err(error),
         }
     }
+    if compression == Compression::Xz
+        && let Some(blocks) = Blocks::find(source)?
+        && blocks.largest() <= LARGEST
+    {
+        return Ok(Arc::new(BlockSource::new(blocks, size, limits)));
+    }
     let name = compression.name();
     let failed = |error: std::io::Error| FormatError::io(name, 0, error.to_string());
     let file = tempfile::tempfile().map_err(failed)?;
     let reader = stream::reader(compression, Arc::clone(source))?;
     Ok(Arc::new(Spool {
-        name,
+        compression,
+        source: Source::clone(source),
         file,
         limits: limits.clone(),
         cap: limits.decoded_cap(size),
+        room: Room::of(size, limits),
         state: Mutex::new(State {
             reader: Some(reader),
             decoded: 0,
-            stored: 0,
             failed: None,
         }),
     }))
@@ -69,27 +81,28 @@ pub fn decoded(
 
 /// A stream that is decoded as far as it has been read.
 struct Spool {
-    name: &'static str,
+    compression: Compression,
+    source: Source,
     file: File,
     limits: Limits,
     /// The most bytes that are not zeros.
     cap: u64,
+    room: Room,
     state: Mutex<State>,
 }
 
 struct State {
     /// `None` once the stream has ended.
     reader: Option<Box<dyn Read + Send>>,
-    /// The bytes decoded so far, and those of them that are in the file.
+    /// The bytes decoded so far.
     decoded: u64,
-    stored: u64,
     /// What stopped it; it stops every later read in the same way.
     failed: Option<FormatError>,
 }
 
 impl std::fmt::Debug for Spool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Spool({})", self.name)
+        write!(f, "Spool({})", self.name())
     }
 }
 
@@ -111,9 +124,13 @@ impl Spool {
         Ok(state.decoded)
     }
 
+    fn name(&self) -> &'static str {
+        self.compression.name()
+    }
+
     fn piece(&self, state: &mut State, buffer: &mut [u8]) -> Result<(), FormatError> {
         let at = state.decoded;
-        self.limits.check_deadline(self.name, at)?;
+        self.limits.check_deadline(self.name(), at)?;
         let Some(reader) = state.reader.as_mut() else {
             return Ok(());
         };
@@ -126,36 +143,148 @@ impl Spool {
                 }
                 Ok(read) => held += read,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(stream::broken(self.name, at + held as u64, &error)),
+                Err(error) => return Err(stream::broken(self.name(), at + held as u64, &error)),
             }
         }
         let data = buffer.get(..held).unwrap_or_default();
         for (index, block) in data.chunks(BLOCK).enumerate() {
-            if block.iter().all(|byte| *byte == 0) {
+            if is_zeros(block) {
                 continue;
             }
-            state.stored += block.len() as u64;
             let place = at + (index * BLOCK) as u64;
-            if state.stored > self.cap {
-                return Err(Budget::of(self.cap).exceeded(self.name, place));
-            }
+            self.room.take(block.len() as u64, self.name(), place)?;
             let written = self.file.write_all_at(block, place);
-            written.map_err(|error| FormatError::io(self.name, place, error.to_string()))?;
+            written.map_err(|error| FormatError::io(self.name(), place, error.to_string()))?;
         }
         state.decoded += held as u64;
         if state.decoded > self.limits.max_decoded {
-            return Err(Budget::of(self.limits.max_decoded).exceeded(self.name, at));
+            return Err(Budget::of(self.limits.max_decoded).exceeded(self.name(), at));
         }
         if state.reader.is_none() {
             // A hole at the end belongs to the file as well.
             let sized = self.file.set_len(state.decoded);
-            sized.map_err(|error| FormatError::io(self.name, at, error.to_string()))?;
+            sized.map_err(|error| FormatError::io(self.name(), at, error.to_string()))?;
         }
         Ok(())
     }
 }
 
+/// What temporary files hold that no file's size explains, all together.
+static UNEXPLAINED: AtomicU64 = AtomicU64::new(0);
+
+/// The room that a temporary file has.
+///
+/// A file of some size explains `max_ratio` times as many bytes. Where that is
+/// little, all such files share `free_stored`: an image full of bombs fills the
+/// disk no more than one of them.
+struct Room {
+    explained: u64,
+    free: u64,
+    taken: AtomicU64,
+}
+
+impl Room {
+    fn of(size: u64, limits: &Limits) -> Self {
+        Self {
+            explained: size.saturating_mul(limits.max_ratio),
+            free: limits.free_stored,
+            taken: AtomicU64::new(0),
+        }
+    }
+
+    fn shares(&self) -> bool {
+        self.explained <= self.free
+    }
+
+    fn take(&self, bytes: u64, name: &'static str, place: u64) -> Result<(), FormatError> {
+        let held = self.taken.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let (held, most) = match self.shares() {
+            true => (
+                UNEXPLAINED.fetch_add(bytes, Ordering::Relaxed) + bytes,
+                self.free,
+            ),
+            false => (held, self.explained),
+        };
+        if held <= most {
+            return Ok(());
+        }
+        Err(FormatError::Limit {
+            format: name,
+            offset: place,
+            limit: "free_stored",
+            value: most,
+            remedy: "what it decodes to takes far more of the disk than a file of its size should (a decompression bomb?); allow more with --max-decoded",
+        })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if self.shares() {
+            UNEXPLAINED.fetch_sub(*self.taken.get_mut(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The stream once more, from its beginning to its end, with nothing kept.
+struct Through {
+    name: &'static str,
+    reader: Box<dyn Read + Send>,
+    decoded: u64,
+    /// The bytes of blocks that are not zeros, and the most of them.
+    filled: u64,
+    cap: u64,
+    limits: Limits,
+}
+
+impl Through {
+    fn book(&mut self, data: &[u8]) -> Result<(), FormatError> {
+        let (name, at) = (self.name, self.decoded);
+        self.decoded += data.len() as u64;
+        self.filled += data
+            .chunks(BLOCK)
+            .filter(|block| !is_zeros(block))
+            .map(|block| block.len() as u64)
+            .sum::<u64>();
+        if self.filled > self.cap {
+            return Err(Budget::of(self.cap).exceeded(name, at));
+        }
+        if self.decoded > self.limits.max_decoded {
+            return Err(Budget::of(self.limits.max_decoded).exceeded(name, at));
+        }
+        self.limits.check_deadline(name, at)
+    }
+}
+
+impl Read for Through {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let (name, at) = (self.name, self.decoded);
+        let failed = |error: std::io::Error| match error.kind() {
+            std::io::ErrorKind::Interrupted => error,
+            _ => std::io::Error::other(stream::broken(name, at, &error)),
+        };
+        let read = self.reader.read(buffer).map_err(failed)?;
+        let booked = self.book(buffer.get(..read).unwrap_or_default());
+        booked.map(|()| read).map_err(std::io::Error::other)
+    }
+}
+
 impl ReadAt for Spool {
+    fn stream(&self) -> Option<Box<dyn Read + Send>> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // What has been decoded to its end lies in the file.
+        state.reader.as_ref()?;
+        let reader = stream::reader(self.compression, Source::clone(&self.source)).ok()?;
+        Some(Box::new(Through {
+            name: self.name(),
+            reader,
+            decoded: 0,
+            filled: 0,
+            cap: self.cap,
+            limits: self.limits.clone(),
+        }))
+    }
+
     fn size(&self) -> Result<u64, FormatError> {
         self.reach(u64::MAX)
     }
@@ -171,7 +300,7 @@ impl ReadAt for Spool {
         let mut done = 0;
         while let Some(rest) = part.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let read = self.file.read_at(rest, offset + done as u64);
-            match read.map_err(|error| FormatError::io(self.name, offset, error.to_string()))? {
+            match read.map_err(|error| FormatError::io(self.name(), offset, error.to_string()))? {
                 0 => break,
                 read => done += read,
             }

@@ -5,6 +5,7 @@
 //! and raw archives one after another, so the number of bytes that a member
 //! takes is as important as what it decodes to.
 
+mod blocks;
 mod gzip;
 mod lz4;
 mod reader;
@@ -14,6 +15,7 @@ pub(super) mod zstd;
 
 use std::io::Read;
 
+pub use blocks::Blocks;
 pub use reader::reader;
 pub use single::Single;
 

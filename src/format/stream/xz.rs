@@ -9,13 +9,15 @@ use crate::format::{Budget, FormatError};
 /// Memory for the dictionary: `xz -9` needs 65 MiB.
 const MEMORY: u64 = 80 << 20;
 const PIECE: u64 = 4 << 20;
+/// Memory of all threads together, where blocks are decoded at the same time:
+/// those of `xz -T` have 24 MiB, and each thread holds one before and behind.
+const THREADS_MEMORY: u64 = 192 << 20;
 /// How much room is made at a time, at most.
 const GROWTH: usize = 64 << 20;
 
 /// Decodes one xz stream; its checks are verified.
 pub(super) fn member(input: &[u8], budget: &mut Budget) -> Result<Member, FormatError> {
-    let mut decoder = Stream::new_stream_decoder(MEMORY, 0)
-        .map_err(|e| FormatError::io("xz", 0, e.to_string()))?;
+    let mut decoder = stream()?;
     let mut data = Vec::new();
     loop {
         let consumed = usize::try_from(decoder.total_in()).unwrap_or(usize::MAX);
@@ -53,11 +55,14 @@ pub(super) fn member(input: &[u8], budget: &mut Budget) -> Result<Member, Format
     }
 }
 
+/// Makes a decoder of one stream.
+pub(super) fn stream() -> Result<Stream, FormatError> {
+    Stream::new_stream_decoder(MEMORY, 0).map_err(|e| FormatError::io("xz", 0, e.to_string()))
+}
+
 /// Reads one xz stream piece by piece.
 pub(super) fn reader<R: std::io::BufRead>(input: R) -> Result<XzDecoder<R>, FormatError> {
-    let stream = Stream::new_stream_decoder(MEMORY, 0)
-        .map_err(|e| FormatError::io("xz", 0, e.to_string()))?;
-    Ok(XzDecoder::new_stream(input, stream))
+    Ok(XzDecoder::new_stream(input, stream()?))
 }
 
 /// Reads one xz stream piece by piece; blocks that say how
@@ -66,13 +71,13 @@ pub(super) fn whole<R: std::io::BufRead>(input: R) -> std::io::Result<XzDecoder<
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let stream = liblzma::stream::MtStreamBuilder::new()
         .threads(u32::try_from(threads).unwrap_or(1))
-        .memlimit_threading(MEMORY)
+        .memlimit_threading(THREADS_MEMORY)
         .memlimit_stop(MEMORY)
         .decoder()?;
     Ok(XzDecoder::new_stream(input, stream))
 }
 
-fn failed(error: Error, consumed: usize) -> FormatError {
+pub(super) fn failed(error: Error, consumed: usize) -> FormatError {
     match error {
         Error::MemLimit => FormatError::Limit {
             format: "xz",
