@@ -75,8 +75,15 @@ pub(super) fn variant(
             return finish(session, variant, number, red, why, attempt);
         }
         let remedied = remedy::apply(session, variant, number, &attempt.failures, &attempt.tail)?;
+        let over = session.left().is_some_and(|left| left.is_zero());
         match remedied {
             Remedied::Changed => {}
+            // A remedy that the end of the budget cut short says nothing about what it would have
+            // changed.
+            Remedied::Unchanged(_) if over => {
+                let why = over_budget(session);
+                return finish(session, variant, number, red, why, attempt);
+            }
             Remedied::Unchanged(tried) => {
                 return stuck(session, variant, number, tried.join("; "), attempt);
             }
