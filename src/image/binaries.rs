@@ -97,7 +97,8 @@ impl Binaries {
                 && entry.meta.size >= 4
                 && pattern.matches(&entry.path)
         };
-        let mut chosen: Vec<usize> = (0..view.entries().len())
+        let mut chosen: Vec<usize> = view
+            .within(pattern)
             .filter(|index| view.entries().get(*index).is_some_and(candidate))
             .collect();
         // Neighbours in an image share blocks: look at them one after another.

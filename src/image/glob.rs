@@ -9,7 +9,31 @@ use thiserror::Error;
 #[derive(Debug, Clone)]
 pub struct Pattern {
     text: String,
+    /// The path, where it is none; otherwise the folder that holds everything
+    /// it can cover.
+    fixed: Fixed,
     matcher: GlobMatcher,
+}
+
+/// What a pattern says without any sign of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fixed {
+    /// All of it is one path.
+    Path(String),
+    /// It covers nothing outside of this folder; the empty one is the root.
+    Folder(String),
+}
+
+impl Fixed {
+    fn of(pattern: &str) -> Self {
+        if !Pattern::is_pattern(pattern) {
+            return Self::Path(pattern.to_owned());
+        }
+        let parts = pattern
+            .split('/')
+            .take_while(|part| !Pattern::is_pattern(part));
+        Self::Folder(parts.collect::<Vec<_>>().join("/"))
+    }
 }
 
 /// A pattern that cannot be understood.
@@ -50,8 +74,14 @@ impl Pattern {
             .compile_matcher();
         Ok(Self {
             text: text.to_owned(),
+            fixed: Fixed::of(&inner),
             matcher,
         })
+    }
+
+    /// Tells what can be looked up instead of searched.
+    pub(super) fn fixed(&self) -> &Fixed {
+        &self.fixed
     }
 
     /// Tells whether a path is a pattern.

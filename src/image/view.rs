@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::follow::{Unresolved, follow};
+use super::glob::Fixed;
 use super::{ImageError, Layer, Pattern};
 use crate::format::initramfs::Initramfs;
 use crate::format::{Bytes, Entry, FileType, FormatError, Limits, Metadata, Source, Tree};
@@ -172,9 +174,23 @@ impl View {
 
     /// Gives the entries whose path matches, sorted by path.
     pub fn glob<'a>(&'a self, pattern: &'a Pattern) -> impl Iterator<Item = &'a MergedEntry> {
-        self.entries
-            .iter()
-            .filter(|entry| pattern.matches(&entry.path))
+        let range = self.within(pattern);
+        let entries = self.entries.get(range).unwrap_or_default();
+        entries.iter().filter(|entry| pattern.matches(&entry.path))
+    }
+
+    /// Gives the places of all entries that a pattern can cover.
+    pub(super) fn within(&self, pattern: &Pattern) -> Range<usize> {
+        let from = |path: &str| self.entries.partition_point(|e| e.path.as_str() < path);
+        match pattern.fixed() {
+            Fixed::Path(path) => {
+                let at = from(path);
+                at..(at + 1).min(self.entries.len())
+            }
+            Fixed::Folder(folder) if folder.is_empty() => 0..self.entries.len(),
+            // Behind a folder's entries, in the order of paths, comes the next character after `/`.
+            Fixed::Folder(folder) => from(folder)..from(&format!("{folder}0")),
+        }
     }
 
     /// Gives the entry at exactly this path; links are not followed.

@@ -182,6 +182,43 @@ fn later_layers_lie_over_earlier_ones() {
 }
 
 #[test]
+fn a_pattern_covers_the_same_however_it_is_looked_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(image) = talos(folder.path()) else {
+        return;
+    };
+    let view = image.merged().unwrap();
+    let written = [
+        "**",
+        "usr/**",
+        "usr/bin/true",
+        "/usr/bin/*",
+        "usr/{bin,lib}/*",
+        "usr/b*",
+        "usr",
+        "nowhere",
+        "usr/bin/**",
+        "usr/bi",
+        "zzz/*",
+        "**/true",
+        "usr/{bin/true,lib}",
+        "etc/os-release",
+    ];
+    let mut covered = 0;
+    for text in written {
+        let pattern = Pattern::new(text).unwrap();
+        let all = view.entries().iter().filter(|e| pattern.matches(&e.path));
+        let (all, found): (Vec<_>, Vec<_>) = (
+            all.map(|e| &e.path).collect(),
+            view.glob(&pattern).map(|e| &e.path).collect(),
+        );
+        assert_eq!(found, all, "{text}");
+        covered += usize::from(!found.is_empty());
+    }
+    assert_eq!(covered, written.len() - 3, "all but three cover something");
+}
+
+#[test]
 fn what_a_program_needs_is_looked_for_where_it_will_run() {
     let folder = tempfile::tempdir().unwrap();
     let Some(image) = talos(folder.path()) else {
