@@ -3,7 +3,7 @@
 use super::entry::{EntryType, FileEntry, Tree, digest, disk_file};
 use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
-use crate::format::Reader;
+use crate::format::{Reader, whole};
 use crate::image::{ImageError, Pattern};
 use crate::model::path::normalise;
 use schemars::JsonSchema;
@@ -155,13 +155,22 @@ fn inside(subject: &Address, context: &Context<'_>) -> Result<Evidence, ProbeErr
         });
     }
     let image = context.image(subject)?;
-    let entry = match image.metadata() {
-        Some(meta) => FileEntry::of_node(&subject.to_string(), meta, None),
-        None => return on_disk(image.path(), context),
+    // `FILE!/` is what the file decompresses to, with the owner and mode of the file.
+    let outer = match subject.parent() {
+        Some((outer, _)) => context.image(&outer)?,
+        None => image.clone(),
     };
-    evidence(vec![entry], context, || {
-        Ok(Box::new(Reader::new(image.source()?.clone())))
-    })
+    let mut entry = match outer.metadata() {
+        Some(meta) => FileEntry::of_node(&subject.to_string(), meta, None),
+        None => match disk_file(outer.path())? {
+            Some(entry) => entry,
+            None => return nothing(),
+        },
+    };
+    if !std::sync::Arc::ptr_eq(&outer, &image) {
+        entry.size = image.size()?;
+    }
+    evidence(vec![entry], context, || Ok(whole(image.source()?)))
 }
 
 /// The text of larger files is no evidence; a digest is.

@@ -17,6 +17,17 @@ use std::time::{Duration, Instant};
 #[derive(clap::Args, Clone)]
 #[command(next_help_heading = "Bounds")]
 pub struct Bounds {
+    #[command(flatten)]
+    sizes: Sizes,
+    /// Time [default: 5 s, and 1 s more for each 4 MiB of the file]
+    #[arg(long, value_name = "TIME", value_parser = super::run::duration)]
+    timeout: Option<Duration>,
+}
+
+/// The bounds that are no time.
+#[derive(clap::Args, Clone)]
+#[command(next_help_heading = "Bounds")]
+pub struct Sizes {
     /// Entries of one archive or file system
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_entries)]
     max_entries: u64,
@@ -26,9 +37,23 @@ pub struct Bounds {
     /// Directories below one another
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_depth)]
     max_depth: u32,
-    /// Time [default: 5 s, and 1 s more for each 4 MiB of the file]
-    #[arg(long, value_name = "TIME", value_parser = super::run::duration)]
-    timeout: Option<Duration>,
+}
+
+impl Sizes {
+    /// Gives the limits, without a deadline.
+    pub fn limits(&self) -> Limits {
+        let mut limits = Limits {
+            max_entries: self.max_entries,
+            max_depth: self.max_depth,
+            ..Limits::default()
+        };
+        if let Some(decoded) = self.max_decoded {
+            limits.max_decoded = decoded;
+            limits.free_decoded = decoded;
+            limits.free_stored = decoded;
+        }
+        limits
+    }
 }
 
 fn size(text: &str) -> Result<u64, String> {
@@ -45,23 +70,15 @@ impl Bounds {
             // Hostile files are small, and have to end soon; large ones take their time.
             Duration::from_secs(5 + bytes / (4 << 20))
         });
-        let mut limits = Limits {
-            max_entries: self.max_entries,
-            max_depth: self.max_depth,
+        Limits {
             deadline: Some(Instant::now() + time),
-            ..Limits::default()
-        };
-        if let Some(decoded) = self.max_decoded {
-            limits.max_decoded = decoded;
-            limits.free_decoded = decoded;
-            limits.free_stored = decoded;
+            ..self.sizes.limits()
         }
-        limits
     }
 
     /// Gives the most entries that a command shows.
     pub fn max_entries(&self) -> u64 {
-        self.max_entries
+        self.sizes.max_entries
     }
 }
 

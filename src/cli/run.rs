@@ -44,6 +44,8 @@ pub struct Args {
     /// Also write the reports of all machine formats into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    bounds: super::look::Sizes,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -74,6 +76,7 @@ pub fn run(args: Args) -> u8 {
     let mut options = Options {
         fail_fast: args.fail_fast,
         timeout: args.timeout,
+        limits: args.bounds.limits(),
         cancel,
         ..Options::default()
     };

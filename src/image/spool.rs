@@ -308,3 +308,45 @@ impl ReadAt for Spool {
         Ok(length)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Reader;
+
+    /// Gives what a bomb decodes to; it has to be too much for memory.
+    fn bomb(limits: &Limits) -> Source {
+        let packed = zstd::encode_all(&vec![b'a'; 70 << 20][..], 1).unwrap();
+        let packed: Source = Arc::new(Bytes::new(packed));
+        decoded(&packed, Compression::Zstd, limits).unwrap()
+    }
+
+    #[test]
+    fn all_bombs_together_fill_the_disk_no_more_than_one() {
+        let limits = Limits {
+            free_stored: 80 << 20,
+            ..Limits::default()
+        };
+        let (one, other) = (bomb(&limits), bomb(&limits));
+        assert_eq!(one.size(), Ok(70 << 20));
+        let error = other.size().unwrap_err();
+        assert!(error.to_string().contains("free_stored"), "{error}");
+        drop((one, other));
+        assert_eq!(bomb(&limits).size(), Ok(70 << 20), "the room is given back");
+    }
+
+    #[test]
+    fn a_whole_stream_is_read_without_a_file() {
+        let limits = Limits {
+            free_stored: 0,
+            ..Limits::default()
+        };
+        let bomb = bomb(&limits);
+        let mut data = Vec::new();
+        let mut whole = bomb.stream().unwrap();
+        assert_eq!(whole.read_to_end(&mut data).unwrap(), 70 << 20);
+        assert!(data.iter().all(|byte| *byte == b'a'));
+        // By its places it needs one.
+        assert!(Reader::new(bomb).read_to_end(&mut data).is_err());
+    }
+}

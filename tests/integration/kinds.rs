@@ -712,3 +712,35 @@ checks:
     assert_eq!(shell.unwrap()["expected"], "\"aarch64\"");
     assert_eq!(shell.unwrap()["place"]["line"], 12);
 }
+
+#[test]
+fn a_compressed_file_and_what_it_decompresses_to_are_two_things() {
+    let Some(gzip) = peer("gzip") else { return };
+    let world = World::new();
+    world.write("text", "hello\n");
+    world.mode("text", 0o640);
+    output(&gzip, world.path(), &["-n", "text"]);
+    world
+        .run(
+            "
+spec: decompressed
+checks:
+  - name: pass the file
+    file: text.gz
+    expect: { text: null, size: { ge: 7 } }
+  - name: pass what it decompresses to
+    file:
+    in: text.gz!/
+    expect:
+      text: \"hello\\n\"
+      size: 6
+      mode: \"0640\"
+      sha256: 5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03
+  - name: fail another text
+    file:
+    in: text.gz!/
+    expect: { text: hello }
+",
+        )
+        .as_named();
+}

@@ -99,6 +99,16 @@ fn a_bomb_meets_a_bound_that_is_named() {
             "{name}: {}",
             ran.stderr
         );
+        // A spec meets the same bounds.
+        let spec = format!(
+            "spec: bomb\nchecks:\n  - name: it\n    file:\n    in: {name}!/\n    expect: {{ size: {{ ge: 1 }}, sha256: {{ present: true }} }}\n"
+        );
+        world.write("bomb.yaml", spec);
+        let ran = run(&world, &["run", "bomb.yaml", "--max-decoded", "1 MiB"]);
+        assert_eq!(ran.code, 4, "{}", ran.stdout);
+        assert!(ran.stdout.contains("over the limit `"), "{}", ran.stdout);
+        let ran = run(&world, &["run", "bomb.yaml", "--max-decoded", "1 GiB"]);
+        assert_eq!(ran.code, 0, "{}", ran.stdout);
     }
 }
 
