@@ -177,6 +177,18 @@ impl Iso {
         Pieces::range(&self.source, part.start, part.size)
     }
 
+    /// Counts files, folders and links, `[boot]` left out.
+    ///
+    /// Errors where a directory cannot be read.
+    pub fn count(&self) -> Result<u64, FormatError> {
+        let mut count = 0;
+        tree::list(&Files(self), &mut |_| {
+            count += 1;
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
     fn boot(&self) -> Result<&Boot, FormatError> {
         let boot = self.boot.get_or_init(|| Boot::read(self));
         boot.as_ref().map_err(Clone::clone)

@@ -147,10 +147,11 @@ impl Rock {
     }
 }
 
-/// Some writers put both numbers into the low word, as Linux once had them.
+/// Writers on Linux put both numbers into the low word, in the form that Linux
+/// gives to programs; the kernel reads them back where they are small.
 fn device(high: u32, low: u32) -> (u32, u32) {
     if high == 0 && low > 0xff {
-        (low >> 8, low & 0xff)
+        (low >> 8 & 0xfff, low & 0xff | low >> 12 & 0xfff00)
     } else {
         (high, low)
     }
@@ -245,5 +246,6 @@ mod tests {
     fn numbers_of_devices_are_read_in_both_ways() {
         assert_eq!(device(8, 1), (8, 1));
         assert_eq!(device(0, 0x801), (8, 1));
+        assert_eq!(device(0, 0x0010_052c), (5, 300));
     }
 }
