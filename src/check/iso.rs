@@ -43,7 +43,7 @@ pub struct Evidence {
     pub rock_ridge: bool,
     /// Whether it has the names of Joliet.
     pub joliet: bool,
-    /// How many files, folders and links there are, `[boot]` left out. Absent where nothing asks
+    /// How many files, folders and links there are, `.boot` left out. Absent where nothing asks
     /// for it.
     pub count: Option<u64>,
     /// What the El Torito boot catalogue is: `sound`, `broken` where firmware would refuse it, or
@@ -84,7 +84,7 @@ pub struct BootImage {
     /// What the disc is for it: `none`, `floppy`, `hard-disk` or `unknown`.
     #[schemars(extend("enum" = ["none", "floppy", "hard-disk", "unknown"]))]
     pub emulation: String,
-    /// The path that leads to it in an address: that of the file it is, or one in `[boot]`.
+    /// The path that leads to it in an address: that of the file it is, or one in `.boot`.
     pub path: String,
     /// Where it begins.
     #[schemars(extend("x-unit" = "bytes"))]

@@ -4,6 +4,6 @@
 mod archives;
 mod broken;
 mod images;
-mod isos;
+pub(crate) mod isos;
 mod mutations;
 mod squashfs;

@@ -1,4 +1,4 @@
-//! The folder `[boot]`: the images of the boot catalogue, and the partitions of
+//! The folder `.boot`: the images of the boot catalogue, and the partitions of
 //! an image that is a disk as well.
 
 use std::collections::HashMap;
@@ -27,9 +27,9 @@ pub(super) struct Boot {
 /// One boot image or partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Its name in the folder `[boot]`, different from all others.
+    /// Its name in the folder `.boot`, different from all others.
     pub name: String,
-    /// The path in the tree that leads to its bytes: in `[boot]`, or that of
+    /// The path in the tree that leads to its bytes: in `.boot`, or that of
     /// the file that it is.
     pub path: String,
     /// Where it begins, in bytes.
@@ -80,7 +80,7 @@ pub(super) fn folder(beside: &[Child]) -> String {
     for child in beside {
         names.unique(escape(&child.name));
     }
-    names.unique("[boot]".to_owned())
+    names.unique(".boot".to_owned())
 }
 
 impl Boot {

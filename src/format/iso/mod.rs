@@ -12,7 +12,7 @@
 //! else plain names in lower case, without `;1`. What is not told by Rock Ridge
 //! is owned by root and has the modes 0555. Associated files are left out.
 //!
-//! Beside the files stands a folder `[boot]` with what firmware starts from the
+//! Beside the files stands a folder `.boot` with what firmware starts from the
 //! image: the images of the El Torito catalogue by platform (`efi.img`,
 //! `bios.img`), then the partitions by name. An image that is a file of the tree
 //! as well is a link to it; a partition that begins where an image of the
@@ -163,7 +163,7 @@ impl Iso {
         Ok(self.boot()?.table.as_ref())
     }
 
-    /// Gives what is in `[boot]`, and the images that are files of the tree.
+    /// Gives what is in `.boot`, and the images that are files of the tree.
     ///
     /// Errors where catalogue, partition table or, to know which file an image
     /// is, a directory cannot be read.
@@ -177,7 +177,7 @@ impl Iso {
         Pieces::range(&self.source, part.start, part.size)
     }
 
-    /// Counts files, folders and links, `[boot]` left out.
+    /// Counts files, folders and links, `.boot` left out.
     ///
     /// Errors where a directory cannot be read.
     pub fn count(&self) -> Result<u64, FormatError> {
@@ -235,7 +235,7 @@ impl Iso {
         }
     }
 
-    /// Lists the files of a directory, without `[boot]`.
+    /// Lists the files of a directory, without `.boot`.
     fn files(&self, node: u64) -> Result<Vec<Child>, FormatError> {
         let directory = self.record(node)?;
         if !directory.is_directory() {
@@ -309,7 +309,7 @@ impl Iso {
     }
 }
 
-/// The files alone, without `[boot]`.
+/// The files alone, without `.boot`.
 struct Files<'a>(&'a Iso);
 
 impl Directories for Files<'_> {
