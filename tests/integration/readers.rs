@@ -3,6 +3,7 @@
 
 mod archives;
 mod broken;
+mod broken_isos;
 mod images;
 pub(crate) mod isos;
 mod mutations;

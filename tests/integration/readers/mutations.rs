@@ -14,7 +14,7 @@ use crate::images::{Random, cpio, pipe, populate, source};
 use crate::peers::peer;
 
 /// Small bounds, so that whatever passes one shows in time or memory.
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits {
         free_decoded: 16 << 20,
         max_ratio: 1,
@@ -67,7 +67,7 @@ fn damage(random: &mut Random, good: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn run(name: &str, good: &[u8], rounds: usize, mut read: impl FnMut(Vec<u8>)) {
+pub(super) fn run(name: &str, good: &[u8], rounds: usize, mut read: impl FnMut(Vec<u8>)) {
     let mut random = Random::new(0x7d67);
     read(good.to_vec());
     for round in 0..rounds {
