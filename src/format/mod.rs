@@ -8,7 +8,7 @@
 //! | module | reads |
 //! |---|---|
 //! | [`detect`] | what some bytes are, from their content |
-//! | [`stream`] | gzip, zstd, xz, lz4: one compressed member at a time |
+//! | [`stream`] | gzip, zstd, xz, lz4, bzip2, LZMA, lzop: one compressed member at a time |
 //! | [`cpio`] | the `newc` archives of an initramfs |
 //! | [`initramfs`] | the segments that the kernel unpacks one after another |
 //! | [`squashfs`] | a squashfs 4.0 image, in place |

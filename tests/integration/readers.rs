@@ -8,3 +8,4 @@ mod images;
 pub(crate) mod isos;
 mod mutations;
 mod squashfs;
+mod streams;

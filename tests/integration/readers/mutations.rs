@@ -113,6 +113,8 @@ fn damaged_squashfs_images_do_no_harm() {
         &["-comp", "zstd"],
         &["-comp", "xz"],
         &["-comp", "lz4"],
+        &["-comp", "lzo"],
+        &["-comp", "lzma"],
         &["-noI", "-noD", "-noF"],
     ] {
         let image = folder.path().join(options.join(""));
@@ -164,12 +166,15 @@ fn damaged_archives_and_segments_do_no_harm() {
 fn damaged_streams_do_no_harm() {
     let folder = tempfile::tempdir().unwrap();
     let data = Random::new(3).bytes(20_000);
-    let tools: [(&str, &[&str], Compression); 5] = [
+    let tools: [(&str, &[&str], Compression); 8] = [
         ("gzip", &["-c"], Compression::Gzip),
         ("zstd", &["-q", "-c"], Compression::Zstd),
         ("xz", &["-c"], Compression::Xz),
         ("lz4", &["-c", "-q"], Compression::Lz4),
         ("lz4", &["-l", "-c", "-q"], Compression::Lz4Legacy),
+        ("bzip2", &["-c", "-1"], Compression::Bzip2),
+        ("xz", &["-c", "--format=lzma"], Compression::Lzma),
+        ("lzop", &["-c", "-q"], Compression::Lzo),
     ];
     for (tool, arguments, compression) in tools {
         let Some(tool) = peer(tool) else { continue };
