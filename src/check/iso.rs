@@ -57,19 +57,20 @@ pub struct Evidence {
     /// The form of the partition table: `gpt`, `mbr` or `none`.
     #[schemars(extend("enum" = ["gpt", "mbr", "none"]))]
     pub table: String,
-    /// The partitions in the order of the table; one that begins with the image is the image itself.
+    /// The partitions in the order of the table. One that begins with the image is the image itself,
+    /// one that begins where a boot image does is that one; the others are in `.boot`.
     pub partitions: Vec<Entry>,
     /// Whether it boots when it is written to a USB stick as it is: its first sector holds a
     /// program and a partition is marked active, or a partition holds a boot program for UEFI.
     pub hybrid: bool,
-    /// The machines that UEFI firmware starts from it, as a disc or as a disk: `arm64` where
+    /// The machines that UEFI firmware starts from it, in either of the two ways: `arm64` where
     /// there is `EFI/BOOT/BOOTAA64.EFI`, and so on.
     pub boots: Vec<String>,
-    /// Those that start from it as a disc (a CD drive, a virtual machine's or a BMC's): the boot
-    /// catalogue leads to the program.
-    pub boots_disc: Vec<String>,
-    /// Those that start from it as a disk (a USB stick): a partition holds the program.
-    pub boots_disk: Vec<String>,
+    /// Those that start from it as from a CD, which is how virtual machines and BMCs hold it: the
+    /// boot catalogue leads to the program.
+    pub boots_cd: Vec<String>,
+    /// Those that start from a USB stick to which it was written: a partition holds the program.
+    pub boots_usb: Vec<String>,
 }
 
 /// One image of the boot catalogue.
@@ -117,8 +118,8 @@ impl Kind for TheKind {
     volume-id: { starts-with: TALOS }
     catalogue: sound
     boot: { any: { platform: efi, bootable: true, file-system: { starts-with: fat } } }
-    boots-disc: { contain: arm64 }
-    boots-disk: { contain: arm64 }";
+    boots-cd: { contain: arm64 }
+    boots-usb: { contain: arm64 }";
     type Args = Args;
     type Evidence = Evidence;
 
@@ -147,13 +148,13 @@ fn evidence(
     let boot = images(iso, catalogue, limits)?;
     let listed = table.map_or(&[][..], |table| &table.partitions);
     let mut partitions = Vec::new();
-    let mut boots_disk = Vec::new();
+    let mut boots_usb = Vec::new();
     for partition in listed {
         let part = Pieces::range(source, partition.start, partition.size);
         partitions.push(disk::entry(partition, &part, limits)?);
-        boots_disk.extend(disk::machines(&part, limits)?);
+        boots_usb.extend(disk::machines(&part, limits)?);
     }
-    let (boots_disc, boots_disk) = (disc(catalogue, &boot), sorted(boots_disk));
+    let (boots_cd, boots_usb) = (disc(catalogue, &boot), sorted(boots_usb));
     let problem = catalogue.and_then(|catalogue| catalogue.problem.clone());
     let state = match (catalogue, &problem) {
         (None, _) => "none",
@@ -177,10 +178,10 @@ fn evidence(
         boot,
         table: table.map_or("none", |table| table.kind.name()).to_owned(),
         partitions,
-        hybrid: table.is_some() && (!boots_disk.is_empty() || starts_by_bios(source, listed)?),
-        boots: sorted([&boots_disc[..], &boots_disk[..]].concat()),
-        boots_disc,
-        boots_disk,
+        hybrid: table.is_some() && (!boots_usb.is_empty() || starts_by_bios(source, listed)?),
+        boots: sorted([&boots_cd[..], &boots_usb[..]].concat()),
+        boots_cd,
+        boots_usb,
     })
 }
 

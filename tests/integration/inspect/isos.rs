@@ -318,35 +318,35 @@ fn the_kind_iso_sees_who_can_boot() {
         (
             "appended-mbr",
             format!(
-                "table: mbr, boot: {{ len: 1, every: {{ {efi}, path: '.boot/efi.img' }} }}, hybrid: true, boots-disk: [arm64], joliet: false"
+                "table: mbr, boot: {{ len: 1, every: {{ {efi}, path: '.boot/efi.img' }} }}, hybrid: true, boots-usb: [arm64], joliet: false"
             ),
         ),
         (
             "appended-gpt",
             format!(
-                "table: gpt, boot: {{ every: {{ {efi}, load-size: 3 MiB }} }}, hybrid: true, boots-disk: [arm64], partitions: {{ any: {{ name: Appended2, type: efi-system, file-system: fat12, file-system-label: EFIBOOT }} }}, joliet: true"
+                "table: gpt, boot: {{ every: {{ {efi}, load-size: 3 MiB }} }}, hybrid: true, boots-usb: [arm64], partitions: {{ any: {{ name: Appended2, type: efi-system, file-system: fat12, file-system-label: EFIBOOT }} }}, joliet: true"
             ),
         ),
         (
             "file",
             format!(
-                "table: none, boot: {{ every: {{ {efi}, path: efi.img }} }}, hybrid: false, boots-disk: {{ len: 0 }}, partitions: {{ len: 0 }}"
+                "table: none, boot: {{ every: {{ {efi}, path: efi.img }} }}, hybrid: false, boots-usb: {{ len: 0 }}, partitions: {{ len: 0 }}"
             ),
         ),
         (
             "hybrid",
             format!(
-                "table: gpt, boot: {{ len: 2, any: {{ {bios} }} }}, hybrid: true, boots-disk: [arm64]"
+                "table: gpt, boot: {{ len: 2, any: {{ {bios} }} }}, hybrid: true, boots-usb: [arm64]"
             ),
         ),
         (
             "both",
             format!(
-                "table: mbr, boot: {{ len: 2, any: {{ {efi} }} }}, hybrid: true, boots-disk: [arm64]"
+                "table: mbr, boot: {{ len: 2, any: {{ {efi} }} }}, hybrid: true, boots-usb: [arm64]"
             ),
         ),
     ];
-    let common = "volume-id: TALOS, system-id: LINUX, application-id: IT, preparer-id: { starts-with: XORRISO }, created: { starts-with: '20' }, names: rock-ridge, rock-ridge: true, catalogue: sound, boots: [arm64], boots-disc: [arm64], count: { ge: 12 }";
+    let common = "volume-id: TALOS, system-id: LINUX, application-id: IT, preparer-id: { starts-with: XORRISO }, created: { starts-with: '20' }, names: rock-ridge, rock-ridge: true, catalogue: sound, boots: [arm64], boots-cd: [arm64], count: { ge: 12 }";
     for (way, own) in expected {
         let Some(_) = write(&world, way) else { return };
         let report = world.run(&format!(
@@ -385,7 +385,7 @@ fn what_no_firmware_would_start_boots_nobody() {
         changed[at..at + bytes.len()].copy_from_slice(bytes);
         changed
     };
-    let nobody = "boots-disc: { len: 0 }, boots-disk: [arm64]";
+    let nobody = "boots-cd: { len: 0 }, boots-usb: [arm64]";
     // The sum of the validation entry, its key, the platform, the sign that it is bootable.
     check(
         "sum",
@@ -414,7 +414,7 @@ fn what_no_firmware_would_start_boots_nobody() {
     check(
         "platform",
         &with(catalogue + 1, &[1]),
-        "catalogue: broken, boot: { every: { platform: ppc } }, boots-disc: { len: 0 }",
+        "catalogue: broken, boot: { every: { platform: ppc } }, boots-cd: { len: 0 }",
         "pass",
     );
     // A size of nothing or of one sector stands for everything.
@@ -422,7 +422,7 @@ fn what_no_firmware_would_start_boots_nobody() {
         check(
             "sectors",
             &with(catalogue + 38, &sectors),
-            "boot: { every: { size: 3 MiB, load-size: { le: 512 }, boots: [arm64] } }, boots-disc: [arm64]",
+            "boot: { every: { size: 3 MiB, load-size: { le: 512 }, boots: [arm64] } }, boots-cd: [arm64]",
             "pass",
         );
     }
@@ -430,7 +430,7 @@ fn what_no_firmware_would_start_boots_nobody() {
     check(
         "no table",
         &with(446, &[0; 66]),
-        "table: none, hybrid: false, boots-disk: { len: 0 }, boots-disc: [arm64], boot: { every: { size: 3 MiB, path: '.boot/efi.img' } }",
+        "table: none, hybrid: false, boots-usb: { len: 0 }, boots-cd: [arm64], boot: { every: { size: 3 MiB, path: '.boot/efi.img' } }",
         "pass",
     );
     // No file system in the image.
@@ -537,11 +537,11 @@ fn an_image_made_hybrid_afterwards_is_one() {
             "spec: It\nchecks:\n  - name: it\n    iso:\n    in: it.iso\n    expect: {{ {expect} }}\n"
         )
     };
-    let report = world.run(&spec("table: none, hybrid: false, boots-disc: [arm64]"));
+    let report = world.run(&spec("table: none, hybrid: false, boots-cd: [arm64]"));
     assert_eq!(report.verdict("it"), "pass", "{}", report.why("it"));
     output(&isohybrid, world.path(), &["--uefi", "it.iso"]);
     let report = world.run(&spec(
-        "table: { one-of: [gpt, mbr] }, hybrid: true, boots-disc: [arm64], boots-disk: [arm64]",
+        "table: { one-of: [gpt, mbr] }, hybrid: true, boots-cd: [arm64], boots-usb: [arm64]",
     ));
     assert_eq!(report.verdict("it"), "pass", "{}", report.why("it"));
 }
