@@ -195,17 +195,11 @@ impl Iso {
     }
 
     fn part(&self, node: u64) -> Result<&Part, FormatError> {
-        let index = node
-            .checked_sub(BOOT + 1)
-            .and_then(|i| usize::try_from(i).ok());
-        let part = index.and_then(|index| Some(self.parts().map(|parts| parts.get(index))));
-        match part {
-            Some(Ok(Some(part))) => Ok(part),
-            Some(Err(error)) => Err(error),
-            Some(Ok(None)) | None => {
-                Err(FormatError::corrupt(NAME, 0, "there is no such boot image"))
-            }
-        }
+        let parts = self.parts()?;
+        let index = usize::try_from(node.saturating_sub(BOOT + 1)).unwrap_or(usize::MAX);
+        parts
+            .get(index)
+            .ok_or_else(|| FormatError::corrupt(NAME, 0, "there is no such boot image"))
     }
 
     /// Errors where the volume does not end inside of the image.
