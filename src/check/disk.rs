@@ -141,17 +141,19 @@ impl Kind for TheKind {
     }
 }
 
-fn entry(partition: &Partition, part: &Source, limits: &Limits) -> Result<Entry, FormatError> {
+/// Tells what a partition is and what file system it holds.
+pub(super) fn entry(
+    partition: &Partition,
+    part: &Source,
+    limits: &Limits,
+) -> Result<Entry, FormatError> {
     let inside = |error: FormatError| error.inside(partition.name.as_str());
     let content = Content::detect(&part.up_to(0, Content::HEAD).map_err(inside)?);
     let mut label = None;
-    let file_system = if content == Content::Fat {
+    if content == Content::Fat {
         let fat = Fat::open(Source::clone(part), limits).map_err(inside)?;
         label = Some(fat.label().map_err(inside)?).filter(|label| !label.is_empty());
-        Some(fat.format())
-    } else {
-        is_file_system(content).then(|| content.name())
-    };
+    }
     Ok(Entry {
         name: partition.name.clone(),
         number: partition.number,
@@ -161,9 +163,23 @@ fn entry(partition: &Partition, part: &Source, limits: &Limits) -> Result<Entry,
         uuid: partition.uuid.clone(),
         start: partition.start,
         size: partition.size,
-        file_system: file_system.map(str::to_owned),
+        file_system: file_system(part, content, limits).map_err(inside)?,
         file_system_label: label,
     })
+}
+
+/// Names the file system that bytes of a known content are; `None` where they
+/// are none.
+pub(super) fn file_system(
+    part: &Source,
+    content: Content,
+    limits: &Limits,
+) -> Result<Option<String>, FormatError> {
+    if content == Content::Fat {
+        let fat = Fat::open(Source::clone(part), limits)?;
+        return Ok(Some(fat.format().to_owned()));
+    }
+    Ok(is_file_system(content).then(|| content.name().to_owned()))
 }
 
 fn is_file_system(content: Content) -> bool {
@@ -223,7 +239,7 @@ fn backup(source: &Source, kind: TableKind, limits: &Limits) -> Result<Said, For
 
 /// Gives the machines for which an EFI system partition has a boot program under
 /// the name that firmware looks for. Source: UEFI 2.10 §3.5.1.1.
-fn machines(part: &Source, limits: &Limits) -> Result<Vec<String>, FormatError> {
+pub(super) fn machines(part: &Source, limits: &Limits) -> Result<Vec<String>, FormatError> {
     const NAMES: [(&str, &str); 5] = [
         ("AA64", "arm64"),
         ("X64", "amd64"),

@@ -44,8 +44,8 @@ pub struct Segment {
     pub index: u64,
     /// Where it begins in the file.
     pub offset: u64,
-    /// How it is compressed, by its content: `none`, `gzip`, `zstd`, `xz`, `lz4`.
-    #[schemars(extend("enum" = ["none", "gzip", "zstd", "xz", "lz4"]))]
+    /// How it is compressed, by its content: `none`, `gzip`, `zstd`, `xz`, `lz4`, …
+    #[schemars(extend("enum" = ["none", "gzip", "zstd", "xz", "lz4", "bzip2", "lzma", "lzo"]))]
     pub compression: String,
     /// Its size in the file.
     #[schemars(extend("x-unit" = "bytes"))]

@@ -17,11 +17,11 @@ pub enum Compression {
     Lz4,
     /// The framing of `lz4 -l`, the only one that the kernel reads.
     Lz4Legacy,
-    /// bzip2; recognised, not decoded.
+    /// bzip2.
     Bzip2,
-    /// LZMA "alone"; recognised, not decoded.
+    /// LZMA "alone", the format before `.xz`.
     Lzma,
-    /// lzop; recognised, not decoded.
+    /// The files of lzop.
     Lzo,
 }
 

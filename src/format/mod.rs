@@ -8,7 +8,7 @@
 //! | module | reads |
 //! |---|---|
 //! | [`detect`] | what some bytes are, from their content |
-//! | [`stream`] | gzip, zstd, xz, lz4: one compressed member at a time |
+//! | [`stream`] | gzip, zstd, xz, lz4, bzip2, LZMA, lzop: one compressed member at a time |
 //! | [`cpio`] | the `newc` archives of an initramfs |
 //! | [`initramfs`] | the segments that the kernel unpacks one after another |
 //! | [`squashfs`] | a squashfs 4.0 image, in place |
@@ -16,6 +16,7 @@
 //! | [`kernel`] | arm64 `Image`, EFI zboot, bzImage, PE |
 //! | [`partitions`], [`partition`], [`gpt`], [`mbr`] | the partition table of a disk |
 //! | [`fat`] | FAT12, FAT16 and FAT32 file systems |
+//! | [`iso`] | ISO 9660 images with Rock Ridge or Joliet, and what boots from them |
 //! | [`pe`] | the sections of PE files, such as a UKI |
 //! | [`tree`] | what all containers have in common: paths with content |
 //! | [`pieces`] | a file made of ranges of another |
@@ -31,6 +32,7 @@ pub mod extensions;
 pub mod fat;
 pub mod gpt;
 pub mod initramfs;
+pub mod iso;
 pub mod kernel;
 pub mod limits;
 pub mod mbr;

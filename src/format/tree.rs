@@ -134,8 +134,8 @@ pub(crate) fn list<D: Directories>(tree: &D, visit: &mut Visit<'_>) -> Result<()
         };
         check_name::<D>(&child)?;
         let path = join(parent, &escape(&child.name));
-        tally.take(tree.limits(), D::NAME, 0, path.len())?;
         let meta = tree.meta(child.node)?;
+        tally.take(tree.limits(), D::NAME, 0, held(&path, &meta))?;
         let directory = (meta.kind == FileType::Directory).then(|| path.clone());
         visit(Entry {
             path,
@@ -206,15 +206,21 @@ pub(crate) fn children<D: Directories>(
     for child in tree.children(directory.inode)? {
         check_name::<D>(&child)?;
         let path = join(&directory.path, &escape(&child.name));
-        tally.take(tree.limits(), D::NAME, 0, path.len())?;
+        let meta = tree.meta(child.node)?;
+        tally.take(tree.limits(), D::NAME, 0, held(&path, &meta))?;
         entries.push(Entry {
             path,
-            meta: tree.meta(child.node)?,
+            meta,
             inode: child.node,
         });
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(Some(entries))
+}
+
+/// Gives the bytes of an entry's texts: a link may be as long as a path.
+fn held(path: &str, meta: &Metadata) -> usize {
+    path.len() + meta.target.as_ref().map_or(0, String::len)
 }
 
 fn check_name<D: Directories>(child: &Child) -> Result<(), FormatError> {

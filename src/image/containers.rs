@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::disk::Disk;
 use crate::format::fat::Fat;
+use crate::format::iso::Iso;
 use crate::format::pe::Pe;
 use crate::format::squashfs::Squashfs;
 use crate::format::{Content, FormatError, Limits, Source, Tree};
@@ -33,14 +34,14 @@ fn file_system(
     Ok(Some(match content {
         Content::Squashfs => Arc::new(Squashfs::open(source, limits)?),
         Content::Fat => Arc::new(Fat::open(source, limits)?),
+        Content::Iso => Arc::new(Iso::open(source, limits)?),
         Content::Pe | Content::Zboot => Arc::new(Pe::open(source)?),
         // Without an EFI stub they are no PE files.
         Content::Arm64Image | Content::RiscvImage | Content::BzImage => match Pe::open(source) {
             Ok(pe) => Arc::new(pe),
             Err(_) => return Ok(None),
         },
-        Content::Iso
-        | Content::Ext
+        Content::Ext
         | Content::Erofs
         | Content::Tar
         | Content::Gpt

@@ -24,6 +24,7 @@ use std::path::Path;
 use regex::Regex;
 
 mod example;
+mod iso;
 mod kinds;
 mod markdown;
 mod picture;

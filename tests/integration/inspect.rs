@@ -2,4 +2,5 @@
 
 mod disks;
 mod hostile;
+mod isos;
 mod look;

@@ -3,6 +3,9 @@
 
 mod archives;
 mod broken;
+mod broken_isos;
 mod images;
+pub(crate) mod isos;
 mod mutations;
 mod squashfs;
+mod streams;

@@ -59,9 +59,12 @@ fn payload(
         })?;
     kernel.compression = Compression::detect(payload);
     match kernel.compression {
-        // Recognised by name only; the header's version string is enough.
-        Compression::None | Compression::Bzip2 | Compression::Lzma | Compression::Lzo => Ok(()),
-        Compression::Gzip
+        // Of what is not known, the header's version string is enough.
+        Compression::None => Ok(()),
+        Compression::Bzip2
+        | Compression::Lzma
+        | Compression::Lzo
+        | Compression::Gzip
         | Compression::Zstd
         | Compression::Xz
         | Compression::Lz4

@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 
 use flate2::{Decompress, FlushDecompress, Status};
+use liblzma::stream::{self as lzma, Action, Error, Stream};
 use zstd::zstd_safe::{DCtx, get_error_name};
 
 use super::Compressor;
+use crate::format::stream::lzo;
 
-/// Memory for an xz block's dictionary; squashfs keeps it to one block.
-const XZ_MEMORY: u64 = 64 << 20;
+/// Memory for the dictionary of an xz or LZMA block; squashfs keeps it to one block.
+const MEMORY: u64 = 64 << 20;
 
 thread_local! {
     // Making a decoder costs more than decoding a small block.
@@ -38,7 +40,9 @@ pub(super) fn decode(compressor: Compressor, input: &[u8], most: usize) -> Resul
                 Err(error) => Err(error.to_string()),
             }
         }
-        Compressor::Xz => xz(input, most),
+        Compressor::Lzma => lzma_stream(Stream::new_lzma_decoder(MEMORY), input, most),
+        Compressor::Xz => lzma_stream(Stream::new_stream_decoder(MEMORY, 0), input, most),
+        Compressor::Lzo => lzo::decode(input, most),
         Compressor::Lz4 => {
             let mut data = vec![0; most];
             let length = lz4_flex::block::decompress_into(input, &mut data)
@@ -49,9 +53,13 @@ pub(super) fn decode(compressor: Compressor, input: &[u8], most: usize) -> Resul
     }
 }
 
-fn xz(input: &[u8], most: usize) -> Result<Vec<u8>, String> {
-    use liblzma::stream::{Action, Status, Stream};
-    let mut decoder = Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(|e| e.to_string())?;
+/// Decodes one stream of LZMA, in either of its two files' forms.
+fn lzma_stream(
+    decoder: Result<Stream, Error>,
+    input: &[u8],
+    most: usize,
+) -> Result<Vec<u8>, String> {
+    let mut decoder = decoder.map_err(|error| error.to_string())?;
     let mut data = Vec::with_capacity(most);
     loop {
         let before = (decoder.total_in(), decoder.total_out());
@@ -62,8 +70,8 @@ fn xz(input: &[u8], most: usize) -> Result<Vec<u8>, String> {
             .process_vec(rest.unwrap_or_default(), &mut data, Action::Finish)
             .map_err(|error| error.to_string())?;
         match status {
-            Status::StreamEnd => return Ok(data),
-            Status::Ok | Status::GetCheck | Status::MemNeeded => {
+            lzma::Status::StreamEnd => return Ok(data),
+            lzma::Status::Ok | lzma::Status::GetCheck | lzma::Status::MemNeeded => {
                 if (decoder.total_in(), decoder.total_out()) == before {
                     return Err(unfinished(data.len(), most));
                 }

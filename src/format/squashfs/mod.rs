@@ -7,7 +7,7 @@
 //!
 //! Source: the squashfs binary format as `fs/squashfs/squashfs_fs.h` of Linux
 //! defines it and `Documentation/filesystems/squashfs.rst` explains it.
-//! Compressors: gzip, zstd, xz and lz4.
+//! Compressors: all that mksquashfs has (gzip, lzma, lzo, lz4, xz and zstd).
 
 mod block;
 mod directory;
@@ -58,7 +58,7 @@ impl Squashfs {
     ///
     /// Errors: [`FormatError::Truncated`] where `source` is shorter than the
     /// image says, [`FormatError::Corrupt`] for tables outside of the image,
-    /// [`FormatError::Unsupported`] for another version, LZO or LZMA.
+    /// [`FormatError::Unsupported`] for another version or compressor.
     pub fn open(source: Source, limits: &Limits) -> Result<Self, FormatError> {
         let superblock = Superblock::read(&*source)?;
         let mut inner = Inner {

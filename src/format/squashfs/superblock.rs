@@ -11,6 +11,10 @@ const SIZE: u64 = 96;
 pub enum Compressor {
     /// zlib streams.
     Gzip,
+    /// LZMA streams, which Linux does not read.
+    Lzma,
+    /// Bare blocks of LZO1X.
+    Lzo,
     /// xz streams.
     Xz,
     /// Bare lz4 blocks.
@@ -25,6 +29,8 @@ impl Compressor {
     pub fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
+            Self::Lzma => "lzma",
+            Self::Lzo => "lzo",
             Self::Xz => "xz",
             Self::Lz4 => "lz4",
             Self::Zstd => "zstd",
@@ -74,8 +80,8 @@ impl Superblock {
         let version = (le16(data, 28)?, le16(data, 30)?);
         let compressor = match le16(data, 20)? {
             1 => Ok(Compressor::Gzip),
-            2 => Err("lzma is not read here; use `mksquashfs -comp zstd`".to_owned()),
-            3 => Err("lzo is not read here; use `mksquashfs -comp zstd`".to_owned()),
+            2 => Ok(Compressor::Lzma),
+            3 => Ok(Compressor::Lzo),
             4 => Ok(Compressor::Xz),
             5 => Ok(Compressor::Lz4),
             6 => Ok(Compressor::Zstd),

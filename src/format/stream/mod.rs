@@ -6,8 +6,10 @@
 //! takes is as important as what it decodes to.
 
 mod blocks;
-mod gzip;
 mod lz4;
+mod lzma;
+pub(super) mod lzo;
+mod lzop;
 mod reader;
 mod single;
 mod xz;
@@ -34,8 +36,7 @@ pub struct Member {
 ///
 /// Bytes behind the member are left alone. Checksums are verified. Errors name
 /// offsets in `input`: [`FormatError::Truncated`] where the member does not
-/// end, [`FormatError::Limit`] where it outgrows `budget`, and
-/// [`FormatError::Unsupported`] for bzip2, LZMA and lzop.
+/// end, [`FormatError::Limit`] where it outgrows `budget`.
 pub fn decode_member(
     compression: Compression,
     input: &[u8],
@@ -49,13 +50,30 @@ pub fn decode_member(
                 consumed: input.len(),
             })
         }
-        Compression::Gzip => gzip::member(input, budget),
+        Compression::Gzip | Compression::Bzip2 | Compression::Lzo => {
+            single(compression, input, budget)
+        }
         Compression::Zstd => zstd::member(input, budget),
         Compression::Xz => xz::member(input, budget),
         Compression::Lz4 => lz4::frame(input, budget),
         Compression::Lz4Legacy => lz4::legacy(input, budget),
-        Compression::Bzip2 | Compression::Lzma | Compression::Lzo => Err(unsupported(compression)),
+        Compression::Lzma => {
+            lzma::check(input)?;
+            single(compression, input, budget)
+        }
     }
+}
+
+/// Decodes a member whose end only its decoder finds.
+fn single(
+    compression: Compression,
+    input: &[u8],
+    budget: &mut Budget,
+) -> Result<Member, FormatError> {
+    let mut decoder = Single::new(compression, input)?;
+    let data = drain(compression.name(), input, &mut decoder, budget)?;
+    let consumed = input.len() - decoder.into_input().len();
+    Ok(Member { data, consumed })
 }
 
 /// Decodes a whole file of one or more members of one compression.
@@ -128,20 +146,16 @@ pub fn search(
             visit(input);
             return Ok(());
         }
-        Compression::Gzip => Box::new(flate2::bufread::GzDecoder::new(input)),
-        Compression::Zstd => Box::new(
-            ::zstd::stream::read::Decoder::with_buffer(input)
-                .map_err(|e| FormatError::io(name, 0, e.to_string()))?
-                .single_frame(),
-        ),
-        Compression::Xz => Box::new(xz::reader(input)?),
+        Compression::Gzip
+        | Compression::Zstd
+        | Compression::Xz
+        | Compression::Bzip2
+        | Compression::Lzma
+        | Compression::Lzo => Box::new(Single::new(compression, input)?),
         Compression::Lz4 => Box::new(lz4_flex::frame::FrameDecoder::new(input)),
         Compression::Lz4Legacy => {
             legacy = decode_member(compression, input, &mut Budget::of(bound))?;
             Box::new(legacy.data.as_slice())
-        }
-        Compression::Bzip2 | Compression::Lzma | Compression::Lzo => {
-            return Err(unsupported(compression));
         }
     };
     let mut window = vec![0u8; KEEP + PIECE];
@@ -240,6 +254,12 @@ mod tests {
         xz.write_all(data).unwrap();
         let mut lz4 = lz4_flex::frame::FrameEncoder::new(Vec::new());
         lz4.write_all(data).unwrap();
+        let mut bz = ::bzip2::write::BzEncoder::new(Vec::new(), ::bzip2::Compression::fast());
+        bz.write_all(data).unwrap();
+        let alone = liblzma::stream::LzmaOptions::new_preset(1).unwrap();
+        let alone = liblzma::stream::Stream::new_lzma_encoder(&alone).unwrap();
+        let mut lzma = liblzma::write::XzEncoder::new_stream(Vec::new(), alone);
+        lzma.write_all(data).unwrap();
         let mut legacy = vec![0x02, 0x21, 0x4c, 0x18];
         let block = lz4_flex::block::compress(data);
         legacy.extend_from_slice(&u32::try_from(block.len()).unwrap().to_le_bytes());
@@ -250,6 +270,8 @@ mod tests {
             (Compression::Xz, xz.finish().unwrap()),
             (Compression::Lz4, lz4.finish().unwrap()),
             (Compression::Lz4Legacy, legacy),
+            (Compression::Bzip2, bz.finish().unwrap()),
+            (Compression::Lzma, lzma.finish().unwrap()),
         ]
     }
 

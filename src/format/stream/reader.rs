@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::xz;
+use super::{Single, xz};
 use crate::format::{Compression, FormatError, Reader, Source};
 
 /// How much compressed input is fetched at a time.
@@ -12,8 +12,7 @@ const INPUT: usize = 1 << 18;
 ///
 /// zstd's skippable frames and zeros behind the last member are stepped over;
 /// other data behind a member are an error. Checksums are verified. Errors with
-/// [`FormatError::Unsupported`] for lz4 and for compressions that are only
-/// recognised.
+/// [`FormatError::Unsupported`] for lz4.
 pub fn reader(
     compression: Compression,
     source: Source,
@@ -23,24 +22,23 @@ pub fn reader(
     let failed = |error: io::Error| FormatError::io(name, 0, error.to_string());
     Ok(match compression {
         Compression::None => Box::new(input),
-        Compression::Gzip => {
-            let start: Start = |input| Ok(Box::new(flate2::bufread::GzDecoder::new(input)));
-            Box::new(Members::new(input, start).map_err(failed)?)
-        }
         Compression::Zstd => {
             let decoder = ::zstd::stream::read::Decoder::with_buffer(input).map_err(failed)?;
             Box::new(decoder)
         }
         Compression::Xz => {
-            let start: Start = |input| Ok(Box::new(xz::whole(input)?));
-            Box::new(Members::new(input, start).map_err(failed)?)
+            let start = |input| Ok(Box::new(xz::whole(input)?) as Box<dyn Member>);
+            Box::new(Members::new(input, Box::new(start)).map_err(failed)?)
+        }
+        Compression::Gzip | Compression::Bzip2 | Compression::Lzma | Compression::Lzo => {
+            let start = move |input| {
+                let member = Single::new(compression, input).map_err(io::Error::other)?;
+                Ok(Box::new(member) as Box<dyn Member>)
+            };
+            Box::new(Members::new(input, Box::new(start)).map_err(failed)?)
         }
         // A decoder of lz4 takes the end of its input for the end of a frame; `decode_all` does not.
-        Compression::Lz4
-        | Compression::Lz4Legacy
-        | Compression::Bzip2
-        | Compression::Lzma
-        | Compression::Lzo => {
+        Compression::Lz4 | Compression::Lz4Legacy => {
             return Err(super::unsupported(compression));
         }
     })
@@ -51,9 +49,9 @@ trait Member: Read + Send {
     fn into_input(self: Box<Self>) -> BufReader<Reader>;
 }
 
-impl Member for flate2::bufread::GzDecoder<BufReader<Reader>> {
+impl Member for Single<BufReader<Reader>> {
     fn into_input(self: Box<Self>) -> BufReader<Reader> {
-        (*self).into_inner()
+        Single::into_input(*self)
     }
 }
 
@@ -63,7 +61,7 @@ impl Member for liblzma::bufread::XzDecoder<BufReader<Reader>> {
     }
 }
 
-type Start = fn(BufReader<Reader>) -> io::Result<Box<dyn Member>>;
+type Start = Box<dyn Fn(BufReader<Reader>) -> io::Result<Box<dyn Member>> + Send>;
 
 /// One member after another, to the end of the file.
 struct Members {

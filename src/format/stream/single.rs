@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::xz;
+use super::{lzma, lzop, xz};
 use crate::format::{Compression, FormatError};
 
 /// One member that is being decoded.
@@ -14,16 +14,27 @@ pub enum Single<R: BufRead> {
     Zstd(::zstd::stream::read::Decoder<'static, R>),
     /// The `.xz` file format.
     Xz(liblzma::bufread::XzDecoder<R>),
+    /// bzip2.
+    Bzip2(::bzip2::bufread::BzDecoder<R>),
+    /// LZMA "alone".
+    Lzma(liblzma::bufread::XzDecoder<R>),
+    /// The files of lzop.
+    Lzo(lzop::Decoder<R>),
 }
 
 impl<R: BufRead> Single<R> {
     /// Tells whether members of a compression can be read in this way.
     #[must_use]
     pub fn reads(compression: Compression) -> bool {
-        matches!(
-            compression,
-            Compression::Gzip | Compression::Zstd | Compression::Xz
-        )
+        match compression {
+            Compression::Gzip
+            | Compression::Zstd
+            | Compression::Xz
+            | Compression::Bzip2
+            | Compression::Lzma
+            | Compression::Lzo => true,
+            Compression::None | Compression::Lz4 | Compression::Lz4Legacy => false,
+        }
     }
 
     /// Begins with the member that comes next; checksums are verified at its
@@ -43,12 +54,12 @@ impl<R: BufRead> Single<R> {
                 Ok(Self::Zstd(decoder.single_frame()))
             }
             Compression::Xz => Ok(Self::Xz(xz::reader(input)?)),
-            Compression::None
-            | Compression::Lz4
-            | Compression::Lz4Legacy
-            | Compression::Bzip2
-            | Compression::Lzma
-            | Compression::Lzo => Err(super::unsupported(compression)),
+            Compression::Bzip2 => Ok(Self::Bzip2(::bzip2::bufread::BzDecoder::new(input))),
+            Compression::Lzma => Ok(Self::Lzma(lzma::reader(input)?)),
+            Compression::Lzo => Ok(Self::Lzo(lzop::Decoder::new(input))),
+            Compression::None | Compression::Lz4 | Compression::Lz4Legacy => {
+                Err(super::unsupported(compression))
+            }
         }
     }
 
@@ -58,7 +69,9 @@ impl<R: BufRead> Single<R> {
         match self {
             Self::Gzip(decoder) => decoder.into_inner(),
             Self::Zstd(decoder) => decoder.finish(),
-            Self::Xz(decoder) => decoder.into_inner(),
+            Self::Xz(decoder) | Self::Lzma(decoder) => decoder.into_inner(),
+            Self::Bzip2(decoder) => decoder.into_inner(),
+            Self::Lzo(decoder) => decoder.into_inner(),
         }
     }
 }
@@ -68,7 +81,9 @@ impl<R: BufRead> Read for Single<R> {
         match self {
             Self::Gzip(decoder) => decoder.read(buffer),
             Self::Zstd(decoder) => decoder.read(buffer),
-            Self::Xz(decoder) => decoder.read(buffer),
+            Self::Xz(decoder) | Self::Lzma(decoder) => decoder.read(buffer),
+            Self::Bzip2(decoder) => decoder.read(buffer),
+            Self::Lzo(decoder) => decoder.read(buffer),
         }
     }
 }

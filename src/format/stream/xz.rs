@@ -7,7 +7,7 @@ use super::Member;
 use crate::format::{Budget, FormatError};
 
 /// Memory for the dictionary: `xz -9` needs 65 MiB.
-const MEMORY: u64 = 80 << 20;
+pub(super) const MEMORY: u64 = 80 << 20;
 const PIECE: u64 = 4 << 20;
 /// Memory of all threads together, where blocks are decoded at the same time:
 /// those of `xz -T` have 24 MiB, and each thread holds one before and behind.

@@ -99,7 +99,7 @@ fn older_forms_of_cpio_are_refused_with_the_remedy() {
 #[test]
 fn segments_of_every_compression_are_read_to_the_end() {
     let Some(tool) = peer("cpio") else { return };
-    let compressors: [(&str, &[&str], Compression); 7] = [
+    let compressors: [(&str, &[&str], Compression); 10] = [
         ("cat", &[], Compression::None),
         ("gzip", &["-9", "-c"], Compression::Gzip),
         ("zstd", &["-q", "-c"], Compression::Zstd),
@@ -110,6 +110,9 @@ fn segments_of_every_compression_are_read_to_the_end() {
         ),
         ("xz", &["--check=crc32", "-c"], Compression::Xz),
         ("lz4", &["-l", "-c", "-q"], Compression::Lz4Legacy),
+        ("bzip2", &["-c"], Compression::Bzip2),
+        ("xz", &["--format=lzma", "-c"], Compression::Lzma),
+        ("lzop", &["-9", "-c", "-q"], Compression::Lzo),
         ("lz4", &["-c", "-q"], Compression::Lz4),
     ];
     let folder = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use crate::images::{Random, cpio, pipe, populate, source};
 use crate::peers::peer;
 
 /// Small bounds, so that whatever passes one shows in time or memory.
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits {
         free_decoded: 16 << 20,
         max_ratio: 1,
@@ -67,7 +67,7 @@ fn damage(random: &mut Random, good: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn run(name: &str, good: &[u8], rounds: usize, mut read: impl FnMut(Vec<u8>)) {
+pub(super) fn run(name: &str, good: &[u8], rounds: usize, mut read: impl FnMut(Vec<u8>)) {
     let mut random = Random::new(0x7d67);
     read(good.to_vec());
     for round in 0..rounds {
@@ -113,6 +113,8 @@ fn damaged_squashfs_images_do_no_harm() {
         &["-comp", "zstd"],
         &["-comp", "xz"],
         &["-comp", "lz4"],
+        &["-comp", "lzo"],
+        &["-comp", "lzma"],
         &["-noI", "-noD", "-noF"],
     ] {
         let image = folder.path().join(options.join(""));
@@ -164,12 +166,15 @@ fn damaged_archives_and_segments_do_no_harm() {
 fn damaged_streams_do_no_harm() {
     let folder = tempfile::tempdir().unwrap();
     let data = Random::new(3).bytes(20_000);
-    let tools: [(&str, &[&str], Compression); 5] = [
+    let tools: [(&str, &[&str], Compression); 8] = [
         ("gzip", &["-c"], Compression::Gzip),
         ("zstd", &["-q", "-c"], Compression::Zstd),
         ("xz", &["-c"], Compression::Xz),
         ("lz4", &["-c", "-q"], Compression::Lz4),
         ("lz4", &["-l", "-c", "-q"], Compression::Lz4Legacy),
+        ("bzip2", &["-c", "-1"], Compression::Bzip2),
+        ("xz", &["-c", "--format=lzma"], Compression::Lzma),
+        ("lzop", &["-c", "-q"], Compression::Lzo),
     ];
     for (tool, arguments, compression) in tools {
         let Some(tool) = peer(tool) else { continue };

@@ -85,7 +85,7 @@ fn every_compressor_gives_the_source_back() {
     for (block, name) in [(4096, "4K"), (131_072, "128K")] {
         let root = folder.path().join(name);
         populate(&root, block, 300);
-        for compressor in ["gzip", "zstd", "xz", "lz4"] {
+        for compressor in ["gzip", "lzma", "lzo", "lz4", "xz", "zstd"] {
             let image = folder.path().join(format!("{name}-{compressor}"));
             make(&tool, &root, &image, &["-b", name, "-comp", compressor]);
             let image = open(&image);
@@ -104,7 +104,7 @@ fn every_way_to_store_gives_the_source_back() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("root");
     populate(&root, 4096, 100);
-    let ways: [&[&str]; 7] = [
+    let ways: [&[&str]; 9] = [
         &["-noI", "-noD", "-noF"],
         &["-no-fragments"],
         &["-always-use-fragments"],
@@ -112,6 +112,8 @@ fn every_way_to_store_gives_the_source_back() {
         &["-no-exports", "-no-xattrs"],
         &["-comp", "xz", "-Xbcj", "x86,arm"],
         &["-comp", "lz4", "-Xhc"],
+        &["-comp", "lzo", "-Xalgorithm", "lzo1x_1_15"],
+        &["-comp", "lzo", "-Xcompression-level", "9"],
     ];
     for (index, way) in ways.iter().enumerate() {
         let image = folder.path().join(index.to_string());
