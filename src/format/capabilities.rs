@@ -120,10 +120,9 @@ impl Capabilities {
         let held = self.permitted | self.inheritable;
         let bits = (0..64u32).filter(|bit| held >> bit & 1 == 1);
         bits.map(|bit| {
-            let name = NAMES.get(bit as usize).map_or_else(
-                || format!("cap_{bit}"),
-                |name| (*name).to_owned(),
-            );
+            let name = NAMES
+                .get(bit as usize)
+                .map_or_else(|| format!("cap_{bit}"), |name| (*name).to_owned());
             let flag = |set: u64, letter| if set >> bit & 1 == 1 { letter } else { "" };
             let effective = if self.effective { "e" } else { "" };
             let (inheritable, permitted) = (flag(self.inheritable, "i"), flag(self.permitted, "p"));

@@ -171,11 +171,28 @@ mod tests {
     #[test]
     fn the_plugin_tells_which_containerd_it_is_for() {
         let of = |text: &str| read(text).unwrap().plugins[0].containerd;
-        assert_eq!(of("[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.spin]\nruntime_type='io.containerd.spin.v2'"), Some(1));
-        assert_eq!(of("[plugins.'io.containerd.grpc.v1.cri'.registry]\n"), Some(1));
-        assert_eq!(of("[plugins.'io.containerd.grpc.v1.cri']\nstream_server_port='1'"), None);
-        assert_eq!(of("[plugins.'io.containerd.cri.v1.images']\nsnapshotter='soci'"), Some(2));
-        assert_eq!(of("[plugins.'io.containerd.runtime.v1.linux']\nshim_debug=true"), Some(1));
+        assert_eq!(
+            of(
+                "[plugins.'io.containerd.grpc.v1.cri'.containerd.runtimes.spin]\nruntime_type='io.containerd.spin.v2'"
+            ),
+            Some(1)
+        );
+        assert_eq!(
+            of("[plugins.'io.containerd.grpc.v1.cri'.registry]\n"),
+            Some(1)
+        );
+        assert_eq!(
+            of("[plugins.'io.containerd.grpc.v1.cri']\nstream_server_port='1'"),
+            None
+        );
+        assert_eq!(
+            of("[plugins.'io.containerd.cri.v1.images']\nsnapshotter='soci'"),
+            Some(2)
+        );
+        assert_eq!(
+            of("[plugins.'io.containerd.runtime.v1.linux']\nshim_debug=true"),
+            Some(1)
+        );
         assert_eq!(of("[plugins.'io.containerd.gc.v1.scheduler']\n"), None);
         assert!(read("[debug]\nlevel = 'debug'").unwrap().plugins.is_empty());
     }
@@ -202,7 +219,11 @@ mod tests {
         assert!(read(&deep).is_err());
         assert!(Config::read(b"a = '\xff'", &Limits::default()).is_err());
         // Of another shape than expected is no error of TOML.
-        for text in ["plugins = 1", "plugins.x = 2", "[plugins.x.containerd]\nruntimes = 3"] {
+        for text in [
+            "plugins = 1",
+            "plugins.x = 2",
+            "[plugins.x.containerd]\nruntimes = 3",
+        ] {
             assert!(read(text).unwrap().runtimes.is_empty(), "{text}");
         }
     }

@@ -88,7 +88,9 @@ impl Service {
         let name = self.name.as_deref().unwrap_or_default();
         let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
         if name.is_empty() || !name.chars().all(valid) {
-            faults.push(format!("the name `{name}` is none; it may have a-z, 0-9, - and _"));
+            faults.push(format!(
+                "the name `{name}` is none; it may have a-z, 0-9, - and _"
+            ));
         }
         let restart = self.restart.as_deref().unwrap_or_default();
         if !RESTART.contains(&restart.to_lowercase().as_str()) {
@@ -141,7 +143,10 @@ impl Dependency {
         if text(&self.path) && !self.path.as_ref().is_some_and(|p| p.starts_with('/')) {
             faults.push("its path is not absolute".to_owned());
         }
-        for part in network.iter().filter(|part| !NETWORK.contains(&part.as_str())) {
+        for part in network
+            .iter()
+            .filter(|part| !NETWORK.contains(&part.as_str()))
+        {
             faults.push(format!("the network has no `{part}`"));
         }
         let set = [
@@ -189,14 +194,26 @@ mod tests {
     #[test]
     fn what_talos_leaves_out_is_said() {
         for (right, wrong, said) in [
-            ("name: tailscale", "name: Tail scale", "the name `Tail scale`"),
+            (
+                "name: tailscale",
+                "name: Tail scale",
+                "the name `Tail scale`",
+            ),
             ("name: tailscale", "label: tailscale", "the name ``"),
             ("restart: always", "restart: often", "`restart` is `often`"),
             ("restart: always", "", "`restart` is ``"),
             ("entrypoint", "command", "has no `entrypoint`"),
             ("addresses", "internet", "the network has no `internet`"),
-            ("configuration: true", "configuration: false", "waits for nothing"),
-            ("service: cri", "service: cri\n    time: true", "more than one"),
+            (
+                "configuration: true",
+                "configuration: false",
+                "waits for nothing",
+            ),
+            (
+                "service: cri",
+                "service: cri\n    time: true",
+                "more than one",
+            ),
             ("service: cri", "path: dev/zfs", "not absolute"),
         ] {
             let faults = read(&TAILSCALE.replace(right, wrong)).unwrap().faults();
@@ -207,7 +224,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_an_error() {
-        for text in ["", "- a", "name: [x]", "name: a\nname: b", "depends: cri", "\u{1}"] {
+        for text in [
+            "",
+            "- a",
+            "name: [x]",
+            "name: a\nname: b",
+            "depends: cri",
+            "\u{1}",
+        ] {
             assert!(read(text).is_err(), "{text:?}");
         }
         assert!(Service::read(b"name: \xff", &Limits::default()).is_err());

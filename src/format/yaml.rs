@@ -45,9 +45,8 @@ pub(super) fn text<'b>(name: &'static str, bytes: &'b [u8]) -> Result<&'b str, F
             remedy: "look at what wrote it; such a file is a few kilobytes",
         });
     }
-    std::str::from_utf8(bytes).map_err(|error| {
-        FormatError::corrupt(name, error.valid_up_to() as u64, "not UTF-8 text")
-    })
+    std::str::from_utf8(bytes)
+        .map_err(|error| FormatError::corrupt(name, error.valid_up_to() as u64, "not UTF-8 text"))
 }
 
 fn offset_of_line(text: &str, line: usize) -> usize {

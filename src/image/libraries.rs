@@ -72,10 +72,18 @@ impl Roots {
         root: &str,
         path: &str,
     ) -> Result<&'v MergedEntry, Unresolved> {
-        match self.mounts.outside(root, path) {
-            Some(outside) => view.resolve(&outside),
-            None => view.resolve_in(root, path),
+        if let Some(outside) = self.mounts.outside(root, path) {
+            return view.resolve(&outside);
         }
+        let found = view.resolve_in(root, path);
+        // A link of the container may lead to what is shown from the machine.
+        if let Err(Unresolved::Missing(missing)) = &found
+            && let Some(inside) = missing.strip_prefix(root)
+            && let Some(outside) = self.mounts.outside(root, inside)
+        {
+            return view.resolve(&outside);
+        }
+        found
     }
 
     /// Gives the directories in which the libraries of a file are looked for,

@@ -76,6 +76,13 @@ impl Merged {
         services.as_deref().map_err(Clone::clone)
     }
 
+    /// Gives the directory that a program sees as its root: that of the service
+    /// that it is in, or the root of the view, which is the empty path.
+    #[must_use]
+    pub fn root_of<'p>(&self, program: &'p str) -> &'p str {
+        root_of(program)
+    }
+
     /// Finds what a path means to the program at `program`, links followed: in
     /// the container of a service that is its own root, with what of the
     /// machine is shown there.

@@ -32,7 +32,7 @@ pub use enter::one_on_disk;
 pub use error::ImageError;
 pub use follow::Unresolved;
 pub use glob::{Pattern, PatternError};
-pub use layer::Layer;
+pub use layer::{Layer, payload};
 pub use local::{LocalFile, xattrs};
 pub use merged::Merged;
 pub use open::Image;
