@@ -48,6 +48,10 @@ impl Range {
                 choices.push(Vec::new());
                 continue;
             }
+            // So does the parser of Talos with what is one character long.
+            if word.len() == 1 && pending.is_empty() && !word.contains(['<', '>', '=']) {
+                continue;
+            }
             pending.push_str(word);
             // An operator may stand apart from its version.
             if word.ends_with(['<', '>', '=']) {
@@ -148,6 +152,7 @@ fn comparisons(text: &str) -> Result<Vec<Comparison>, String> {
 fn wildcard(version: &str) -> Option<(Version, Version)> {
     let mut numbers = Vec::new();
     let mut open = false;
+    let parts = version.split('.').count();
     for part in version.split('.') {
         match part {
             "x" => open = true,
@@ -163,8 +168,12 @@ fn wildcard(version: &str) -> Option<(Version, Version)> {
         build: BuildMetadata::EMPTY,
     };
     match numbers.as_slice() {
-        [major] if open => Some((release(*major, 0), release(major.checked_add(1)?, 0))),
-        [major, minor] if open => {
+        // `1.x.x` ends where `1.0.x` does: so it is in Talos as well.
+        [major] if open && parts == 3 => Some((release(*major, 0), release(*major, 1))),
+        [major] if open && parts == 2 => {
+            Some((release(*major, 0), release(major.checked_add(1)?, 0)))
+        }
+        [major, minor] if open && parts == 3 => {
             let next = release(*major, minor.checked_add(1)?);
             Some((release(*major, *minor), next))
         }

@@ -3,6 +3,7 @@
 
 mod archives;
 mod broken;
+mod capabilities;
 mod images;
 mod mutations;
 mod squashfs;
