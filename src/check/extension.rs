@@ -20,7 +20,7 @@ use crate::model::Address;
 pub use evidence::{Evidence, Form};
 use problems::Problem;
 use schemars::JsonSchema;
-use scope::{Packed, Scope};
+use scope::{MANIFEST, Packed, ROOT, Scope};
 use semver::Version;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -116,7 +116,7 @@ fn installed(
     if let Some(extension) = found {
         evidence.image_present = extension.present();
         evidence.empty = extension.empty()?;
-        evidence.list(extension.entries()?);
+        evidence.list(extension.entries()?, context);
         evidence.position = Some(extension.position as u64);
         evidence.image = Some(extension.listed.image.clone());
         evidence.describe(&extension.listed);
@@ -158,8 +158,6 @@ fn installed(
 
 /// Looks at an extension as it is published.
 fn by_itself(packed: &Packed, args: &Args, context: &Context<'_>) -> Result<Evidence, ProbeError> {
-    const MANIFEST: &str = "manifest.yaml";
-    const ROOT: &str = "rootfs";
     let mut problems = Vec::new();
     let missing = |what: &str| Err(format!("there is no {what} of that name; Talos refuses it"));
     let manifest = match &packed.manifest {
@@ -177,8 +175,8 @@ fn by_itself(packed: &Packed, args: &Args, context: &Context<'_>) -> Result<Evid
     let unexpected = packed
         .top
         .iter()
-        .filter(|e| ![MANIFEST, ROOT].contains(&e.path.as_str()));
-    evidence.unexpected = Some(unexpected.map(|e| ImagePath(e.path.clone())).collect());
+        .filter(|path| ![MANIFEST, ROOT].contains(&path.as_str()));
+    evidence.unexpected = Some(unexpected.cloned().map(ImagePath).collect());
     evidence.all = manifest.iter().map(|listed| listed.name.clone()).collect();
     // An extension of another name says nothing about the one that is asked for.
     if another && manifest.is_ok() {
@@ -188,7 +186,7 @@ fn by_itself(packed: &Packed, args: &Args, context: &Context<'_>) -> Result<Evid
         Some((_, entries)) => {
             evidence.image_present = true;
             evidence.empty = crate::image::payload(entries) == 0;
-            evidence.list(entries);
+            evidence.list(entries, context);
         }
         None => {
             if let Err(problem) = missing("folder") {

@@ -1,5 +1,5 @@
 //! What Talos does not check of its extensions: each fault that shipped, made for real, turns its
-//! own check of `specs/talos` red and no other.
+//! own check of `docs/specs` red and no other.
 
 mod alone;
 mod faults;

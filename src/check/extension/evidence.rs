@@ -7,7 +7,7 @@ use super::binaries::{ForeignFile, Machine, UnresolvedFile};
 use super::cri::{self, Cri};
 use super::modules::{self, Modules};
 use super::overlaps::{self, Overlap};
-use super::paths::{self, Repeated};
+use super::paths::{self, Brought, Repeated};
 use super::problems::Problem;
 use super::scope::Scope;
 use super::services::{self, Service};
@@ -71,16 +71,16 @@ pub struct Evidence {
     pub unexpected: Option<Vec<ImagePath>>,
     /// Files and links where an extension may put none. Whole components of paths are compared:
     /// `/usr/local-evil` is not under `/usr/local`.
-    pub disallowed: Option<Vec<FileEntry>>,
+    pub disallowed: Option<Vec<Brought>>,
     /// Files and directories that everybody may write; links and sticky directories left out.
-    pub world_writable: Option<Vec<FileEntry>>,
+    pub world_writable: Option<Vec<Brought>>,
     /// Directories that everybody may write, with the sticky bit.
-    pub sticky: Option<Vec<FileEntry>>,
+    pub sticky: Option<Vec<Brought>>,
     /// Devices, pipes and sockets; a device 0/0 removes the file below it.
-    pub special: Option<Vec<FileEntry>>,
+    pub special: Option<Vec<Brought>>,
     /// Links that lead nowhere. Absent of an extension by itself: what they lead to may be in the
     /// root file system.
-    pub dangling: Option<Vec<FileEntry>>,
+    pub dangling: Option<Vec<Brought>>,
     /// Paths that are there more than once, in the extension or in the archive.
     pub repeated: Option<Vec<Repeated>>,
     /// The machine that its programs have to be for; absent where nothing tells.
@@ -171,12 +171,14 @@ impl Evidence {
         self.talos.clone_from(&listed.talos);
     }
 
-    pub(super) fn list(&mut self, entries: &[Entry]) {
+    pub(super) fn list(&mut self, entries: &[Entry], context: &Context<'_>) {
         let entries = entries.iter().filter(|e| !e.path.is_empty());
-        self.files = entries
-            .map(|e| FileEntry::of_node(&e.path, &e.meta, None))
-            .collect();
-        self.count = self.files.len() as u64;
+        self.count = entries.clone().count() as u64;
+        if context.wants("files") {
+            self.files = entries
+                .map(|e| FileEntry::of_node(&e.path, &e.meta, None))
+                .collect();
+        }
     }
 
     pub(super) fn looks(&self, context: &Context<'_>) -> bool {

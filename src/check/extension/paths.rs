@@ -1,9 +1,9 @@
 //! Where an extension puts its files, and who may write them.
 
 use super::super::ProbeError;
-use super::super::entry::FileEntry;
+use super::super::entry::EntryType;
 use super::scope::Scope;
-use crate::format::{Entry, FileType};
+use crate::format::{Entry, FileType, Metadata};
 use crate::image::Unresolved;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -36,6 +36,45 @@ const ALLOWED: [&str; 19] = [
 /// What a machine makes when it boots; links may lead there.
 const MADE_AT_BOOT: [&str; 7] = ["dev", "proc", "run", "sys", "system", "tmp", "var"];
 
+/// A file, directory, link or device that an extension brings.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(extend("x-key" = "path"))]
+pub struct Brought {
+    /// Its path, without leading `/`.
+    #[schemars(extend("format" = "image-path"))]
+    pub path: String,
+    /// The extension it comes from.
+    pub layer: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: EntryType,
+    /// Its permissions, as four octal digits: `0755`.
+    pub mode: String,
+    /// Where it points, of a symbolic link.
+    pub target: Option<String>,
+}
+
+impl Brought {
+    fn new(path: &str, meta: &Metadata, layer: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            layer: layer.to_owned(),
+            kind: meta.kind.into(),
+            mode: format!("{:04o}", meta.permissions()),
+            target: meta.target.clone(),
+        }
+    }
+}
+
+/// Lists those of what the extensions looked at bring that a test finds.
+fn those(scope: &Scope<'_>, found: impl Fn(&Entry) -> bool) -> Vec<Brought> {
+    let entries = scope.brought().filter(|(_, entry)| found(entry));
+    entries
+        .map(|(part, entry)| Brought::new(&entry.path, &entry.meta, part.name))
+        .collect()
+}
+
 /// An entry that is there more than once.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -61,18 +100,20 @@ fn allowed(path: &str) -> bool {
 }
 
 /// Lists what lies where it may not. Directories may: they are the way to what is in them.
-pub(super) fn disallowed(scope: &Scope<'_>) -> Vec<FileEntry> {
-    scope.files(|e| e.meta.kind != FileType::Directory && !allowed(&e.path))
+pub(super) fn disallowed(scope: &Scope<'_>) -> Vec<Brought> {
+    those(scope, |e| {
+        e.meta.kind != FileType::Directory && !allowed(&e.path)
+    })
 }
 
 /// Lists what everybody may write and anybody may replace.
-pub(super) fn world_writable(scope: &Scope<'_>) -> Vec<FileEntry> {
-    scope.files(|e| writable(e) && !is_sticky(e))
+pub(super) fn world_writable(scope: &Scope<'_>) -> Vec<Brought> {
+    those(scope, |e| writable(e) && !is_sticky(e))
 }
 
 /// Lists directories that everybody may write, where only the owner of a file may replace it.
-pub(super) fn sticky(scope: &Scope<'_>) -> Vec<FileEntry> {
-    scope.files(|e| writable(e) && is_sticky(e))
+pub(super) fn sticky(scope: &Scope<'_>) -> Vec<Brought> {
+    those(scope, |e| writable(e) && is_sticky(e))
 }
 
 /// Tells whether everybody may write an entry. The permissions of a link say nothing.
@@ -85,8 +126,8 @@ fn is_sticky(entry: &Entry) -> bool {
 }
 
 /// Lists what is neither file nor directory nor link.
-pub(super) fn special(scope: &Scope<'_>) -> Vec<FileEntry> {
-    scope.files(|entry| match entry.meta.kind {
+pub(super) fn special(scope: &Scope<'_>) -> Vec<Brought> {
+    those(scope, |entry| match entry.meta.kind {
         FileType::File | FileType::Directory | FileType::Symlink => false,
         FileType::CharDevice
         | FileType::BlockDevice
@@ -101,7 +142,7 @@ pub(super) fn special(scope: &Scope<'_>) -> Vec<FileEntry> {
 ///
 /// # Errors
 /// Where the services of the root file system cannot be read.
-pub(super) fn dangling(scope: &Scope<'_>) -> Result<Vec<FileEntry>, ProbeError> {
+pub(super) fn dangling(scope: &Scope<'_>) -> Result<Vec<Brought>, ProbeError> {
     let mut dangling = Vec::new();
     for (owner, entry) in scope
         .owned()
@@ -119,7 +160,7 @@ pub(super) fn dangling(scope: &Scope<'_>) -> Result<Vec<FileEntry>, ProbeError> 
             Err(Unresolved::NotADirectory(_) | Unresolved::Loop) => true,
         };
         if lost {
-            dangling.push(FileEntry::of_node(&entry.path, &entry.meta, Some(owner)));
+            dangling.push(Brought::new(&entry.path, &entry.meta, owner));
         }
     }
     Ok(dangling)

@@ -2,7 +2,6 @@
 //! part of.
 
 use super::super::ProbeError;
-use super::super::entry::FileEntry;
 use crate::format::{Entry, FileType, Tree};
 use crate::image::{Extension, Image, ImageError, Merged, MergedEntry, Pattern, Talos};
 use std::path::Path;
@@ -132,14 +131,6 @@ impl<'a> Scope<'a> {
         };
         self.parts.iter().flat_map(entries)
     }
-
-    /// Lists those of what the extensions bring that a test finds.
-    pub fn files(&self, found: impl Fn(&Entry) -> bool) -> Vec<FileEntry> {
-        let entries = self.brought().filter(|(_, entry)| found(entry));
-        entries
-            .map(|(part, e)| FileEntry::of_node(&e.path, &e.meta, Some(part.name)))
-            .collect()
-    }
 }
 
 impl<'a> Part<'a> {
@@ -162,14 +153,17 @@ fn times(image: &Image, extension: &Extension) -> Result<u64, ImageError> {
 
 /// An extension as it is published, before an image has it: `manifest.yaml` beside `rootfs`.
 pub(super) struct Packed {
-    /// What is at its top.
-    pub top: Vec<Entry>,
+    /// The paths at its top.
+    pub top: Vec<String>,
     /// The content of `manifest.yaml`; `None` where that is no file.
     pub manifest: Option<Vec<u8>>,
     /// The folder `rootfs`, all its entries; `None` where it is none.
     pub root: Option<(Arc<Image>, Vec<Entry>)>,
 }
 
+/// What an extension by itself consists of.
+pub(super) const MANIFEST: &str = "manifest.yaml";
+pub(super) const ROOT: &str = "rootfs";
 /// A manifest of a megabyte is none; what is cut here is refused as too large.
 const MAX_MANIFEST: usize = (1 << 20) + 1;
 
@@ -182,39 +176,30 @@ impl Packed {
         if image.is_initramfs()? {
             return Ok(None);
         }
-        let tree = match image.tree() {
-            Ok(tree) => tree,
-            Err(ImageError::NoTree { .. }) => return Ok(None),
-            Err(error) => return Err(error),
+        let Some(top) = top(image)? else {
+            return Ok(None);
         };
-        let failed = |error| image.failed(error);
-        let top = tree.children("").map_err(failed)?.unwrap_or_default();
-        let at = |name: &str, kind| top.iter().find(|e| e.path == name && e.meta.kind == kind);
-        let manifest = at("manifest.yaml", FileType::File);
-        let rootfs = at("rootfs", FileType::Directory);
-        if manifest.is_none() && rootfs.is_none() {
+        let holds = |name: &str, kind| top.iter().any(|(path, held)| path == name && *held == kind);
+        let manifest = holds(MANIFEST, FileType::File);
+        let root = holds(ROOT, FileType::Directory);
+        if !manifest && !root {
             return Ok(None);
         }
-        let manifest = match manifest {
-            Some(entry) => {
-                let bytes = image.open_bytes(entry)?.up_to(0, MAX_MANIFEST);
-                Some(bytes.map_err(failed)?.to_vec())
-            }
-            None => None,
-        };
-        let root = match rootfs {
-            Some(entry) => {
-                let root = image.open_entry(entry)?;
-                let entries = root.tree()?.entries();
-                let entries = entries.map_err(|error| root.failed(error))?;
-                Some((root, entries))
-            }
-            None => None,
-        };
         Ok(Some(Self {
-            top,
-            manifest,
-            root,
+            manifest: match manifest {
+                true => Some(content(image, MANIFEST)?),
+                false => None,
+            },
+            root: match root {
+                true => {
+                    let root = image.enter(ROOT)?;
+                    let entries = root.tree()?.entries();
+                    let entries = entries.map_err(|error| root.failed(error))?;
+                    Some((root, entries))
+                }
+                false => None,
+            },
+            top: top.into_iter().map(|(path, _)| path).collect(),
         }))
     }
 
@@ -239,6 +224,35 @@ impl Packed {
             images: Vec::new(),
         }))
     }
+}
+
+/// Lists what is at the top of a container, with its type: of an image of layers, what they make
+/// together. `None` where nothing can be inside.
+fn top(image: &Image) -> Result<Option<Vec<(String, FileType)>>, ImageError> {
+    if image.is_layered()? {
+        let entries = image.merged()?.entries().iter();
+        let top = entries.filter(|entry| !entry.path.contains('/'));
+        return Ok(Some(top.map(|e| (e.path.clone(), e.meta.kind)).collect()));
+    }
+    let tree = match image.tree() {
+        Ok(tree) => tree,
+        Err(ImageError::NoTree { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let children = tree.children("").map_err(|error| image.failed(error))?;
+    let children = children.unwrap_or_default().into_iter();
+    Ok(Some(children.map(|e| (e.path, e.meta.kind)).collect()))
+}
+
+/// Reads a small file inside of an image.
+fn content(image: &Arc<Image>, path: &str) -> Result<Vec<u8>, ImageError> {
+    let file = match image.enter(path) {
+        Ok(file) => file,
+        Err(ImageError::Empty { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let bytes = file.source()?.up_to(0, MAX_MANIFEST);
+    Ok(bytes.map_err(|error| file.failed(error))?.to_vec())
 }
 
 /// A glob over everything.

@@ -12,7 +12,7 @@ const PART: &str = "[plugins.\"io.containerd.cri.v1.runtime\".containerd.runtime
 const SHIM: &str = "rootfs/usr/local/bin/containerd-shim-spin-v2";
 
 fn run(folder: &Path, world: &World) -> Report {
-    let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/talos/extension-image.yaml");
+    let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/specs/talos-extension-image.yaml");
     let var = format!("extension={}", folder.display());
     let arguments = [
         "run",

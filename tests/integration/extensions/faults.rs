@@ -16,7 +16,7 @@ struct Fault {
 }
 
 fn run(image: &Path, installed: &Installed<'_>) -> Report {
-    let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/talos/extensions.yaml");
+    let specs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/specs/talos-extensions.yaml");
     let var = format!("image={}", image.display());
     let arguments = [
         "run",
