@@ -134,7 +134,7 @@ fn service(
     let root = service_root(&name);
     let mut obstacles = Vec::new();
     let directory = scope.view.get(&root);
-    if !directory.is_some_and(|entry| entry.meta.kind == FileType::Directory) {
+    if directory.is_none_or(|entry| entry.meta.kind != FileType::Directory) {
         obstacles.push(format!("its root `/{root}` is not there"));
     }
     // Any path in the root tells whose root it is.

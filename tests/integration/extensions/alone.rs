@@ -53,8 +53,7 @@ const FAULTS: &[(&str, Make, &str, &str)] = &[
     ),
     (
         "extensions #611: a stub for another machine",
-        |sound, folder| {
-            let _ = sound;
+        |_, folder| {
             let mut bytes = fs::read(folder.join(SHIM)).unwrap();
             bytes[18..20].copy_from_slice(&62u16.to_le_bytes());
             write(folder, SHIM, bytes);

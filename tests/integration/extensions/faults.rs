@@ -7,10 +7,12 @@ use crate::installed::{Installed, KERNEL, Sound, TAILSCALE, link, mode, write};
 use crate::talos::{Pack, segment, squashfs};
 use crate::world::Report;
 
+type Change = fn(&mut Installed<'_>);
+
 /// A fault: what it is, how it is made, the checks it turns red, and what the first of them says.
 struct Fault {
     name: &'static str,
-    make: fn(&mut Installed<'_>),
+    make: Change,
     red: &'static [&'static str],
     says: &'static str,
 }
@@ -352,7 +354,7 @@ const FAULTS: &[Fault] = &[
 ];
 
 /// What looks like a fault and is none.
-const SOUND: &[(&str, fn(&mut Installed<'_>))] = &[
+const SOUND: &[(&str, Change)] = &[
     ("nothing is changed", |_| {}),
     ("a sticky folder is told apart", |image| {
         let tree = image.tree("spin");
