@@ -1,13 +1,15 @@
 //! What `file` and `tree` say of one entry, wherever the entry is: on disk or inside an image.
 
+use super::attributes::Attributes;
 use super::{Context, ProbeError};
 use crate::format::node::Metadata;
 use crate::format::{Entry, FileType, Reader};
-use crate::image::{Image, MergedEntry, Pattern};
+use crate::image::{Image, MergedEntry, Pattern, xattrs};
 use crate::model::path::normalise;
 use crate::model::{Address, Sha256Digest};
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -37,6 +39,13 @@ pub struct FileEntry {
     pub target: Option<String>,
     /// The layer it comes from: `rootfs.sqsh` or an extension; absent on disk.
     pub layer: Option<String>,
+    /// Its SELinux label, the attribute `security.selinux`.
+    pub label: Option<String>,
+    /// Its file capabilities, each as `getcap` writes one: `cap_net_admin+ep`. Some that are for one
+    /// user namespace end with `rootid=N`; what the kernel would not take is `invalid`.
+    pub capabilities: Vec<String>,
+    /// All its extended attributes: names and values, as text.
+    pub xattrs: BTreeMap<String, String>,
 }
 
 /// A path inside an image, without leading `/`.
@@ -85,6 +94,11 @@ impl From<FileType> for EntryType {
 impl FileEntry {
     /// Makes the entry of a node in an archive or a file system.
     pub fn of_node(path: &str, meta: &Metadata, layer: Option<&str>) -> Self {
+        let Attributes {
+            label,
+            capabilities,
+            xattrs,
+        } = Attributes::of(&meta.xattrs);
         Self {
             // The root of an archive is written as tools show it.
             path: if path.is_empty() { "." } else { path }.to_owned(),
@@ -95,12 +109,27 @@ impl FileEntry {
             gid: meta.gid,
             target: meta.target.clone(),
             layer: layer.map(str::to_owned),
+            label,
+            capabilities,
+            xattrs,
         }
     }
 
-    fn on_disk(path: String, at: &Path, meta: &std::fs::Metadata) -> Self {
+    fn on_disk(path: String, at: &Path, meta: &std::fs::Metadata) -> Result<Self, ProbeError> {
         let target = std::fs::read_link(at).ok();
-        Self {
+        let said = |error: io::Error| super::local::unreadable(at, &error);
+        // Where a link was followed, they are those of what it leads to.
+        let found = match target.is_some() && !meta.is_symlink() {
+            true => xattrs(&at.canonicalize().map_err(said)?),
+            false => xattrs(at),
+        };
+        let found = found.map_err(said)?;
+        let Attributes {
+            label,
+            capabilities,
+            xattrs,
+        } = Attributes::of(&found);
+        Ok(Self {
             path,
             kind: FileType::of_mode(meta.mode()).into(),
             size: meta.len(),
@@ -109,7 +138,10 @@ impl FileEntry {
             gid: meta.gid(),
             target: target.map(|t| t.to_string_lossy().into_owned()),
             layer: None,
-        }
+            label,
+            capabilities,
+            xattrs,
+        })
     }
 }
 
@@ -182,7 +214,7 @@ impl Tree {
                 let meta =
                     std::fs::metadata(&real).map_err(|e| super::local::unreadable(&real, &e))?;
                 let path = normalise(&relative.to_string_lossy());
-                Ok(vec![FileEntry::on_disk(path, &real, &meta)])
+                Ok(vec![FileEntry::on_disk(path, &real, &meta)?])
             }
         }
     }
@@ -279,7 +311,7 @@ fn disk_list(root: &Path, pattern: &Pattern) -> Result<Vec<FileEntry>, ProbeErro
             let meta = entry
                 .metadata()
                 .map_err(|e| ProbeError::new(e.to_string()))?;
-            entries.push(FileEntry::on_disk(path, entry.path(), &meta));
+            entries.push(FileEntry::on_disk(path, entry.path(), &meta)?);
         }
     }
     entries.sort_by(|a, b| a.path.cmp(&b.path));
@@ -324,7 +356,7 @@ pub fn disk_file(path: &Path) -> Result<Option<FileEntry>, ProbeError> {
     match std::fs::metadata(path) {
         Ok(meta) => {
             let shown = path.display().to_string();
-            Ok(Some(FileEntry::on_disk(shown, path, &meta)))
+            Ok(Some(FileEntry::on_disk(shown, path, &meta)?))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(super::local::unreadable(path, &error)),

@@ -8,6 +8,7 @@ use crate::image::{ImageError, Pattern};
 use crate::model::path::normalise;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -51,6 +52,12 @@ pub struct Evidence {
     pub target: Option<String>,
     /// The layer it comes from, inside an image.
     pub layer: Option<String>,
+    /// Its SELinux label, the attribute `security.selinux`.
+    pub label: Option<String>,
+    /// Its file capabilities, each as `getcap` writes one: `cap_net_admin+ep`.
+    pub capabilities: Vec<String>,
+    /// All its extended attributes: names and values, as text.
+    pub xattrs: BTreeMap<String, String>,
     /// Its SHA-256 digest, of a regular file.
     pub sha256: Option<String>,
     /// Its text, of a regular file of at most 1 MiB in UTF-8.
@@ -208,6 +215,9 @@ fn evidence<'r>(
         gid: first.map(|f| f.gid),
         target: first.and_then(|f| f.target.clone()),
         layer: first.and_then(|f| f.layer.clone()),
+        label: first.and_then(|f| f.label.clone()),
+        capabilities: first.map(|f| f.capabilities.clone()).unwrap_or_default(),
+        xattrs: first.map(|f| f.xattrs.clone()).unwrap_or_default(),
         sha256,
         text,
         files,

@@ -5,6 +5,7 @@
 //! what they mean, stands once, in the doc comments of its types: help, schema, diagnostics and
 //! documentation are made of them.
 
+mod attributes;
 mod context;
 mod entry;
 mod error;

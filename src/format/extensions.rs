@@ -1,17 +1,19 @@
-//! Talos's `extensions.yaml`: the list of system extensions in an initramfs.
+//! What Talos's system extensions say of themselves: `extensions.yaml`, the
+//! list of those in an initramfs, and `manifest.yaml` of each one's own image.
 //!
-//! Source: `pkg/machinery/extensions/metadata.go` and
-//! `internal/pkg/extensions/` of Talos: `layers: [{image, metadata}]`, the
-//! later layers over the earlier ones. Keys that are not known here are
-//! passed over, because Talos adds some with its versions.
+//! Source: `pkg/machinery/extensions/` of Talos: of the list, `config.go`
+//! (`layers: [{image, metadata}]`, the later layers over the earlier ones), of
+//! the manifest, `metadata.go` and `load.go` (`version: v1alpha1`,
+//! `metadata`).
 
 use serde::Deserialize;
 
-use super::{FormatError, Limits};
+use super::{FormatError, Limits, yaml};
 
-const NAME: &str = "extensions.yaml";
-/// Hundreds of extensions with long descriptions fit well into this.
-const MAX_BYTES: usize = 1 << 20;
+const LIST: &str = "extensions.yaml";
+const MANIFEST: &str = "manifest.yaml";
+/// The one version of a manifest that Talos loads.
+const VERSION: &str = "v1alpha1";
 
 /// One listed extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,55 +68,53 @@ struct Constraint {
     version: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct Manifest {
+    version: Option<String>,
+    metadata: Metadata,
+}
+
+impl Metadata {
+    fn listed(self, image: String) -> Listed {
+        Listed {
+            image,
+            name: self.name,
+            version: self.version,
+            author: self.author,
+            description: self.description,
+            talos: self
+                .compatibility
+                .and_then(|c| c.talos)
+                .and_then(|talos| talos.version),
+            extra_info: self.extra_info,
+        }
+    }
+}
+
 /// Reads the list, in its order.
 ///
 /// Errors: [`FormatError::Corrupt`] for text that is not YAML of this shape,
 /// at the byte where that shows; [`FormatError::Limit`] above 1 MiB.
 pub fn read(bytes: &[u8], limits: &Limits) -> Result<Vec<Listed>, FormatError> {
-    limits.check_deadline(NAME, 0)?;
-    if bytes.len() > MAX_BYTES {
-        return Err(FormatError::Limit {
-            format: NAME,
-            offset: MAX_BYTES as u64,
-            limit: "extensions.yaml bytes",
-            value: MAX_BYTES as u64,
-            remedy: "look at what wrote it; a list of extensions is a few kilobytes",
-        });
-    }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        FormatError::corrupt(NAME, error.valid_up_to() as u64, "not UTF-8 text")
-    })?;
-    if text.trim().is_empty() {
-        return Err(FormatError::truncated(NAME, 0, "the file is empty"));
-    }
-    let document: Document = serde_saphyr::from_str(text).map_err(|error| {
-        let line = error.location().map_or(1, |location| location.line());
-        let offset = offset_of_line(text, usize::try_from(line).unwrap_or(1));
-        let message = error.to_string();
-        let message = message.lines().next().unwrap_or_default();
-        FormatError::corrupt(NAME, offset as u64, format!("line {line}: {message}"))
-    })?;
-    let listed = |layer: Layer| Listed {
-        image: layer.image,
-        name: layer.metadata.name,
-        version: layer.metadata.version,
-        author: layer.metadata.author,
-        description: layer.metadata.description,
-        talos: layer
-            .metadata
-            .compatibility
-            .and_then(|c| c.talos)
-            .and_then(|talos| talos.version),
-        extra_info: layer.metadata.extra_info,
-    };
+    let document: Document = yaml::read(LIST, bytes, limits)?;
+    let listed = |layer: Layer| layer.metadata.listed(layer.image);
     Ok(document.layers.into_iter().map(listed).collect())
 }
 
-fn offset_of_line(text: &str, line: usize) -> usize {
-    text.split_inclusive('\n')
-        .take(line.saturating_sub(1))
-        .map(str::len)
-        .sum()
+/// Reads a manifest; it names no image, so `image` is empty.
+///
+/// Errors: as [`read`]; [`FormatError::Unsupported`] for a version that Talos
+/// does not load.
+pub fn read_manifest(bytes: &[u8], limits: &Limits) -> Result<Listed, FormatError> {
+    let manifest: Manifest = yaml::read(MANIFEST, bytes, limits)?;
+    match manifest.version.as_deref() {
+        Some(VERSION) => Ok(manifest.metadata.listed(String::new())),
+        other => {
+            let other = other.unwrap_or_default();
+            let what = format!("its version is `{other}`; Talos loads `{VERSION}` alone");
+            Err(FormatError::unsupported(MANIFEST, 0, what))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -156,5 +156,18 @@ mod tests {
         );
         assert!(layers("").is_err());
         assert!(layers("layers: []").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_manifest_says_the_same_of_one() {
+        let manifest = |text: &str| read_manifest(text.as_bytes(), &Limits::default());
+        let spin = "version: v1alpha1\nmetadata:\n  name: spin\n  version: v0.25.1\n  compatibility: {talos: {version: '>= v1.0.0'}}\n";
+        let read = manifest(spin).unwrap();
+        assert_eq!((read.name.as_str(), read.image.as_str()), ("spin", ""));
+        assert_eq!(read.talos.as_deref(), Some(">= v1.0.0"));
+        let error = manifest(&spin.replace("v1alpha1", "v1")).unwrap_err();
+        assert!(error.to_string().contains("its version is `v1`"), "{error}");
+        assert!(manifest("version: v1alpha1\n").is_err());
+        assert!(manifest("metadata: {name: x}\n").is_err());
     }
 }

@@ -21,10 +21,17 @@
 //! | [`tree`] | what all containers have in common: paths with content |
 //! | [`pieces`] | a file made of ranges of another |
 //! | [`window`] | bytes read from front to back, from memory or out of a decoder |
-//! | [`extensions`] | Talos's `extensions.yaml` |
+//! | [`extensions`] | Talos's `extensions.yaml`, an extension's `manifest.yaml` |
+//! | [`compatibility`] | the range of Talos versions that an extension is for |
+//! | [`service`] | the service of a Talos extension |
+//! | [`cri`] | containerd's configuration, and the parts that extensions add |
+//! | [`capabilities`] | the capabilities of a file |
 
 pub mod bytes;
+pub mod capabilities;
+pub mod compatibility;
 pub mod cpio;
+pub mod cri;
 pub mod detect;
 pub mod elf;
 pub mod error;
@@ -41,6 +48,7 @@ pub mod partition;
 pub mod partitions;
 pub mod pe;
 pub mod pieces;
+pub mod service;
 pub mod squashfs;
 pub mod stream;
 pub mod tree;
@@ -48,6 +56,7 @@ pub mod window;
 
 mod field;
 mod names;
+mod yaml;
 
 pub use bytes::{Bytes, ReadAt, Reader, Source, source_error, whole};
 pub use detect::{Compression, Content};

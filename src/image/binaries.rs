@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use rayon::prelude::*;
 
 use super::libraries::{Roots, root_of, search};
-use super::{ImageError, MergedEntry, Pattern, View};
+use super::{ImageError, MergedEntry, Pattern, ServiceFile, View};
 use crate::format::elf::Elf;
 use crate::format::{FileType, FormatError};
 
@@ -90,6 +90,7 @@ impl Binaries {
     pub(super) fn find(
         &self,
         view: &View,
+        services: &[ServiceFile],
         pattern: &Pattern,
     ) -> Result<Vec<Arc<Binary>>, ImageError> {
         let candidate = |entry: &MergedEntry| {
@@ -108,8 +109,7 @@ impl Binaries {
         };
         chosen.par_iter().with_min_len(8).for_each(look);
         self.check_needed(view, &chosen)?;
-        let roots = self.roots.get_or_init(|| Roots::read(view));
-        let roots = roots.as_ref().map_err(Clone::clone)?;
+        let roots = self.roots(view, services)?;
         chosen.sort_unstable();
         let found = |index: &usize| self.binary(view, *index, roots).cloned();
         Ok(chosen
@@ -117,6 +117,31 @@ impl Binaries {
             .with_min_len(8)
             .filter_map(found)
             .collect())
+    }
+
+    /// Gives the ELF file at exactly this path; `None` where it is none.
+    pub(super) fn at(
+        &self,
+        view: &View,
+        services: &[ServiceFile],
+        path: &str,
+    ) -> Result<Option<Arc<Binary>>, ImageError> {
+        let roots = self.roots(view, services)?;
+        let file = view.get(path).filter(|e| e.meta.kind == FileType::File);
+        let index = file.and_then(|entry| view.index_of(&entry.path));
+        Ok(index.and_then(|index| self.binary(view, index, roots).cloned()))
+    }
+
+    /// Gives what each root of the view configures.
+    ///
+    /// Errors where that cannot be read.
+    pub(super) fn roots(
+        &self,
+        view: &View,
+        services: &[ServiceFile],
+    ) -> Result<&Roots, ImageError> {
+        let roots = self.roots.get_or_init(|| Roots::read(view, services));
+        roots.as_ref().map_err(Clone::clone)
     }
 
     /// Bounds the work of looking for libraries: each name may be looked for
@@ -212,7 +237,7 @@ impl Binaries {
         let root = root_of(&entry.path);
         if let Some(path) = &elf.interpreter {
             binary.interpreter = Interpreter {
-                resolves: self.same_machine(view, root, path, elf).is_some(),
+                resolves: self.same_machine(view, roots, root, path, elf).is_some(),
                 path: Some(path.clone()),
             };
         }
@@ -220,7 +245,7 @@ impl Binaries {
             let directories = roots.directories(root, entry, elf);
             let library = |name: &String| Library {
                 path: search(&directories, name, |path| {
-                    self.same_machine(view, root, path, elf)
+                    self.same_machine(view, roots, root, path, elf)
                 }),
                 name: name.clone(),
             };
@@ -235,11 +260,12 @@ impl Binaries {
     fn same_machine<'v>(
         &self,
         view: &'v View,
+        roots: &Roots,
         root: &str,
         path: &str,
         elf: &Elf,
     ) -> Option<&'v str> {
-        let entry = view.resolve_in(root, path).ok()?;
+        let entry = roots.resolve(view, root, path).ok()?;
         if entry.meta.kind != FileType::File {
             return None;
         }

@@ -5,10 +5,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::local::LocalFile;
+use super::local::{LocalFile, xattrs};
 use crate::format::node::{escape, normalise};
 use crate::format::tree::Visit;
-use crate::format::{Bytes, Entry, FileType, FormatError, Limits, Metadata, Source, Tree, Xattrs};
+use crate::format::{Bytes, Entry, FileType, FormatError, Limits, Metadata, Source, Tree};
 
 const NAME: &str = "folder";
 
@@ -98,7 +98,7 @@ impl Folder {
                 nlink: u32::try_from(meta.nlink()).unwrap_or(u32::MAX),
                 device,
                 target,
-                xattrs: Xattrs::default(),
+                xattrs: xattrs(at).map_err(failed)?,
             },
         })
     }

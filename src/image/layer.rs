@@ -64,9 +64,15 @@ impl Layer {
     /// Counts what the layer brings: everything but directories and documents
     /// about itself.
     pub fn payload(&self, subject: &Path) -> Result<usize, ImageError> {
-        let brings = |entry: &&Entry| {
-            entry.meta.kind != FileType::Directory && !entry.path.starts_with(ABOUT)
-        };
-        Ok(self.entries(subject)?.iter().filter(brings).count())
+        self.entries(subject).map(payload)
     }
+}
+
+/// Counts what an extension brings: everything but directories and documents
+/// about itself.
+#[must_use]
+pub fn payload(entries: &[Entry]) -> usize {
+    let brings =
+        |entry: &&Entry| entry.meta.kind != FileType::Directory && !entry.path.starts_with(ABOUT);
+    entries.iter().filter(brings).count()
 }

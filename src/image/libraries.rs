@@ -2,20 +2,21 @@
 
 use std::collections::HashMap;
 
-use super::{ImageError, MergedEntry, View};
+use super::services::{Mounts, ROOTS as CONTAINERS};
+use super::{ImageError, MergedEntry, ServiceFile, Unresolved, View};
 use crate::format::FileType;
 use crate::format::elf::Elf;
 
-/// Below this, each directory is the root of a container of its own.
-const CONTAINERS: &str = "usr/local/lib/containers/";
 const DEFAULTS: [&str; 5] = ["lib", "usr/lib", "lib64", "usr/lib64", "usr/local/lib"];
 /// A configuration is a few lines.
 const MAX_CONFIG: u64 = 64 << 10;
 
-/// The library directories that each root of a view configures.
+/// The library directories that each root of a view configures, and what of
+/// the machine it sees.
 #[derive(Debug)]
 pub(super) struct Roots {
     configured: HashMap<String, Vec<String>>,
+    mounts: Mounts,
 }
 
 /// Gives the directory that a program sees as its root: the container that it
@@ -33,7 +34,7 @@ impl Roots {
     /// musl's path files, of every root.
     ///
     /// Errors where one of them cannot be read.
-    pub(super) fn read(view: &View) -> Result<Self, ImageError> {
+    pub(super) fn read(view: &View, services: &[ServiceFile]) -> Result<Self, ImageError> {
         let mut configured: HashMap<String, Vec<String>> = HashMap::new();
         for entry in view.entries() {
             let root = root_of(&entry.path);
@@ -57,7 +58,32 @@ impl Roots {
                 .or_default()
                 .extend(directories);
         }
-        Ok(Self { configured })
+        Ok(Self {
+            configured,
+            mounts: Mounts::of(services),
+        })
+    }
+
+    /// Finds what a path leads to as it is seen from `root`, links followed: in
+    /// a container, what is shown from the machine comes before its own.
+    pub(super) fn resolve<'v>(
+        &self,
+        view: &'v View,
+        root: &str,
+        path: &str,
+    ) -> Result<&'v MergedEntry, Unresolved> {
+        if let Some(outside) = self.mounts.outside(root, path) {
+            return view.resolve(&outside);
+        }
+        let found = view.resolve_in(root, path);
+        // A link of the container may lead to what is shown from the machine.
+        if let Err(Unresolved::Missing(missing)) = &found
+            && let Some(inside) = missing.strip_prefix(root)
+            && let Some(outside) = self.mounts.outside(root, inside)
+        {
+            return view.resolve(&outside);
+        }
+        found
     }
 
     /// Gives the directories in which the libraries of a file are looked for,

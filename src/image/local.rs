@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::ImageError;
-use crate::format::{Bytes, FormatError, ReadAt};
+use crate::format::node::escape;
+use crate::format::{Bytes, FormatError, ReadAt, Xattrs};
 
 /// Above this many bytes a read goes into memory that is not zeroed before,
 /// which for a large file takes as long as reading it.
@@ -117,4 +119,27 @@ impl ReadAt for LocalFile {
         buffer.truncate(read);
         Ok(Bytes::new(buffer))
     }
+}
+
+/// Reads the extended attributes of a file on disk, of a link its own. A file
+/// system that has none of them gives none.
+///
+/// Errors where there are some that cannot be read.
+pub fn xattrs(path: &Path) -> std::io::Result<Xattrs> {
+    let names = match xattr::list(path) {
+        Ok(names) => names,
+        Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
+            return Ok(Xattrs::default());
+        }
+        Err(error) => return Err(error),
+    };
+    let mut set = Vec::new();
+    for name in names {
+        // One that went between the two calls is none.
+        if let Some(value) = xattr::get(path, &name)? {
+            set.push((escape(name.as_bytes()), value));
+        }
+    }
+    set.sort();
+    Ok(set.into())
 }

@@ -2,19 +2,22 @@
 
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::binaries::{Binaries, Binary};
-use super::{ImageError, Layer, Pattern, View};
+use super::libraries::root_of;
+use super::services::{self, ServiceFile};
+use super::{ImageError, Layer, MergedEntry, Pattern, Unresolved, View};
 use crate::format::Limits;
 use crate::format::initramfs::Initramfs;
 
 /// The root file system as the machine will see it: a [`View`], with the
-/// facts of its ELF files kept beside it.
+/// facts of its ELF files and services kept beside it.
 #[derive(Debug)]
 pub struct Merged {
     view: View,
     binaries: Binaries,
+    services: OnceLock<Result<Vec<ServiceFile>, ImageError>>,
 }
 
 impl Merged {
@@ -36,7 +39,11 @@ impl Merged {
 
     fn of(view: View) -> Self {
         let binaries = Binaries::new(&view);
-        Self { view, binaries }
+        Self {
+            view,
+            binaries,
+            services: OnceLock::new(),
+        }
     }
 
     /// Gives the ELF files whose path matches, sorted by path.
@@ -49,7 +56,46 @@ impl Merged {
     ///
     /// Errors where the view's library configuration cannot be read.
     pub fn binaries(&self, pattern: &Pattern) -> Result<Vec<Arc<Binary>>, ImageError> {
-        self.binaries.find(&self.view, pattern)
+        self.binaries.find(&self.view, self.services()?, pattern)
+    }
+
+    /// Gives the ELF file at exactly this path, links not followed; `None`
+    /// where there is none.
+    ///
+    /// Errors as [`Merged::binaries`] does.
+    pub fn binary(&self, path: &str) -> Result<Option<Arc<Binary>>, ImageError> {
+        self.binaries.at(&self.view, self.services()?, path)
+    }
+
+    /// Gives the services of Talos's extensions, by the names of their
+    /// documents. One that cannot be read is given as that.
+    ///
+    /// Errors where the image itself cannot be read.
+    pub fn services(&self) -> Result<&[ServiceFile], ImageError> {
+        let services = self.services.get_or_init(|| services::read(&self.view));
+        services.as_deref().map_err(Clone::clone)
+    }
+
+    /// Gives the directory that a program sees as its root: that of the service
+    /// that it is in, or the root of the view, which is the empty path.
+    #[must_use]
+    pub fn root_of<'p>(&self, program: &'p str) -> &'p str {
+        root_of(program)
+    }
+
+    /// Finds what a path means to the program at `program`, links followed: in
+    /// the container of a service that is its own root, with what of the
+    /// machine is shown there.
+    ///
+    /// Errors where the services of the view cannot be read; in it, where the
+    /// path leads nowhere.
+    pub fn seen_by(
+        &self,
+        program: &str,
+        path: &str,
+    ) -> Result<Result<&MergedEntry, Unresolved>, ImageError> {
+        let roots = self.binaries.roots(&self.view, self.services()?)?;
+        Ok(roots.resolve(&self.view, root_of(program), path))
     }
 }
 

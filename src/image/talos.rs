@@ -81,6 +81,7 @@ pub struct Talos {
     pub duplicates: Vec<String>,
     /// Firmware files that lie loose in the initramfs.
     pub firmware: Vec<String>,
+    subject: PathBuf,
 }
 
 impl Talos {
@@ -108,6 +109,30 @@ impl Talos {
         }
         layers.extend(&self.modules);
         Ok(layers)
+    }
+
+    /// Gives the text of `/etc/os-release` of the root file system; none where
+    /// there is no such file.
+    ///
+    /// Errors where it is there and cannot be read.
+    pub fn os_release(&self) -> Result<String, ImageError> {
+        const PATHS: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
+        const MAX: usize = 64 << 10;
+        let Some(layer) = &self.rootfs else {
+            return Ok(String::new());
+        };
+        let failed = |error| ImageError::format(&self.subject, error);
+        for path in PATHS {
+            let entry = layer.tree().lookup(path).map_err(failed)?;
+            if let Some(entry) = entry.filter(|e| e.meta.kind == FileType::File) {
+                let bytes = layer
+                    .tree()
+                    .open(&entry)
+                    .and_then(|file| file.up_to(0, MAX));
+                return Ok(String::from_utf8_lossy(&bytes.map_err(failed)?).into_owned());
+            }
+        }
+        Ok(String::new())
     }
 
     pub(super) fn read(
@@ -158,6 +183,7 @@ impl Talos {
             has_list: initramfs.find(LIST).is_some(),
             unlisted: unlisted(initramfs, &extensions),
             firmware: firmware(initramfs),
+            subject: subject.to_owned(),
             extensions,
             duplicates,
         }))

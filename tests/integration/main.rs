@@ -6,6 +6,7 @@ mod demo_story;
 mod demo_world;
 mod diagnostics;
 mod docs;
+mod extensions;
 mod false_greens;
 mod front;
 mod generate;
@@ -21,6 +22,8 @@ mod tidy;
 
 #[path = "../support/images.rs"]
 mod images;
+#[path = "../support/installed.rs"]
+mod installed;
 #[path = "../support/peers.rs"]
 mod peers;
 #[path = "../support/source.rs"]

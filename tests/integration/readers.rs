@@ -4,6 +4,7 @@
 mod archives;
 mod broken;
 mod broken_isos;
+mod capabilities;
 mod images;
 pub(crate) mod isos;
 mod mutations;

@@ -30,7 +30,7 @@ const MAX_LINES: usize = 450;
 /// Files that are longer, how long they may be, and why.
 const LONGER: &[(&str, usize, &str)] = &[
     ("src/spec/document.rs", 530, "a third of it is tests"),
-    ("src/spec/matcher/list.rs", 545, "one family of operators"),
+    ("src/spec/matcher/list.rs", 495, "one family of operators"),
     ("src/run/plan.rs", 580, "the one way from specs to trials"),
 ];
 

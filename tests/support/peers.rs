@@ -51,3 +51,22 @@ pub(crate) fn output(program: &Path, folder: &Path, arguments: &[&str]) -> Strin
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+/// Finds what `tests/peers/fetch` unpacked: ARM64 programs in `arm64`, a kernel in `kernel`.
+///
+/// # Panics
+/// If it is missing and `TDG_STRICT` is `1`.
+pub(crate) fn unpacked() -> Option<PathBuf> {
+    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
+    if peers.join("complete").exists() {
+        return Some(peers);
+    }
+    let strict = std::env::var_os("TDG_STRICT").is_some_and(|value| value == "1");
+    assert!(
+        !strict,
+        "target/peers is missing and TDG_STRICT is 1: run tests/peers/fetch"
+    );
+    let said = "skipped: target/peers is missing; tests/peers/fetch makes it";
+    let _ = writeln!(std::io::stderr(), "{said}");
+    None
+}

@@ -106,14 +106,7 @@ pub(crate) fn initramfs(
     }
     fs::write(layers.join("extensions.yaml"), list).unwrap();
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
-    let segment = |stage: &Path, names: &[&str]| {
-        let archive = cpio(&tools.cpio, stage, "newc", names);
-        match pack {
-            Pack::Zstd => pipe(&tools.zstd, folder, &["-q", "-c"], &archive),
-            // As the kernel wants it: `--check=crc32`.
-            Pack::Xz => pipe(&tools.xz, folder, &["-c", "--check=crc32"], &archive),
-        }
-    };
+    let segment = |stage: &Path, names: &[&str]| segment(tools, stage, names, pack);
     let mut bytes = cpio(
         &tools.cpio,
         &early,
@@ -127,8 +120,23 @@ pub(crate) fn initramfs(
     path
 }
 
+/// Makes one segment of the files `names` of a folder.
+pub(crate) fn segment(tools: &Tools, stage: &Path, names: &[&str], pack: Pack) -> Vec<u8> {
+    let archive = cpio(&tools.cpio, stage, "newc", names);
+    match pack {
+        Pack::Zstd => pipe(&tools.zstd, stage, &["-q", "-c"], &archive),
+        // As the kernel wants it: `--check=crc32`.
+        Pack::Xz => pipe(&tools.xz, stage, &["-c", "--check=crc32"], &archive),
+    }
+}
+
 /// Packs a folder.
 pub(crate) fn squashfs(tools: &Tools, tree: &Path, to: &Path) {
+    squashfs_with(tools, tree, to, &[]);
+}
+
+/// Packs a folder with more arguments.
+pub(crate) fn squashfs_with(tools: &Tools, tree: &Path, to: &Path, more: &[&str]) {
     let (from, to) = (tree.to_str().unwrap(), to.to_str().unwrap());
     let arguments = [
         from,
@@ -140,5 +148,6 @@ pub(crate) fn squashfs(tools: &Tools, tree: &Path, to: &Path) {
         "-no-progress",
         "-all-root",
     ];
+    let arguments = [&arguments[..], more].concat();
     output(&tools.mksquashfs, Path::new("/"), &arguments);
 }

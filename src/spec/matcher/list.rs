@@ -1,10 +1,10 @@
-//! `contain contain-only len every any none unique`: matchers of lists, maps and texts.
+//! `contain contain-only every any none unique`: matchers of lists, maps and texts.
 
 use super::parse::{Operator, Reading, parse};
 use super::{At, Finding, Judge, Matcher, Reference, finding, name_of, nothing};
 use crate::model::Span;
 use crate::model::path::normalise;
-use crate::model::shape::{Shape, TextKind, Unit};
+use crate::model::shape::{Shape, TextKind};
 use crate::model::value::{Value, show, type_name};
 use crate::spec::diagnostic::{Diagnostic, nearest};
 use crate::spec::document::{Entry, Node, NodeKind};
@@ -29,25 +29,6 @@ pub(super) static CONTAIN_ONLY: Operator = Operator {
     example: "contain-only: [spin]",
     fits: |s| matches!(s, Shape::List(_) | Shape::Map(_) | Shape::Any),
     parse: |entry, shape, reading| contain(entry, shape, reading, true),
-};
-
-pub(super) static LEN: Operator = Operator {
-    name: "len",
-    doc: "has this many elements, or characters",
-    example: "len: { ge: 2 }",
-    fits: |s| {
-        matches!(
-            s,
-            Shape::List(_) | Shape::Map(_) | Shape::Text(_) | Shape::Any
-        )
-    },
-    parse: |entry, _, reading| {
-        let inner = parse(&entry.value, &Shape::Number(Unit::None), reading)?;
-        Some(Box::new(Len {
-            inner,
-            span: entry.key_span,
-        }))
-    },
 };
 
 pub(super) static EVERY: Operator = Operator {
@@ -321,36 +302,6 @@ impl Judge for Exactly {
 
     fn references<'s>(&'s self, out: &mut Vec<&'s Reference>) {
         self.parts.iter().for_each(|p| p.references(out));
-    }
-}
-
-#[derive(Debug)]
-struct Len {
-    inner: Matcher,
-    span: Span,
-}
-
-impl Judge for Len {
-    fn judge(&self, seen: &Value, at: &At<'_>, findings: &mut Vec<Finding>) {
-        let len = match seen {
-            Value::Array(items) => items.len(),
-            Value::Object(map) => map.len(),
-            Value::String(text) => text.chars().count(),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {
-                let note = format!("{} has no length", type_name(seen));
-                return findings.push(nothing(self, seen, at, self.span, &note));
-            }
-        };
-        self.inner
-            .judge(&Value::from(len), &at.field("len"), findings);
-    }
-
-    fn explain(&self) -> String {
-        format!("length {}", self.inner.explain())
-    }
-
-    fn references<'s>(&'s self, out: &mut Vec<&'s Reference>) {
-        self.inner.references(out);
     }
 }
 

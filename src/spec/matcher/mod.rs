@@ -6,6 +6,7 @@
 
 mod equality;
 mod fields;
+mod len;
 mod list;
 mod order;
 mod parse;

@@ -1,6 +1,6 @@
 //! From a node under `expect` to a matcher, by the shape of the evidence.
 
-use super::{Matcher, equality, fields, list, order, presence, reference, text};
+use super::{Matcher, equality, fields, len, list, order, presence, reference, text};
 use crate::model::shape::Shape;
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::document::{Entry, Node, NodeKind};
@@ -36,7 +36,7 @@ pub static OPERATORS: &[&Operator] = &[
     &order::LE,
     &order::BETWEEN,
     &text::SEMVER,
-    &list::LEN,
+    &len::LEN,
     &list::EVERY,
     &list::ANY,
     &list::NONE,

@@ -3,9 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use tdg::format::capabilities::Capabilities;
+use tdg::format::compatibility::{Range, talos};
+use tdg::format::cri::{Config, shim};
 use tdg::format::elf::Elf;
 use tdg::format::initramfs::{Initramfs, Located};
 use tdg::format::kernel::Kernel;
+use tdg::format::service::Service;
 use tdg::format::squashfs::Squashfs;
 use tdg::format::{Budget, Bytes, Compression, Limits, ReadAt, extensions, stream};
 
@@ -213,6 +217,47 @@ fn damaged_programs_kernels_and_lists_do_no_harm() {
     run("bzimage", &bzimage(), 1500, |bytes| {
         let _ = Kernel::read(&bytes, &limits());
     });
+}
+
+#[test]
+fn damaged_documents_of_extensions_do_no_harm() {
+    let capability = [
+        1, 0, 0, 3, 0, 48, 0, 0, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0,
+    ];
+    run("capabilities", &capability, 5000, |bytes| {
+        if let Ok(read) = Capabilities::read(&bytes) {
+            assert!(read.names().len() <= 64);
+        }
+    });
+    let manifest =
+        b"version: v1alpha1\nmetadata: {name: spin, compatibility: {talos: {version: '>= 1'}}}\n";
+    run("manifest.yaml", manifest, 2000, |bytes| {
+        let _ = extensions::read_manifest(&bytes, &limits());
+    });
+    let service = b"name: a\ndepends:\n- network: [addresses]\n- configuration: true\ncontainer:\n  entrypoint: /a\n  mounts: [{source: /lib, destination: /lib, type: bind}]\nrestart: always\n";
+    run("service", service, 2000, |bytes| {
+        if let Ok(service) = Service::read(&bytes, &limits()) {
+            assert!(service.faults().len() < 1000 && service.mounts().count() < 1000);
+        }
+    });
+    let part = b"version = 3\n[plugins.\"io.containerd.cri.v1.runtime\".containerd.runtimes.spin]\n  runtime_type = \"io.containerd.spin.v2\"\n  options.ConfigPath = \"/a\"\n";
+    run("part", part, 3000, |bytes| {
+        if let Ok(config) = Config::read(&bytes, &limits()) {
+            let kinds = config.runtimes.iter().filter_map(|r| r.kind.as_deref());
+            assert!(kinds.filter_map(shim).all(|name| !name.is_empty()));
+        }
+    });
+    run(
+        "range",
+        b">= v1.5.0 < 1.x || 2.3.x !=2.3.1",
+        5000,
+        |bytes| {
+            let text = String::from_utf8_lossy(&bytes);
+            if let (Ok(range), Ok(version)) = (Range::read(&text), talos("v1.13.6")) {
+                let _ = range.holds(&version);
+            }
+        },
+    );
 }
 
 fn image() -> Vec<u8> {
