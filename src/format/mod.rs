@@ -12,8 +12,9 @@
 //! | [`cpio`] | the `newc` archives of an initramfs |
 //! | [`initramfs`] | the segments that the kernel unpacks one after another |
 //! | [`squashfs`] | a squashfs 4.0 image, in place |
-//! | [`elf`] | the header, interpreter and libraries of an ELF file |
+//! | [`elf`] | the header, interpreter, libraries and sections of an ELF file |
 //! | [`kernel`] | arm64 `Image`, EFI zboot, bzImage, PE |
+//! | [`kmod`] | kernel modules, and the indexes that `depmod` makes of them |
 //! | [`partitions`], [`partition`], [`gpt`], [`mbr`] | the partition table of a disk |
 //! | [`fat`] | FAT12, FAT16 and FAT32 file systems |
 //! | [`pe`] | the sections of PE files, such as a UKI |
@@ -32,6 +33,7 @@ pub mod fat;
 pub mod gpt;
 pub mod initramfs;
 pub mod kernel;
+pub mod kmod;
 pub mod limits;
 pub mod mbr;
 pub mod node;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::disk::Disk;
+use crate::format::elf::Sections;
 use crate::format::fat::Fat;
 use crate::format::pe::Pe;
 use crate::format::squashfs::Squashfs;
@@ -34,6 +35,7 @@ fn file_system(
         Content::Squashfs => Arc::new(Squashfs::open(source, limits)?),
         Content::Fat => Arc::new(Fat::open(source, limits)?),
         Content::Pe | Content::Zboot => Arc::new(Pe::open(source)?),
+        Content::Elf => Arc::new(Sections::open(source, limits)?),
         // Without an EFI stub they are no PE files.
         Content::Arm64Image | Content::RiscvImage | Content::BzImage => match Pe::open(source) {
             Ok(pe) => Arc::new(pe),
@@ -45,7 +47,6 @@ fn file_system(
         | Content::Tar
         | Content::Gpt
         | Content::Mbr
-        | Content::Elf
         | Content::Xfs
         | Content::Wasm
         | Content::Compressed(_)
