@@ -5,7 +5,7 @@
 //! and `Makefile.modinst` of Linux for `modules.order` and `modules.builtin`.
 //! Lines that are empty or begin with `#` say nothing, in all of them.
 
-use super::NAME;
+use super::{NAME, trie};
 use crate::format::node::escape;
 use crate::format::{FormatError, Limits};
 
@@ -13,7 +13,7 @@ use crate::format::{FormatError, Limits};
 const MAX_TEXT: u64 = 64 << 20;
 
 /// One line of `modules.dep`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Dependencies {
     /// The module's file, as a path below the directory.
     pub path: String,
@@ -47,17 +47,32 @@ pub struct SoftDependency {
 /// readers here, with [`FormatError::Limit`] beyond 64 MiB and `max_entries`
 /// lines.
 pub fn dependencies(text: &[u8], limits: &Limits) -> Result<Vec<Dependencies>, FormatError> {
-    let read = |(at, line): (u64, &[u8])| {
-        let colon = line.iter().position(|byte| *byte == b':');
-        let Some((path, needs)) = colon.and_then(|colon| line.split_at_checked(colon)) else {
-            return Err(not_a_line("modules.dep", "FILE: FILE FILE …", at, line));
-        };
-        Ok(Dependencies {
-            path: escape(path),
-            needs: words(needs.get(1..).unwrap_or_default()),
-        })
+    let lines = lines(text, limits)?;
+    lines.into_iter().map(dependency).collect()
+}
+
+/// Reads `modules.dep.bin`, whose values are the lines of `modules.dep`; they
+/// are given in the order of the modules' names.
+///
+/// Errors as [`dependencies`] and [`trie::values`] do.
+pub fn binary_dependencies(
+    bytes: &[u8],
+    limits: &Limits,
+) -> Result<Vec<Dependencies>, FormatError> {
+    let values = trie::values(bytes, limits)?;
+    let lines = values.iter().map(|found| (0, found.value.as_bytes()));
+    lines.map(dependency).collect()
+}
+
+fn dependency((at, line): (u64, &[u8])) -> Result<Dependencies, FormatError> {
+    let colon = line.iter().position(|byte| *byte == b':');
+    let Some((path, needs)) = colon.and_then(|colon| line.split_at_checked(colon)) else {
+        return Err(not_a_line("modules.dep", "FILE: FILE FILE …", at, line));
     };
-    lines(text, limits)?.into_iter().map(read).collect()
+    Ok(Dependencies {
+        path: escape(path),
+        needs: words(needs.get(1..).unwrap_or_default()),
+    })
 }
 
 /// Reads `modules.order` or `modules.builtin`: a file on each line.

@@ -11,6 +11,7 @@
 pub mod index;
 mod pkcs7;
 mod signature;
+pub mod trie;
 
 pub use signature::{Signature, Signed};
 
