@@ -4,5 +4,6 @@
 mod archives;
 mod broken;
 mod images;
+mod kmod;
 mod mutations;
 mod squashfs;
