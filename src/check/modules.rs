@@ -69,7 +69,8 @@ pub struct Evidence {
     /// form, `modules.dep.bin`, which is the one that `modprobe` reads.
     pub dep_file: Option<bool>,
     /// Modules that the `modules.dep` of their directory does not list, in one of the forms that are
-    /// there, or whose directory has none: they are not found by name.
+    /// there, or whose directory has none: they are not found by name. Of several of one name,
+    /// `depmod` lists the one that is to be loaded.
     pub not_in_dep: Option<Vec<ImagePath>>,
     /// Files that a `modules.dep`, in either form, names and that are not there; absent where there
     /// is none.

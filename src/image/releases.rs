@@ -93,7 +93,11 @@ impl View {
         })?;
         if builtin.is_none() {
             builtin = self.index(release, "modules.builtin.bin", |bytes| {
-                let values = trie::values(bytes, limits)?;
+                // `depmod` leaves an empty file where there is no list to make it of.
+                let values = match bytes {
+                    [] => Vec::new(),
+                    bytes => trie::values(bytes, limits)?,
+                };
                 Ok(values.into_iter().map(|found| found.key).collect())
             })?;
         }

@@ -1,5 +1,7 @@
 //! Each kind: what passes, fails, and cannot be judged. A check's name begins with its verdict.
 
+mod modules;
+
 use std::fs;
 use std::path::Path;
 
