@@ -29,7 +29,7 @@ macro_rules! kinds {
 
 kinds!(
     build, checksums, command, disk, document, elf, extension, file, initramfs, kernel, modules,
-    patches, tool, tree
+    patches, tool, tree, wasm
 );
 
 /// Finds a kind by its name.

@@ -20,6 +20,7 @@
 //! | [`pe`] | the sections of PE files, such as a UKI |
 //! | [`tree`] | what all containers have in common: paths with content |
 //! | [`pieces`] | a file made of ranges of another |
+//! | [`wasm`] | WebAssembly modules and components |
 //! | [`window`] | bytes read from front to back, from memory or out of a decoder |
 //! | [`extensions`] | Talos's `extensions.yaml` |
 
@@ -44,6 +45,7 @@ pub mod pieces;
 pub mod squashfs;
 pub mod stream;
 pub mod tree;
+pub mod wasm;
 pub mod window;
 
 mod field;

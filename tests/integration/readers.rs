@@ -7,3 +7,4 @@ mod images;
 mod kmod;
 mod mutations;
 mod squashfs;
+mod wasm;
