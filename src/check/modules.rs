@@ -239,7 +239,7 @@ impl Kind for TheKind {
     // What is costly is seen only where it is asked for.
     const PURE: bool = false;
     const EXAMPLE: &'static str = "\
-- name: the modules are those of the kernel, signed, and modprobe finds them
+- name: the modules are those of the kernel, and modprobe finds them
   modules: { glob: \"**\", kernel: _out/assets/kernel-arm64 }
   in: _out/assets/initramfs-metal-arm64.xz
   expect:
@@ -247,7 +247,6 @@ impl Kind for TheKind {
     kernel-matches: true
     vermagic-mismatches: { len: 0 }
     missing-dependencies: { len: 0 }
-    unsigned: { len: 0 }
     not-in-dep: { len: 0 }
     dep-missing: { len: 0 }";
     type Args = Args;

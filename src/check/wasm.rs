@@ -131,7 +131,7 @@ impl Kind for TheKind {
     type: component
     valid: true
     exports: { any: { interface: wasi:http/incoming-handler, version: { semver: \">=0.2\" } } }
-    imports: { every: { name: { match: \"^(wasi|fermyon):\" } } }";
+    imports: { every: { interface: { match: \"^(wasi|fermyon):\" } } }";
     type Args = Args;
     type Evidence = Evidence;
 

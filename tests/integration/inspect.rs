@@ -3,3 +3,4 @@
 mod disks;
 mod hostile;
 mod look;
+mod programs;
