@@ -3,6 +3,7 @@
 
 mod archives;
 mod broken;
+mod identity;
 mod images;
 mod kmod;
 mod mutations;
