@@ -28,8 +28,8 @@ pub struct Args {
     pub kernel: Option<String>,
 }
 
-/// The modules found. What says of a list that it is empty only because nothing was looked at is no
-/// proof, so the lists of faults are absent where no module was.
+/// The modules found, and what is wrong with them. Where there is no module, the lists of faults are
+/// absent: that they are empty would prove nothing.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Evidence {
