@@ -30,7 +30,7 @@ macro_rules! kinds {
 
 kinds!(
     build, checksums, command, disk, document, elf, extension, file, initramfs, iso, kernel,
-    patches, tool, tree
+    modules, patches, tool, tree, wasm
 );
 
 /// Finds a kind by its name.

@@ -101,6 +101,10 @@ fn find(args: &Args) -> Result<Found, u8> {
         };
         return Ok((merged.entries().iter().map(line).collect(), None));
     }
+    // The sections of a program are no files: whoever wants them says so, by `-R` or a pattern.
+    if !args.recursive && image.is_program().map_err(|error| refuse(&error))? {
+        return itself(args, &image).map(|line| (vec![line], None));
+    }
     let tree = match image.tree() {
         Ok(tree) => tree,
         Err(ImageError::NoTree { .. }) => {

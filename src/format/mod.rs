@@ -12,14 +12,16 @@
 //! | [`cpio`] | the `newc` archives of an initramfs |
 //! | [`initramfs`] | the segments that the kernel unpacks one after another |
 //! | [`squashfs`] | a squashfs 4.0 image, in place |
-//! | [`elf`] | the header, interpreter and libraries of an ELF file |
+//! | [`elf`] | the header, interpreter, libraries and sections of an ELF file |
 //! | [`kernel`] | arm64 `Image`, EFI zboot, bzImage, PE |
+//! | [`kmod`] | kernel modules, and the indexes that `depmod` makes of them |
 //! | [`partitions`], [`partition`], [`gpt`], [`mbr`] | the partition table of a disk |
 //! | [`fat`] | FAT12, FAT16 and FAT32 file systems |
 //! | [`iso`] | ISO 9660 images with Rock Ridge or Joliet, and what boots from them |
 //! | [`pe`] | the sections of PE files, such as a UKI |
 //! | [`tree`] | what all containers have in common: paths with content |
 //! | [`pieces`] | a file made of ranges of another |
+//! | [`wasm`] | WebAssembly modules and components |
 //! | [`window`] | bytes read from front to back, from memory or out of a decoder |
 //! | [`extensions`] | Talos's `extensions.yaml`, an extension's `manifest.yaml` |
 //! | [`compatibility`] | the range of Talos versions that an extension is for |
@@ -41,6 +43,7 @@ pub mod gpt;
 pub mod initramfs;
 pub mod iso;
 pub mod kernel;
+pub mod kmod;
 pub mod limits;
 pub mod mbr;
 pub mod node;
@@ -52,6 +55,7 @@ pub mod service;
 pub mod squashfs;
 pub mod stream;
 pub mod tree;
+pub mod wasm;
 pub mod window;
 
 mod field;

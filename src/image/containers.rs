@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::disk::Disk;
+use crate::format::elf::Sections;
 use crate::format::fat::Fat;
 use crate::format::iso::Iso;
 use crate::format::pe::Pe;
@@ -36,6 +37,7 @@ fn file_system(
         Content::Fat => Arc::new(Fat::open(source, limits)?),
         Content::Iso => Arc::new(Iso::open(source, limits)?),
         Content::Pe | Content::Zboot => Arc::new(Pe::open(source)?),
+        Content::Elf => Arc::new(Sections::open(source, limits)?),
         // Without an EFI stub they are no PE files.
         Content::Arm64Image | Content::RiscvImage | Content::BzImage => match Pe::open(source) {
             Ok(pe) => Arc::new(pe),
@@ -46,7 +48,6 @@ fn file_system(
         | Content::Tar
         | Content::Gpt
         | Content::Mbr
-        | Content::Elf
         | Content::Xfs
         | Content::Wasm
         | Content::Compressed(_)

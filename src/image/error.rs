@@ -62,6 +62,14 @@ pub enum ImageError {
         /// What it is.
         content: &'static str,
     },
+    /// A root file system is asked for where there is none.
+    #[error("{}: is {content} data, which is no root file system; name the image that it is in", path.display())]
+    NoRoot {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        content: &'static str,
+    },
     /// An address begins where nothing is read from.
     #[error("{}: images in registries and on web servers are not read yet; fetch it, and name the file", path.display())]
     Elsewhere {
@@ -139,6 +147,7 @@ impl ImageError {
             | Self::TooLarge { path, .. }
             | Self::Io { path, .. }
             | Self::NoTree { path, .. }
+            | Self::NoRoot { path, .. }
             | Self::Elsewhere { path }
             | Self::NotThere { path, .. }
             | Self::Ambiguous { path, .. }

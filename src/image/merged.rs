@@ -1,4 +1,4 @@
-//! The merged view, and what was found out about its programs.
+//! The merged view, and what was found out about its programs and modules.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -6,18 +6,20 @@ use std::sync::{Arc, OnceLock};
 
 use super::binaries::{Binaries, Binary};
 use super::libraries::root_of;
+use super::modules::{ModuleFile, Modules};
 use super::services::{self, ServiceFile};
 use super::{ImageError, Layer, MergedEntry, Pattern, Unresolved, View};
 use crate::format::Limits;
 use crate::format::initramfs::Initramfs;
 
 /// The root file system as the machine will see it: a [`View`], with the
-/// facts of its ELF files and services kept beside it.
+/// facts of its ELF files, kernel modules and services kept beside it.
 #[derive(Debug)]
 pub struct Merged {
     view: View,
     binaries: Binaries,
     services: OnceLock<Result<Vec<ServiceFile>, ImageError>>,
+    modules: Modules,
 }
 
 impl Merged {
@@ -26,7 +28,7 @@ impl Merged {
         layers: &[&Layer],
         limits: &Limits,
     ) -> Result<Self, ImageError> {
-        View::of_layers(subject, layers, limits).map(Self::of)
+        View::of_layers(subject, layers, limits).map(|view| Self::of(view, limits))
     }
 
     pub(super) fn of_initramfs(
@@ -34,15 +36,15 @@ impl Merged {
         initramfs: &Initramfs,
         limits: &Limits,
     ) -> Result<Self, ImageError> {
-        View::of_initramfs(subject, initramfs, limits).map(Self::of)
+        View::of_initramfs(subject, initramfs, limits).map(|view| Self::of(view, limits))
     }
 
-    fn of(view: View) -> Self {
-        let binaries = Binaries::new(&view);
+    fn of(view: View, limits: &Limits) -> Self {
         Self {
-            view,
-            binaries,
+            binaries: Binaries::new(&view),
+            modules: Modules::new(&view, limits),
             services: OnceLock::new(),
+            view,
         }
     }
 
@@ -96,6 +98,17 @@ impl Merged {
     ) -> Result<Result<&MergedEntry, Unresolved>, ImageError> {
         let roots = self.binaries.roots(&self.view, self.services()?)?;
         Ok(roots.resolve(&self.view, root_of(program), path))
+    }
+
+    /// Reads the kernel modules at these paths of the view, sorted by path.
+    /// A compressed one is decoded; each is read once in the life of the view,
+    /// several at a time.
+    ///
+    /// A module that is broken is given as such. Errors where one cannot be
+    /// judged: where it cannot be fetched, or decodes to more than the bounds
+    /// allow.
+    pub fn modules(&self, paths: &[&str]) -> Result<Vec<Arc<ModuleFile>>, ImageError> {
+        self.modules.read(&self.view, paths)
     }
 }
 

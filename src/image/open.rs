@@ -231,7 +231,8 @@ impl Image {
     /// its tree.
     ///
     /// Errors where a layer cannot be read: a view with a part missing would
-    /// let checks pass that saw nothing.
+    /// let checks pass that saw nothing. So would one of the sections of a
+    /// program, which are no files.
     pub fn merged(&self) -> Result<&Merged, ImageError> {
         self.merged
             .get_or_init(|| match self.is_initramfs()? {
@@ -239,6 +240,10 @@ impl Image {
                     Some(talos) => Merged::of_layers(&self.path, &talos.layers()?, &self.limits),
                     None => Merged::of_initramfs(&self.path, self.initramfs()?, &self.limits),
                 },
+                false if self.is_program()? => Err(ImageError::NoRoot {
+                    path: self.path.clone(),
+                    content: Content::Elf.name(),
+                }),
                 false => {
                     let tree = self.tree()?;
                     let layer = Layer::new(tree.format(), "", Arc::clone(tree));
@@ -253,6 +258,15 @@ impl Image {
     /// layers, or an initramfs's links, make the root file system.
     pub fn is_layered(&self) -> Result<bool, ImageError> {
         self.is_initramfs()
+    }
+
+    /// Tells whether the bytes, decompressed where they are compressed, are an
+    /// ELF file: an address leads to its sections, and nothing else does.
+    pub fn is_program(&self) -> Result<bool, ImageError> {
+        Ok(match self.decoded()? {
+            Some(decoded) => decoded.is_program()?,
+            None => self.content() == Some(Content::Elf),
+        })
     }
 
     /// Tells whether the bytes are those of an initramfs: archives, compressed

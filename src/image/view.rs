@@ -231,16 +231,21 @@ impl View {
     ///
     /// Errors where the file's inode is broken, or where it is no file.
     pub fn open(&self, entry: &MergedEntry) -> Result<Source, ImageError> {
-        let opened = match (&entry.content, self.trees.get(entry.layer)) {
-            (Content::Bytes(bytes), _) => return Ok(Arc::new(bytes.clone())),
+        self.open_plain(entry)
+            .map_err(|error| self.broken(entry, error))
+    }
+
+    /// Opens a file; the error is the reader's own.
+    pub(super) fn open_plain(&self, entry: &MergedEntry) -> Result<Source, FormatError> {
+        match (&entry.content, self.trees.get(entry.layer)) {
+            (Content::Bytes(bytes), _) => Ok(Arc::new(bytes.clone())),
             (Content::Tree(inode), Some(tree)) => tree.open(&Entry {
                 path: entry.path.clone(),
                 meta: entry.meta.clone(),
                 inode: *inode,
             }),
             (Content::Tree(_), None) => Err(FormatError::corrupt("view", 0, "no such layer")),
-        };
-        opened.map_err(|error| self.broken(entry, error))
+        }
     }
 
     /// Reads a whole file of the view.
@@ -263,7 +268,8 @@ impl View {
         bytes.map_err(|error| self.broken(entry, error))
     }
 
-    fn broken(&self, entry: &MergedEntry, error: FormatError) -> ImageError {
+    /// Says which file a reader's error is about.
+    pub(super) fn broken(&self, entry: &MergedEntry, error: FormatError) -> ImageError {
         let part = format!("/{} ({})", entry.path, self.layer(entry));
         ImageError::format(&self.subject, error.inside(part))
     }

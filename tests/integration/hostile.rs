@@ -21,6 +21,7 @@ checks:
   - { name: initramfs, initramfs: , expect: { segments: { ge: 0 }, duplicates: { len: { ge: 0 } } } }
   - { name: extension, extension: spin, expect: { present: { one-of: [true, false] } } }
   - { name: elf, elf: '**', expect: { count: { ge: 0 } } }
+  - { name: modules, modules: , expect: { count: { ge: 0 }, modules: { len: { ge: 0 } } } }
   - { name: tree, tree: '**', expect: { count: { ge: 0 } } }
   - { name: file, file: usr/bin/true, expect: { count: { ge: 0 } } }
   - { name: document, document: { path: $.x, file: extensions.yaml }, expect: { found: { ge: 0 } } }

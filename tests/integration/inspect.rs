@@ -4,3 +4,4 @@ mod disks;
 mod hostile;
 mod isos;
 mod look;
+mod programs;

@@ -1,5 +1,10 @@
 //! Each kind: what passes, fails, and cannot be judged. A check's name begins with its verdict.
 
+mod modules;
+mod wasm;
+
+pub(crate) use wasm::COMPONENT;
+
 use std::fs;
 use std::path::Path;
 

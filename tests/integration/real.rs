@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::peers::{output, peer, unpacked};
+use crate::peers::{fetched, output, peer};
 use crate::talos::{Image, Pack, Tools, initramfs};
 use crate::world::World;
 
@@ -31,8 +31,7 @@ checks:
 
 #[test]
 fn programs_of_a_distribution_are_seen_as_they_are() {
-    let (Some(peers), Some(tools), Some(sha256sum)) =
-        (unpacked(), Tools::find(), peer("sha256sum"))
+    let (Some(peers), Some(tools), Some(sha256sum)) = (fetched(), Tools::find(), peer("sha256sum"))
     else {
         return;
     };

@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::peers::{output, peer, unpacked};
+use crate::peers::{fetched, output, peer};
 use crate::talos::{Pack, Tools, segment, squashfs, squashfs_with};
 use crate::world::World;
 
@@ -89,7 +89,7 @@ impl Sound {
         let sound = Self {
             world: World::new(),
             tools: Tools::find()?,
-            peers: unpacked()?,
+            peers: fetched()?,
             depmod: peer("depmod")?,
         };
         sound.root();

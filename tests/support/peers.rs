@@ -28,6 +28,35 @@ pub(crate) fn peer(tool: &str) -> Option<PathBuf> {
     found
 }
 
+/// Finds what `tests/peers/fetch` unpacked: `arm64`, `kernel`, `vmlinuz`.
+///
+/// # Panics
+/// If it is missing and `TDG_STRICT` is `1`.
+pub(crate) fn fetched() -> Option<PathBuf> {
+    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
+    if peers.join("complete").exists() {
+        return Some(peers);
+    }
+    let strict = std::env::var_os("TDG_STRICT").is_some_and(|value| value == "1");
+    assert!(
+        !strict,
+        "target/peers is missing and TDG_STRICT is 1: run tests/peers/fetch"
+    );
+    let said = "skipped: target/peers is missing; tests/peers/fetch makes it";
+    let _ = writeln!(std::io::stderr(), "{said}");
+    None
+}
+
+/// Finds the modules of the kernel that `tests/peers/fetch` unpacked: their
+/// directory, and its release.
+pub(crate) fn fetched_modules() -> Option<(PathBuf, String)> {
+    let modules = fetched()?.join("kernel/lib/modules");
+    let mut releases = std::fs::read_dir(modules).unwrap();
+    let directory = releases.next().unwrap().unwrap();
+    let release = directory.file_name().to_str().unwrap().to_owned();
+    Some((directory.path(), release))
+}
+
 /// Runs a program in a folder and gives what it wrote to standard output.
 ///
 /// # Panics
@@ -50,23 +79,4 @@ pub(crate) fn output(program: &Path, folder: &Path, arguments: &[&str]) -> Strin
         output.status
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Finds what `tests/peers/fetch` unpacked: ARM64 programs in `arm64`, a kernel in `kernel`.
-///
-/// # Panics
-/// If it is missing and `TDG_STRICT` is `1`.
-pub(crate) fn unpacked() -> Option<PathBuf> {
-    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
-    if peers.join("complete").exists() {
-        return Some(peers);
-    }
-    let strict = std::env::var_os("TDG_STRICT").is_some_and(|value| value == "1");
-    assert!(
-        !strict,
-        "target/peers is missing and TDG_STRICT is 1: run tests/peers/fetch"
-    );
-    let said = "skipped: target/peers is missing; tests/peers/fetch makes it";
-    let _ = writeln!(std::io::stderr(), "{said}");
-    None
 }

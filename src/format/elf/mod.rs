@@ -10,12 +10,15 @@
 mod dynamic;
 mod extent;
 mod machine;
+mod sections;
 
 use goblin::container::Ctx;
 use goblin::elf::header::{self, Header};
 use goblin::elf::program_header::{PT_DYNAMIC, PT_INTERP, ProgramHeader};
 
 pub use machine::machine_name;
+pub(in crate::format) use sections::Table;
+pub use sections::{Section, Sections};
 
 use super::node::escape;
 use super::{FormatError, ReadAt};

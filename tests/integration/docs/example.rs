@@ -70,6 +70,10 @@ fn demo() -> Demo {
     let _ = super::iso::make(&assets);
     let sums = ["-euc", "sha256sum * >checksums.sha256"];
     peers::output(Path::new("/bin/sh"), &assets, &sums);
+    let release = flat.join("target/wasm32-wasip1/release");
+    fs::create_dir_all(&release).unwrap();
+    let application = wat::parse_str(crate::kinds::COMPONENT).unwrap();
+    fs::write(release.join("app.wasm"), application).unwrap();
     Demo {
         coloured: String::from_utf8(output.stdout).unwrap(),
         code: output.status.code().unwrap(),
