@@ -16,13 +16,16 @@
 //! | [`kernel`] | arm64 `Image`, EFI zboot, bzImage, PE |
 //! | [`partitions`], [`partition`], [`gpt`], [`mbr`] | the partition table of a disk |
 //! | [`fat`] | FAT12, FAT16 and FAT32 file systems |
-//! | [`pe`] | the sections of PE files, such as a UKI |
+//! | [`pe`], [`uki`] | the sections of PE files; the profiles of a UKI |
+//! | [`cmdline`] | a kernel command line, and what Talos wants of it |
+//! | [`menu`] | the entries of GRUB, iPXE, systemd-boot and syslinux |
 //! | [`tree`] | what all containers have in common: paths with content |
 //! | [`pieces`] | a file made of ranges of another |
 //! | [`window`] | bytes read from front to back, from memory or out of a decoder |
 //! | [`extensions`] | Talos's `extensions.yaml` |
 
 pub mod bytes;
+pub mod cmdline;
 pub mod cpio;
 pub mod detect;
 pub mod elf;
@@ -34,6 +37,7 @@ pub mod initramfs;
 pub mod kernel;
 pub mod limits;
 pub mod mbr;
+pub mod menu;
 pub mod node;
 pub mod partition;
 pub mod partitions;
@@ -42,6 +46,7 @@ pub mod pieces;
 pub mod squashfs;
 pub mod stream;
 pub mod tree;
+pub mod uki;
 pub mod window;
 
 mod field;
