@@ -28,8 +28,8 @@ macro_rules! kinds {
 }
 
 kinds!(
-    build, checksums, command, disk, document, elf, extension, file, initramfs, kernel, patches,
-    tool, tree
+    build, checksums, cmdline, command, disk, document, elf, extension, file, initramfs, kernel,
+    patches, tool, tree, uki
 );
 
 /// Finds a kind by its name.

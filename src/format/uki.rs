@@ -92,7 +92,7 @@ impl<'p> Uki<'p> {
 
     /// Gives the profile that is started where nobody chooses one.
     #[must_use]
-    pub fn default(&self) -> Option<&Profile> {
+    pub fn default_profile(&self) -> Option<&Profile> {
         self.profiles.first()
     }
 
@@ -141,7 +141,7 @@ impl<'p> Uki<'p> {
     }
 
     fn base(&self) -> Range<usize> {
-        let end = self.default().map(|profile| profile.own.start);
+        let end = self.default_profile().map(|profile| profile.own.start);
         0..end.unwrap_or(self.pe.sections().len())
     }
 
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(main.title.as_deref(), Some("The main one"));
         assert_eq!((reset.number, reset.id.as_deref()), (1, Some("reset")));
         let line = |profile| uki.text(profile, ".cmdline").unwrap().unwrap();
-        assert_eq!(line(uki.default()), b"base");
+        assert_eq!(line(uki.default_profile()), b"base");
         assert_eq!(line(Some(reset)), b"reset");
         assert!(uki.section(Some(reset), ".linux").is_some());
         assert!(uki.section(Some(reset), ".initrd").is_none());

@@ -86,7 +86,7 @@ impl Cmdline {
         }
         let text = trim(text);
         let mut line = Self {
-            text: shown(text),
+            text: Self::shown(text),
             length: text.len(),
             arguments: Vec::new(),
             init: Vec::new(),
@@ -107,6 +107,16 @@ impl Cmdline {
             }
         }
         Ok(line)
+    }
+
+    /// Writes a text on one line, as a report may show it.
+    #[must_use]
+    pub fn shown(text: &[u8]) -> String {
+        let line: Vec<u8> = trim(text)
+            .iter()
+            .map(|byte| if (9..=13).contains(byte) { b' ' } else { *byte })
+            .collect();
+        escape(&line)
     }
 
     /// Gives the text on one line, as a report may show it.
@@ -153,15 +163,6 @@ impl Cmdline {
         self.arguments.iter().filter(own)
     }
 
-    /// Gives the argument of a name that counts, where one does; see [`Repeat`].
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Argument> {
-        match Repeat::of(name) {
-            Repeat::First => self.all(name).next(),
-            Repeat::Last | Repeat::Every => self.all(name).next_back(),
-        }
-    }
-
     /// Gives the arguments by name: as written, and those of all spellings
     /// under the one with `_`.
     #[must_use]
@@ -176,6 +177,22 @@ impl Cmdline {
             names.entry(name).or_default().push(argument);
         }
         names
+    }
+
+    /// Gives the argument of each name that counts; see [`Repeat`].
+    #[must_use]
+    pub fn values(&self) -> BTreeMap<Cow<'_, str>, &Argument> {
+        let names = self.by_name();
+        let counts = |name: &Cow<'_, str>| {
+            let all = names.get(&canonical(name))?;
+            match Repeat::of(name) {
+                Repeat::First => all.first().copied(),
+                Repeat::Last | Repeat::Every => all.last().copied(),
+            }
+        };
+        let keys = names.keys();
+        keys.filter_map(|name| Some((name.clone(), counts(name)?)))
+            .collect()
     }
 
     /// Gives the arguments that are there more than once although only one of
@@ -224,15 +241,6 @@ fn trim(text: &[u8]) -> &[u8] {
     text.get(start..end).unwrap_or_default()
 }
 
-/// Writes a text on one line.
-fn shown(text: &[u8]) -> String {
-    let line: Vec<u8> = text
-        .iter()
-        .map(|byte| if (9..=13).contains(byte) { b' ' } else { *byte })
-        .collect();
-    escape(&line)
-}
-
 /// Takes the first argument off a text that does not begin with white space.
 fn next(text: &[u8]) -> (Argument, &[u8]) {
     let quoted = text.first() == Some(&b'"');
@@ -270,7 +278,7 @@ fn next(text: &[u8]) -> (Argument, &[u8]) {
     let argument = Argument {
         name: escape(name),
         value: value.map(escape),
-        text: shown(text.get(..end + usize::from(quoted)).unwrap_or_default()),
+        text: Cmdline::shown(text.get(..end + usize::from(quoted)).unwrap_or_default()),
     };
     (argument, inner.get(end..).unwrap_or_default())
 }
@@ -331,7 +339,7 @@ mod tests {
         let seen = line("a -- pti=on \"b c\" d=\"e f\" -- g");
         assert_eq!(seen.arguments().len(), 1);
         assert_eq!(seen.init(), ["pti=on", "b c", "d=e f"]);
-        assert!(seen.get("pti").is_none());
+        assert!(!seen.values().contains_key("pti"));
         let seen = line("vga=788 --- quiet");
         assert_eq!(seen.arguments().len(), 3);
         assert!(seen.init().is_empty());
@@ -340,8 +348,10 @@ mod tests {
     #[test]
     fn spellings_of_one_name_are_one_parameter_but_not_in_talos() {
         let seen = line("init-on-alloc=1 init_on_alloc=0 talos.halt-if-installed=1");
-        assert_eq!(seen.get("init-on-alloc").unwrap().shown(), "0");
-        assert!(seen.get("talos.halt_if_installed").is_none());
+        let values = seen.values();
+        assert_eq!(values["init-on-alloc"].shown(), "0");
+        assert_eq!(values["init_on_alloc"].shown(), "0");
+        assert!(!values.contains_key("talos.halt_if_installed"));
         let names = seen.by_name();
         let keys: Vec<&str> = names.keys().map(|key| &**key).collect();
         assert_eq!(
@@ -358,9 +368,10 @@ mod tests {
         let seen = line(
             "console=tty0 pti=on talos.platform=metal console=ttyAMA0 pti=off talos.platform=aws",
         );
-        assert_eq!(seen.get("pti").unwrap().shown(), "off");
-        assert_eq!(seen.get("talos.platform").unwrap().shown(), "metal");
-        assert_eq!(seen.get("console").unwrap().shown(), "ttyAMA0");
+        let values = seen.values();
+        assert_eq!(values["pti"].shown(), "off");
+        assert_eq!(values["talos.platform"].shown(), "metal");
+        assert_eq!(values["console"].shown(), "ttyAMA0");
         let repeated = seen.repeated();
         assert_eq!(
             repeated.keys().collect::<Vec<_>>(),
