@@ -1,5 +1,8 @@
 //! Each kind: what passes, fails, and cannot be judged. A check's name begins with its verdict.
 
+mod cmdline;
+mod uki;
+
 use std::fs;
 use std::path::Path;
 

@@ -5,4 +5,5 @@ mod archives;
 mod broken;
 mod images;
 mod mutations;
+mod programs;
 mod squashfs;

@@ -1,28 +1,11 @@
 //! Debian's own ARM64 programs inside a Talos-shaped initramfs: no file in it was written here.
 
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::peers::{output, peer};
+use crate::peers::{fetched, output, peer};
 use crate::talos::{Image, Pack, Tools, initramfs};
 use crate::world::World;
-
-/// Finds what `tests/peers/fetch` unpacked; where it is missing that is said, or fails the test.
-fn arm64() -> Option<PathBuf> {
-    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
-    if peers.join("complete").exists() {
-        return Some(peers.join("arm64"));
-    }
-    let strict = std::env::var("TDG_STRICT").is_ok_and(|v| v == "1");
-    assert!(
-        !strict,
-        "target/peers is missing and TDG_STRICT is 1: run tests/peers/fetch"
-    );
-    let said = "skipped: target/peers is missing; tests/peers/fetch makes it";
-    let _ = writeln!(std::io::stderr(), "{said}");
-    None
-}
 
 const SPEC: &str = r#"
 spec: Debian's programs in an image of ours
@@ -48,10 +31,11 @@ checks:
 
 #[test]
 fn programs_of_a_distribution_are_seen_as_they_are() {
-    let (Some(arm64), Some(tools), Some(sha256sum)) = (arm64(), Tools::find(), peer("sha256sum"))
+    let (Some(peers), Some(tools), Some(sha256sum)) = (fetched(), Tools::find(), peer("sha256sum"))
     else {
         return;
     };
+    let arm64 = peers.join("arm64");
     let world = World::new();
     let root = world.path().join("root");
     for name in ["usr/bin/containerd", "usr/sbin/runc", "bin/busybox"] {

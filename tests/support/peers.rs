@@ -28,6 +28,25 @@ pub(crate) fn peer(tool: &str) -> Option<PathBuf> {
     found
 }
 
+/// Finds what `tests/peers/fetch` unpacked: ARM64 programs in `arm64`, a kernel in `vmlinuz`.
+///
+/// # Panics
+/// If it is missing and `TDG_STRICT` is `1`.
+pub(crate) fn fetched() -> Option<PathBuf> {
+    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
+    if peers.join("complete").exists() {
+        return Some(peers);
+    }
+    let strict = std::env::var_os("TDG_STRICT").is_some_and(|value| value == "1");
+    assert!(
+        !strict,
+        "target/peers is missing and TDG_STRICT is 1: run tests/peers/fetch"
+    );
+    let said = "skipped: target/peers is missing; tests/peers/fetch makes it";
+    let _ = writeln!(std::io::stderr(), "{said}");
+    None
+}
+
 /// Runs a program in a folder and gives what it wrote to standard output.
 ///
 /// # Panics
