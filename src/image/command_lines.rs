@@ -96,8 +96,9 @@ const PLACES: &[(&str, Place)] = &[
     ("images/efiboot.img", Place::Image),
 ];
 
-/// Files, and command lines, of one image.
-const MAX_FILES: usize = 4096;
+/// Files of one image that are looked into, and the command lines in them.
+const MAX_FILES: usize = 1024;
+const MAX_LINES: usize = 4096;
 /// Images inside of one another that are looked into.
 const MAX_DEPTH: usize = 2;
 
@@ -186,8 +187,8 @@ impl CommandLines {
         let limits = image.limits();
         let over = |error| image.failed(error);
         limits.check_deadline("cmdline", 0).map_err(over)?;
-        if self.files == MAX_FILES || self.lines.len() > MAX_FILES {
-            let what = format!("more than {MAX_FILES} files or command lines; name one of them");
+        if self.files == MAX_FILES || self.lines.len() > MAX_LINES {
+            let what = format!("more than {MAX_FILES} files, or {MAX_LINES} command lines");
             return Err(over(FormatError::corrupt("cmdline", 0, what)));
         }
         self.files += 1;

@@ -4,6 +4,7 @@
 mod archives;
 mod broken;
 mod images;
+mod menus;
 mod mutations;
 mod programs;
 mod squashfs;

@@ -4,8 +4,9 @@
 //! `menuentry`, `submenu`); `grub-core/script/yylex.l` for words,
 //! `grub-core/lib/cmdline.c` for how words become a command line again.
 
-use super::Entry;
+use super::{Entry, MAX_ENTRIES, MAX_TITLE};
 use crate::format::FormatError;
+use crate::model::value::clip;
 
 const NAME: &str = "grub";
 /// Braces inside of one another; a menu in use has three.
@@ -44,13 +45,16 @@ pub(super) fn entries(text: &str) -> Result<Vec<Entry>, FormatError> {
             Token::Open => open.push(Menu::of(&command)),
             Token::End | Token::Close => entries.extend(entry(&command, began, &open)),
         }
+        if entries.len() > MAX_ENTRIES {
+            break;
+        }
         command.clear();
         if token == Token::Close && open.pop().is_none() {
             let what = format!("line {line}: `}}` closes nothing");
             return Err(FormatError::corrupt(NAME, 0, what));
         }
     }
-    if !open.is_empty() {
+    if !open.is_empty() && entries.len() <= MAX_ENTRIES {
         return Err(FormatError::corrupt(
             NAME,
             text.len() as u64,
@@ -71,7 +75,7 @@ fn entry(command: &[String], line: u64, open: &[Option<Menu>]) -> Option<Entry> 
     let titles: Vec<&str> = menus().map(|menu| menu.title.as_str()).collect();
     Some(Entry {
         // As GRUB itself writes the way to an entry of a submenu.
-        title: titles.join(">"),
+        title: clip(&titles.join(">"), MAX_TITLE),
         id: menus().next_back().and_then(|menu| menu.id.clone()),
         line,
         kernel: kernel.clone(),
@@ -105,7 +109,7 @@ impl Menu {
         while let Some(argument) = arguments.next() {
             let Some(option) = argument.strip_prefix("--") else {
                 if !titled {
-                    menu.title.clone_from(argument);
+                    menu.title = clip(argument, MAX_TITLE);
                 }
                 titled = true;
                 continue;

@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::{Entry, joined};
+use super::{Entry, MAX_ENTRIES, MAX_TITLE, joined};
+use crate::model::value::clip;
 
 /// Commands that load a kernel, and those of them that give arguments to one
 /// that is there.
@@ -52,6 +53,9 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
                     }
                     continue;
                 }
+            }
+            if entries.len() > MAX_ENTRIES {
+                return entries;
             }
             names.push(given.unwrap_or_else(|| last(kernel)).to_owned());
             entries.push(Entry {
@@ -108,7 +112,7 @@ fn item<'w>(words: &[&'w str]) -> Option<(&'w str, String)> {
         }
     }
     let label = words.next()?;
-    Some((label, words.collect::<Vec<_>>().join(" ")))
+    Some((label, clip(&words.collect::<Vec<_>>().join(" "), MAX_TITLE)))
 }
 
 /// Gives the name that an image gets where none is given: the end of its URL.

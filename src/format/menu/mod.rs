@@ -9,12 +9,16 @@ pub mod ipxe;
 pub mod loader;
 pub mod syslinux;
 
+use std::collections::HashSet;
+
 use super::FormatError;
 
 /// Bytes of a boot loader's file; those in use have thousands.
 pub const MAX_FILE: usize = 1 << 20;
-/// Entries of one file.
-const MAX_ENTRIES: usize = 4096;
+/// Entries of one file; large menus have hundreds.
+const MAX_ENTRIES: usize = 1024;
+/// Characters of a title; longer ones are cut, and say so.
+const MAX_TITLE: usize = 500;
 
 /// One kernel that may be started.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,7 +90,7 @@ impl Loader {
     /// the file's.
     ///
     /// Errors with [`FormatError::Corrupt`] where a quote or a brace is not
-    /// closed, and above 1 MiB or 4096 entries.
+    /// closed, and above 1 MiB or 1024 entries.
     pub fn entries(self, name: &str, text: &str) -> Result<Vec<Entry>, FormatError> {
         if text.len() > MAX_FILE {
             let what = format!("{} bytes; {MAX_FILE} is the most", text.len());
@@ -98,8 +102,9 @@ impl Loader {
             Self::Entry => loader::entries(name, text),
             Self::Syslinux => syslinux::entries(text),
         };
+        // Each reader stops at one more.
         if entries.len() > MAX_ENTRIES {
-            let what = format!("{} entries; {MAX_ENTRIES} is the most", entries.len());
+            let what = format!("more than {MAX_ENTRIES} entries");
             return Err(FormatError::corrupt(self.name(), 0, what));
         }
         Ok(entries)
@@ -110,12 +115,13 @@ impl Loader {
     #[must_use]
     pub fn variables(self, text: &str) -> Vec<String> {
         let mut found = Vec::new();
+        let mut met = HashSet::new();
         let mut rest = text;
         while let Some(at) = rest.find('$') {
             let variable = rest.get(at..).unwrap_or_default();
             let length = self.variable(variable);
             if let Some(variable) = variable.get(..length).filter(|v| !v.is_empty()) {
-                if !found.iter().any(|known| known == variable) {
+                if met.insert(variable) {
                     found.push(variable.to_owned());
                 }
             }

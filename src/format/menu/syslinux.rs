@@ -4,7 +4,7 @@
 //! either case; `APPEND` before the first `LABEL` is for labels without one, and
 //! `APPEND -` is none at all.
 
-use super::Entry;
+use super::{Entry, MAX_ENTRIES};
 
 /// Endings of what `KERNEL` starts that is no kernel.
 const OTHER: &[&str] = &[".0", ".bin", ".bs", ".bss", ".c32", ".cbt", ".com", ".img"];
@@ -21,6 +21,9 @@ const OTHER_KEYS: &[&str] = &[
     "pxe",
 ];
 
+/// Characters of what is for all labels; a command line has fewer.
+const MAX_GLOBAL: usize = (64 << 10) + 1;
+
 #[derive(Debug, Default)]
 struct Label {
     entry: Entry,
@@ -31,7 +34,7 @@ struct Label {
 
 /// Reads the entries; includes are not followed.
 pub(super) fn entries(text: &str) -> Vec<Entry> {
-    let mut global = None;
+    let mut global: Option<String> = None;
     let mut labels: Vec<Label> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
@@ -49,7 +52,8 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
                 },
                 ..Label::default()
             }),
-            ("append", None) => global = Some(value.to_owned()),
+            // What is too long for a command line is so for all labels.
+            ("append", None) => global = Some(value.chars().take(MAX_GLOBAL).collect()),
             ("append", Some(label)) => label.append = Some(value.to_owned()),
             ("kernel" | "linux", Some(label)) => {
                 value.clone_into(&mut label.entry.kernel);
@@ -71,6 +75,7 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
     let starts = |label: &Label| label.linux.unwrap_or(label.append.is_some());
     let starts = labels.into_iter().filter(starts);
     starts
+        .take(MAX_ENTRIES + 1)
         .map(|label| Entry {
             cmdline: match label.append {
                 Some(none) if none == "-" => String::new(),

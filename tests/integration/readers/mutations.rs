@@ -67,7 +67,7 @@ fn damage(random: &mut Random, good: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn run(name: &str, good: &[u8], rounds: usize, mut read: impl FnMut(Vec<u8>)) {
+pub(super) fn run(name: &str, good: &[u8], rounds: usize, mut read: impl FnMut(Vec<u8>)) {
     let mut random = Random::new(0x7d67);
     read(good.to_vec());
     for round in 0..rounds {
