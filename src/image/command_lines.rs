@@ -139,13 +139,10 @@ impl CommandLines {
     #[must_use]
     pub fn unchosen(&self) -> Option<usize> {
         let first = self.lines.first()?;
-        let alone = self.lines.len() == 1;
-        let profile = first.profile == Some(0)
-            && self
-                .lines
-                .iter()
-                .all(|line| line.written == Written::Uki && line.source == first.source);
-        (alone || profile).then_some(0)
+        let same = |line: &CommandLine| line.profile.is_some() && line.source == first.source;
+        let alone = self.lines.len() == 1 || self.lines.iter().all(same);
+        // Where the first profile has none, nothing here says what it is started with.
+        (alone && first.profile.unwrap_or(0) == 0).then_some(0)
     }
 
     /// Looks where such files usually are. `prefix` leads to the image.
@@ -156,9 +153,10 @@ impl CommandLines {
         if disk {
             roots.clear();
             for part in folders.children("")?.to_vec() {
-                match part.meta.kind {
-                    FileType::Directory => roots.push(part.path),
-                    _ => self.unread.extend(unread(image, prefix, &part)?),
+                if part.meta.kind == FileType::Directory {
+                    roots.push(part.path);
+                } else {
+                    self.unread.extend(unread(image, prefix, &part)?);
                 }
             }
         }
@@ -279,16 +277,15 @@ impl<'i> Folders<'i> {
                     if !covers(component, name) {
                         continue;
                     }
-                    let found = match child.meta.kind {
-                        FileType::Symlink => image.find(&child.path)?,
-                        _ => Some(child.clone()),
+                    let found = match child.meta.kind == FileType::Symlink {
+                        true => image.find(&child.path)?,
+                        false => Some(child.clone()),
                     };
-                    match found.as_ref().map(|entry| entry.meta.kind) {
-                        Some(FileType::File) if last => files.extend(found),
-                        Some(FileType::Directory) if !last => {
-                            next.extend(found.map(|entry| entry.path));
-                        }
-                        _ => {}
+                    let kind = found.as_ref().map(|entry| entry.meta.kind);
+                    if last && kind == Some(FileType::File) {
+                        files.extend(found);
+                    } else if !last && kind == Some(FileType::Directory) {
+                        next.extend(found.map(|entry| entry.path));
                     }
                 }
             }

@@ -137,7 +137,7 @@ impl Rule {
             self.value
                 .is_some_and(|v| v != a.value.as_deref().unwrap_or(""))
         };
-        match seen.iter().any(|a| wrong(a)) {
+        match seen.iter().any(wrong) {
             true => seen.iter().map(|a| a.shown()).collect(),
             false => Vec::new(),
         }

@@ -120,10 +120,10 @@ impl Loader {
         while let Some(at) = rest.find('$') {
             let variable = rest.get(at..).unwrap_or_default();
             let length = self.variable(variable);
-            if let Some(variable) = variable.get(..length).filter(|v| !v.is_empty()) {
-                if met.insert(variable) {
-                    found.push(variable.to_owned());
-                }
+            if let Some(variable) = variable.get(..length).filter(|v| !v.is_empty())
+                && met.insert(variable)
+            {
+                found.push(variable.to_owned());
             }
             rest = variable.get(length.max(1)..).unwrap_or_default();
         }

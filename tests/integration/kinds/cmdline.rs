@@ -189,6 +189,16 @@ fn each_profile_of_a_uki_has_its_line_and_the_first_is_the_one_without_a_choice(
     maker.make(&world, "none.efi", &[section(".linux", "k")]);
     maker.make(
         &world,
+        "second.efi",
+        &[
+            section(".linux", "k"),
+            section(".profile", "ID=main"),
+            section(".profile", "ID=reset"),
+            section(".cmdline", TALOS),
+        ],
+    );
+    maker.make(
+        &world,
         "nul.efi",
         &[
             section(".linux", "k"),
@@ -206,6 +216,8 @@ fn each_profile_of_a_uki_has_its_line_and_the_first_is_the_one_without_a_choice(
             "name: pass a section alone, cmdline: , in: 'metal.efi!/.cmdline#2', expect: { format: text, values: { talos.experimental.wipe: system } }",
             "name: fail, cmdline: reset, in: metal.efi, expect: { values: { talos.experimental.wipe: null } }",
             "name: error no such profile, cmdline: maintenance, in: metal.efi, expect: { length: 1 }",
+            "name: pass the second has one, cmdline: reset, in: second.efi, expect: { values: { pti: on } }",
+            "name: error the first has none, cmdline: , in: second.efi, expect: { length: { ge: 1 } }",
             "name: error none at all, cmdline: , in: none.efi, expect: { length: 1 }",
         ],
     );
