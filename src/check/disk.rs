@@ -4,6 +4,7 @@ use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::format::fat::Fat;
 use crate::format::gpt::{self, Backup, Header};
 use crate::format::partition::{Partition, TableKind};
+use crate::format::pieces::overlaps;
 use crate::format::{Content, FormatError, Limits, Pieces, Source, Tree, partitions};
 use crate::model::Address;
 use schemars::JsonSchema;
@@ -131,7 +132,9 @@ impl Kind for TheKind {
             sector: table.sector,
             size: context.wants("size").then(|| image.size()).transpose()?,
             count: found.len() as u64,
-            overlaps: overlaps(&table.partitions),
+            overlaps: overlaps(
+                table.partitions.iter().map(|p| (p.name.as_str(), p.start, p.size)),
+            ),
             id: table.disk,
             partitions: found,
             backup,
@@ -205,25 +208,6 @@ fn purpose(kind: &str) -> Option<&'static str> {
     })
 }
 
-fn overlaps(partitions: &[Partition]) -> Vec<String> {
-    let mut sorted: Vec<&Partition> = partitions.iter().filter(|p| p.size > 0).collect();
-    sorted.sort_by_key(|partition| partition.start);
-    let mut found = Vec::new();
-    let mut furthest: Option<&Partition> = None;
-    for partition in sorted {
-        if let Some(before) = furthest
-            && before.start + before.size > partition.start
-        {
-            found.push(format!("{} and {}", before.name, partition.name));
-        }
-        let end = |p: &Partition| p.start + p.size;
-        if furthest.is_none_or(|before| end(before) < end(partition)) {
-            furthest = Some(partition);
-        }
-    }
-    found
-}
-
 type Said = (Option<String>, Option<String>);
 
 fn backup(source: &Source, kind: TableKind, limits: &Limits) -> Result<Said, FormatError> {
@@ -257,25 +241,4 @@ pub(super) fn machines(part: &Source, limits: &Limits) -> Result<Vec<String>, Fo
         }
     }
     Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn partitions_that_share_sectors_are_named_also_where_one_is_inside_another() {
-        let partition = |name: &str, start, size| Partition {
-            name: name.to_owned(),
-            number: 1,
-            label: String::new(),
-            kind: String::new(),
-            uuid: None,
-            start,
-            size,
-            attributes: 0,
-        };
-        let list = [partition("c", 50, 10), partition("a", 0, 100), partition("b", 10, 10), partition("d", 100, 1)];
-        assert_eq!(overlaps(&list), ["a and b", "a and c"]);
-    }
 }

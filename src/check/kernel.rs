@@ -17,9 +17,9 @@ pub struct Args {}
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Evidence {
-    /// Its form: `image` (arm64 or riscv Image), `zboot` (EFI zboot), `bzimage`, `pe`, or `elf`,
-    /// which no boot loader starts as a kernel.
-    #[schemars(extend("enum" = ["image", "zboot", "bzimage", "pe", "elf"]))]
+    /// Its form: `image` (arm64 or riscv Image), `zboot` (EFI zboot), `bzimage`, `uki` (see the kind
+    /// of that name), `pe`, or `elf`, which no boot loader starts as a kernel.
+    #[schemars(extend("enum" = ["image", "zboot", "bzimage", "uki", "pe", "elf"]))]
     pub format: String,
     /// The machine it is for: `arm64`, `amd64`, `i386`, `arm`, `riscv64`, `unknown`.
     #[schemars(extend("enum" = ["arm64", "amd64", "i386", "arm", "riscv64", "loongarch64", "unknown"]))]

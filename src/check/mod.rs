@@ -29,8 +29,8 @@ macro_rules! kinds {
 }
 
 kinds!(
-    build, checksums, command, disk, document, elf, extension, file, initramfs, iso, kernel,
-    modules, patches, tool, tree, wasm
+    build, checksums, cmdline, command, disk, document, elf, extension, file, initramfs, iso,
+    kernel, modules, patches, tool, tree, uki, wasm
 );
 
 /// Finds a kind by its name.

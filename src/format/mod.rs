@@ -18,7 +18,9 @@
 //! | [`partitions`], [`partition`], [`gpt`], [`mbr`] | the partition table of a disk |
 //! | [`fat`] | FAT12, FAT16 and FAT32 file systems |
 //! | [`iso`] | ISO 9660 images with Rock Ridge or Joliet, and what boots from them |
-//! | [`pe`] | the sections of PE files, such as a UKI |
+//! | [`pe`], [`uki`] | the sections of PE files; the profiles of a UKI |
+//! | [`cmdline`] | a kernel command line, and what Talos wants of it |
+//! | [`menu`] | the entries of GRUB, iPXE, systemd-boot and syslinux |
 //! | [`tree`] | what all containers have in common: paths with content |
 //! | [`pieces`] | a file made of ranges of another |
 //! | [`wasm`] | WebAssembly modules and components |
@@ -31,6 +33,7 @@
 
 pub mod bytes;
 pub mod capabilities;
+pub mod cmdline;
 pub mod compatibility;
 pub mod cpio;
 pub mod cri;
@@ -46,6 +49,7 @@ pub mod kernel;
 pub mod kmod;
 pub mod limits;
 pub mod mbr;
+pub mod menu;
 pub mod node;
 pub mod partition;
 pub mod partitions;
@@ -55,6 +59,7 @@ pub mod service;
 pub mod squashfs;
 pub mod stream;
 pub mod tree;
+pub mod uki;
 pub mod wasm;
 pub mod window;
 

@@ -71,6 +71,28 @@ impl Pieces {
     }
 }
 
+/// Finds ranges that share bytes, each given as name, start and size, and names
+/// them in pairs, as `EFI and META`. Each range is held against the one before
+/// it that reaches furthest.
+pub fn overlaps<'n>(ranges: impl IntoIterator<Item = (&'n str, u64, u64)>) -> Vec<String> {
+    let mut sorted: Vec<(&str, u64, u64)> = ranges.into_iter().filter(|r| r.2 > 0).collect();
+    sorted.sort_by_key(|(_, start, _)| *start);
+    let mut found = Vec::new();
+    let mut furthest: Option<(&str, u64)> = None;
+    for (name, start, size) in sorted {
+        if let Some((before, end)) = furthest
+            && end > start
+        {
+            found.push(format!("{before} and {name}"));
+        }
+        let end = start.saturating_add(size);
+        if furthest.is_none_or(|(_, before)| before < end) {
+            furthest = Some((name, end));
+        }
+    }
+    found
+}
+
 impl ReadAt for Pieces {
     fn size(&self) -> Result<u64, FormatError> {
         Ok(self.size)
@@ -143,6 +165,13 @@ mod tests {
         );
         assert_eq!(&*file.up_to(4, 2).unwrap(), &[0, 50]);
         assert_eq!(file.pieces.len(), 3, "neighbours are joined");
+    }
+
+    #[test]
+    fn ranges_that_share_bytes_are_named_also_where_one_is_inside_another() {
+        let ranges = [("c", 50, 10), ("a", 0, 100), ("b", 10, 10), ("d", 100, 1)];
+        assert_eq!(overlaps(ranges), ["a and b", "a and c"]);
+        assert!(overlaps([("a", 0, 4), ("b", 2, 0), ("c", 4, u64::MAX)]).is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::local::{LocalFile, xattrs};
 use crate::format::node::{escape, normalise};
-use crate::format::tree::Visit;
+use crate::format::tree::{Visit, join};
 use crate::format::{Bytes, Entry, FileType, FormatError, Limits, Metadata, Source, Tree};
 
 const NAME: &str = "folder";
@@ -48,6 +48,19 @@ impl Folder {
             }
         }
         Some(at)
+    }
+
+    fn check_count(&self, seen: usize) -> Result<(), FormatError> {
+        if seen as u64 >= self.limits.max_entries {
+            return Err(FormatError::Limit {
+                format: NAME,
+                offset: 0,
+                limit: "max_entries",
+                value: self.limits.max_entries,
+                remedy: "name a folder further in",
+            });
+        }
+        Ok(())
     }
 
     fn entry(path: String, at: &Path) -> Result<Entry, FormatError> {
@@ -121,15 +134,7 @@ impl Tree for Folder {
             .min_depth(1)
             .sort_by_file_name();
         for (seen, found) in walk.into_iter().enumerate() {
-            if seen as u64 >= self.limits.max_entries {
-                return Err(FormatError::Limit {
-                    format: NAME,
-                    offset: 0,
-                    limit: "max_entries",
-                    value: self.limits.max_entries,
-                    remedy: "name a folder further in",
-                });
-            }
+            self.check_count(seen)?;
             let found = found.map_err(|error| FormatError::io(NAME, 0, error.to_string()))?;
             let relative = found
                 .path()
@@ -148,6 +153,30 @@ impl Tree for Folder {
             }
             Some(_) | None => Ok(None),
         }
+    }
+
+    fn children(&self, path: &str) -> Result<Option<Vec<Entry>>, FormatError> {
+        let Some(at) = self.place(path) else {
+            return Ok(None);
+        };
+        // The folder itself may have been named by a link, what is in it not.
+        let meta = match path {
+            "" => at.metadata(),
+            _ => at.symlink_metadata(),
+        };
+        if !meta.is_ok_and(|meta| meta.is_dir()) {
+            return Ok(None);
+        }
+        let failed = |error: std::io::Error| FormatError::io(NAME, 0, error.to_string());
+        let mut children = Vec::new();
+        for (seen, found) in at.read_dir().map_err(failed)?.enumerate() {
+            self.check_count(seen)?;
+            let found = found.map_err(failed)?;
+            let name = escape(found.file_name().as_bytes());
+            children.push(Self::entry(join(path, &name), &found.path())?);
+        }
+        children.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Some(children))
     }
 
     fn open(&self, entry: &Entry) -> Result<Source, FormatError> {
@@ -244,6 +273,8 @@ mod tests {
             assert_eq!(escape(&bytes), entry.path);
             assert!(folder.lookup(&entry.path).unwrap().is_some());
         }
+        assert_eq!(folder.children("").unwrap().unwrap(), entries);
+        assert!(folder.children(&entries[0].path).unwrap().is_none());
         assert!(folder.lookup("no\\x1b").unwrap().is_none());
     }
 }

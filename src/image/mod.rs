@@ -9,6 +9,7 @@
 mod archive;
 mod binaries;
 mod blocks;
+mod command_lines;
 mod containers;
 mod disk;
 mod enter;
@@ -30,6 +31,7 @@ mod view;
 mod zeros;
 
 pub use binaries::{Binary, Interpreter, Library};
+pub use command_lines::{CommandLine, CommandLines, Written};
 pub use enter::one_on_disk;
 pub use error::ImageError;
 pub use follow::Unresolved;

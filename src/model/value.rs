@@ -38,20 +38,40 @@ pub fn clip(text: &str, limit: usize) -> String {
     format!("{head}… ({} more characters)", total - limit)
 }
 
-/// Reads a value by a path of record fields and list positions: `segments[0].compression`, `files.len`.
+/// Reads a value by a path of record fields, keys of maps and list positions:
+/// `segments[0].compression`, `files.len`. A key with dots in it is written as it is,
+/// `values.talos.platform`, or in brackets.
 ///
 /// Returns `None` where the path leads nowhere.
 pub fn at_path<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
-    let mut here = value;
-    for part in path.split(['.', '[']).filter(|p| !p.is_empty()) {
-        let part = part.trim_end_matches(']');
-        here = match here {
-            Value::Object(map) => map.get(part)?,
-            Value::Array(items) => items.get(part.parse::<usize>().ok()?)?,
+    let heads = heads(path);
+    if heads.is_empty() {
+        return Some(value);
+    }
+    heads.into_iter().rev().find_map(|(head, rest)| {
+        let inner = match value {
+            Value::Object(map) => map.get(head)?,
+            Value::Array(items) => items.get(head.parse::<usize>().ok()?)?,
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
         };
+        at_path(inner, rest)
+    })
+}
+
+/// Splits a path into its first part and the rest, in every way there is: the first part may have
+/// dots in it. The shortest part comes first; an empty path has none.
+pub fn heads(path: &str) -> Vec<(&str, &str)> {
+    let path = path.trim_start_matches('.');
+    if let Some((head, rest)) = path.strip_prefix('[').and_then(|p| p.split_once(']')) {
+        return vec![(head, rest)];
     }
-    Some(here)
+    let ends = path
+        .match_indices(['.', '['])
+        .map(|(at, _)| at)
+        .chain([path.len()]);
+    ends.filter(|end| *end > 0)
+        .map(|end| path.split_at(end))
+        .collect()
 }
 
 #[cfg(test)]
@@ -65,6 +85,17 @@ mod tests {
         assert_eq!(at_path(&v, "a[1].b"), Some(&json!(2)));
         assert_eq!(at_path(&v, "a[7].b"), None);
         assert_eq!(at_path(&v, "x"), None);
+        assert_eq!(at_path(&v, ""), Some(&v));
+    }
+
+    #[test]
+    fn a_key_may_have_dots_in_it() {
+        let v = json!({"a": 1, "a.b": {"c": 2, "c.d": [3]}});
+        assert_eq!(at_path(&v, "a"), Some(&json!(1)));
+        assert_eq!(at_path(&v, "a.b.c"), Some(&json!(2)));
+        assert_eq!(at_path(&v, "a.b.c.d[0]"), Some(&json!(3)));
+        assert_eq!(at_path(&v, "[a.b][c.d].0"), Some(&json!(3)));
+        assert_eq!(at_path(&v, "a.c"), None);
     }
 
     #[test]

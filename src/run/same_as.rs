@@ -1,6 +1,7 @@
 //! What `same-as` may name: a check of the plan, a row it has, a field its evidence has.
 
 use crate::model::Shape;
+use crate::model::value::heads;
 use crate::spec::Diagnostic;
 use crate::spec::matcher::Reference;
 use std::collections::BTreeSet;
@@ -30,27 +31,34 @@ pub(super) fn unknown<'k>(
 
 /// Says why a reference leads nowhere in the evidence of the check it names.
 pub(super) fn misses(reference: &Reference, evidence: &Shape) -> Option<Diagnostic> {
-    let mut here = evidence.required();
-    let parts = reference.path.split(['.', '[']).filter(|p| !p.is_empty());
-    for part in parts.map(|p| p.trim_end_matches(']')) {
-        here = match here {
-            Shape::Any => return None,
-            Shape::Map(of) => of.required(),
-            Shape::List(of) if part.parse::<usize>().is_ok() => of.required(),
-            Shape::Record(record) => match record.field(part) {
-                Some(field) => field.shape.required(),
-                None => {
-                    let fields = record.fields.iter().map(|f| f.name.as_str());
-                    let message = format!("`{}` sees no field `{part}`", reference.check);
-                    return Some(Diagnostic::new(reference.span, message).suggest(part, fields));
-                }
-            },
-            Shape::Bool | Shape::Number(_) | Shape::Text(_) | Shape::Enum(_) | Shape::List(_) => {
-                let message = format!("`{part}` leads nowhere: here is {}", here.describe());
-                return Some(Diagnostic::new(reference.span, message));
+    nowhere(reference, &reference.path, evidence)
+}
+
+fn nowhere(reference: &Reference, path: &str, here: &Shape) -> Option<Diagnostic> {
+    let here = here.required();
+    let mut heads = heads(path).into_iter();
+    let (head, rest) = heads.next()?;
+    match here {
+        Shape::Any => None,
+        // Any of its ways may be the right one: a key may have dots in it.
+        Shape::Map(of) => {
+            let first = nowhere(reference, rest, of);
+            let others = |rest| nowhere(reference, rest, of).is_none();
+            first.filter(|_| !heads.any(|(_, rest)| others(rest)))
+        }
+        Shape::List(of) if head.parse::<usize>().is_ok() => nowhere(reference, rest, of),
+        Shape::Record(record) => match record.field(head) {
+            Some(field) => nowhere(reference, rest, &field.shape),
+            None => {
+                let fields = record.fields.iter().map(|f| f.name.as_str());
+                let message = format!("`{}` sees no field `{head}`", reference.check);
+                Some(Diagnostic::new(reference.span, message).suggest(head, fields))
             }
-            Shape::Optional(inner) => inner.required(),
-        };
+        },
+        Shape::Bool | Shape::Number(_) | Shape::Text(_) | Shape::Enum(_) | Shape::List(_) => {
+            let message = format!("`{head}` leads nowhere: here is {}", here.describe());
+            Some(Diagnostic::new(reference.span, message))
+        }
+        Shape::Optional(inner) => nowhere(reference, path, inner),
     }
-    None
 }

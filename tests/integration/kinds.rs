@@ -1,6 +1,8 @@
 //! Each kind: what passes, fails, and cannot be judged. A check's name begins with its verdict.
 
+mod cmdline;
 mod modules;
+mod uki;
 mod wasm;
 
 pub(crate) use wasm::COMPONENT;

@@ -3,6 +3,7 @@
 use super::{Kernel, KernelFormat, NAME, banner, pe};
 use crate::format::field::{le16, le32};
 use crate::format::node::escape;
+use crate::format::pe::arch;
 use crate::format::{Compression, FormatError, stream};
 
 /// Reads the setup header and decodes the payload. Source:
@@ -27,12 +28,12 @@ pub(super) fn read(input: &[u8], cap: u64) -> Result<Kernel, FormatError> {
     let protocol = le16(input, 0x206).unwrap_or(0);
     let wide = protocol >= 0x20c && header(0x234)? >> 16 & 1 == 1;
     let machine = pe::machine(input);
-    let arch = match machine {
-        Some(machine) => pe::arch(machine),
+    let name = match machine {
+        Some(machine) => arch(machine),
         None if wide => "amd64",
         None => "i386",
     };
-    let mut kernel = Kernel::new(KernelFormat::BzImage, arch, input.len());
+    let mut kernel = Kernel::new(KernelFormat::BzImage, name, input.len());
     kernel.pe_machine = machine;
     if protocol >= 0x208 {
         let start = protected.saturating_add(header(0x248)? as usize);

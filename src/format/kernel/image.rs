@@ -3,7 +3,7 @@
 use super::{Kernel, KernelFormat, NAME, banner};
 use crate::format::FormatError;
 use crate::format::field::le64;
-use crate::format::pe::table;
+use crate::format::pe::Headers;
 
 /// Reads an arm64 `Image`. Source:
 /// `Documentation/arch/arm64/booting.rst`, "Call the kernel image".
@@ -37,8 +37,7 @@ fn header(input: &[u8], arch: &str) -> Result<Kernel, FormatError> {
     // With an EFI stub it is a PE file as well, whose sections tell its end;
     // the size in the header counts zeroed memory that no file holds.
     if input.starts_with(b"MZ") {
-        let (machine, _) = table(input)?;
-        kernel.pe_machine = Some(machine);
+        kernel.pe_machine = Some(Headers::read(input)?.machine);
     }
     kernel.set_banner(banner::find(input));
     Ok(kernel)

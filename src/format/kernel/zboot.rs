@@ -3,6 +3,7 @@
 use super::{Kernel, KernelFormat, NAME, banner, pe};
 use crate::format::field::le32;
 use crate::format::node::escape;
+use crate::format::pe::arch;
 use crate::format::{Compression, Content, FormatError, stream};
 
 /// Reads the header and decodes the payload. Source: `struct
@@ -23,8 +24,8 @@ pub(super) fn read(input: &[u8], cap: u64) -> Result<Kernel, FormatError> {
             cut(&what)
         })?;
     let machine = pe::machine(input);
-    let arch = machine.map_or("unknown", pe::arch);
-    let mut kernel = Kernel::new(KernelFormat::Zboot, arch, input.len());
+    let name = machine.map_or("unknown", arch);
+    let mut kernel = Kernel::new(KernelFormat::Zboot, name, input.len());
     kernel.pe_machine = machine;
     kernel.compression = Compression::detect(payload);
     let named = escape(kind);
