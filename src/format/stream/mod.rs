@@ -231,10 +231,7 @@ fn failed(name: &'static str, offset: u64, input: &[u8], error: &std::io::Error)
 }
 
 fn unsupported(compression: Compression) -> FormatError {
-    let what = format!(
-        "{} is not decoded here; use zstd, xz, gzip or lz4",
-        compression.name()
-    );
+    let what = format!("{} is decoded as a whole only", compression.name());
     FormatError::unsupported(compression.name(), 0, what)
 }
 
