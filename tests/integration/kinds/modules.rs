@@ -298,7 +298,7 @@ fn what_is_asked_for_is_what_is_looked_at() {
         .write("broken/lib/modules/6.1/modules.dep", "no colon here\n");
     kitchen.world.write("broken/lib/modules/6.1/a.ko", "x");
     kitchen.world.write("words", "just words\n");
-    let much = vec![b'a'; 300 << 20];
+    let much = [kitchen.module("virtio"), vec![b'a'; 300 << 20]].concat();
     let bomb = pipe(
         &peer("zstd").unwrap(),
         kitchen.world.path(),
