@@ -30,5 +30,7 @@ mod peers;
 mod source;
 #[path = "../support/talos.rs"]
 mod talos;
+#[path = "../support/trees.rs"]
+mod trees;
 #[path = "../support/world.rs"]
 mod world;
