@@ -1,6 +1,6 @@
 //! Decoding the data of one extent.
 
-use flate2::{Decompress, FlushDecompress};
+use flate2::{Decompress, FlushDecompress, Status};
 use liblzma::stream::{Action, Stream};
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
@@ -27,7 +27,7 @@ pub(super) fn decode(
     // What is compressed begins with no zero: those are what fills its first block.
     let zeros = input.iter().take_while(|byte| **byte == 0).count();
     let bare = input.get(zeros..).unwrap_or_default();
-    let data = match algorithm {
+    let mut data = match algorithm {
         Algorithm::Lz4 if !padded => lz4_partial(input, length)?,
         Algorithm::Lz4 if partial => lz4_partial(bare, length)?,
         Algorithm::Lz4 => {
@@ -38,9 +38,11 @@ pub(super) fn decode(
             data
         }
         Algorithm::Lzma => lzma(bare, length)?,
-        Algorithm::Deflate => deflate(bare, length)?,
+        Algorithm::Deflate => deflate(bare, length, partial)?,
         Algorithm::Zstd => zstd(bare, length, partial)?,
     };
+    // A buffer may be larger than was asked for.
+    data.truncate(length);
     if data.len() == length {
         return Ok(data);
     }
@@ -131,13 +133,16 @@ fn lzma(input: &[u8], length: usize) -> Result<Vec<u8>, String> {
     Ok(data)
 }
 
-fn deflate(input: &[u8], length: usize) -> Result<Vec<u8>, String> {
+fn deflate(input: &[u8], length: usize, partial: bool) -> Result<Vec<u8>, String> {
     let mut decoder = Decompress::new(false);
     let mut data = Vec::with_capacity(length);
-    decoder
+    let status = decoder
         .decompress_vec(input, &mut data, FlushDecompress::Finish)
         .map_err(|error| error.to_string())?;
-    Ok(data)
+    if partial || status == Status::StreamEnd {
+        return Ok(data);
+    }
+    Err("its deflate stream does not end".to_owned())
 }
 
 fn zstd(input: &[u8], length: usize, partial: bool) -> Result<Vec<u8>, String> {
@@ -162,7 +167,6 @@ fn zstd(input: &[u8], length: usize, partial: bool) -> Result<Vec<u8>, String> {
             break;
         }
     }
-    drop(target);
     Ok(data)
 }
 

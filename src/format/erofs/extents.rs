@@ -15,6 +15,9 @@ const PARTIAL: u32 = 1 << 27;
 /// Where the number of the algorithm begins, counted from 1; 0 stands for none.
 const ALGORITHM: u32 = 28;
 
+/// Bytes of a list of short records whose lengths have to be added up.
+const MAX_ADDED: u64 = 1 << 20;
+
 /// The list of one file.
 #[derive(Debug)]
 pub(super) struct Extents {
@@ -82,7 +85,7 @@ impl Extents {
         }
         let block = map.erofs().superblock().block;
         Ok(extent(match record.word >> ALGORITHM {
-            0 if map.is_interlaced() && (place.at | place.length) % block == 0 => {
+            0 if map.is_interlaced() && (place.at | place.length).is_multiple_of(block) => {
                 Data::Interlaced(place)
             }
             0 => Data::Stored(place),
@@ -112,8 +115,8 @@ impl Extents {
         // Their data lie one after another: those before have to be added up.
         let bytes = self.bytes(map, self.start, 8)?;
         let mut at = le64(&bytes, 0).unwrap_or_default();
-        let most = map.erofs().limits().max_metadata;
-        if number.saturating_mul(4) > most {
+        // For each of them anew: such lists are made of small files only.
+        if number.saturating_mul(4) > MAX_ADDED {
             return Err(map
                 .inode()
                 .unsupported("a list of extents that is too long to be added up"));

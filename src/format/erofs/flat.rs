@@ -34,7 +34,9 @@ pub(super) fn run(
     };
     let begin = match start {
         None => None,
-        Some(start) if inode.size > inline => Some(place(erofs, inode, start)?),
+        Some(start) if inode.size > inline => {
+            Some(place(erofs, inode, start, inode.size - inline)?)
+        }
         Some(_) => None,
     };
     pieces.push(Piece {
@@ -91,11 +93,11 @@ pub(super) fn chunks(erofs: &Erofs, inode: &Inode, format: u16) -> Result<Pieces
             };
             let low = u64::from(le32(entry, if indexes { 4 } else { 0 }).unwrap_or_default());
             let block = high << 32 | low;
+            let length = size.min(inode.size - index * size);
             let start = match block == none {
                 true => None,
-                false => Some(place(erofs, inode, block)?),
+                false => Some(place(erofs, inode, block, length)?),
             };
-            let length = size.min(inode.size - index * size);
             pieces.push(Piece { start, length });
             index += 1;
         }
@@ -112,13 +114,17 @@ pub(super) fn chunks(erofs: &Erofs, inode: &Inode, format: u16) -> Result<Pieces
     Ok(pieces)
 }
 
-/// Gives where a block begins.
-fn place(erofs: &Erofs, inode: &Inode, block: u64) -> Result<u64, FormatError> {
+/// Gives where a block begins from which on `length` bytes are.
+fn place(erofs: &Erofs, inode: &Inode, block: u64, length: u64) -> Result<u64, FormatError> {
     let superblock = erofs.superblock();
-    if block < superblock.blocks {
-        return Ok(block * superblock.block);
-    }
-    Err(inode.corrupt(format!("content in block {block} of {}", superblock.blocks)))
+    let at = block.checked_mul(superblock.block);
+    at.filter(|at| superblock.holds(*at, length))
+        .ok_or_else(|| {
+            let blocks = superblock.blocks;
+            inode.corrupt(format!(
+                "{length} bytes from block {block} on, of {blocks} in all"
+            ))
+        })
 }
 
 impl Erofs {

@@ -97,6 +97,10 @@ enum Form {
 impl Map {
     /// Reads the header of a compressed file's index.
     pub(super) fn open(erofs: &Erofs, inode: &Inode) -> Result<Self, FormatError> {
+        // So that the ends of clusters and extents can be counted.
+        if inode.size >> 56 != 0 {
+            return Err(inode.corrupt(format!("a size of {} bytes", inode.size)));
+        }
         let at = inode.end().next_multiple_of(8);
         let header = erofs
             .source()
@@ -188,14 +192,19 @@ impl Map {
             Form::Extents(list) => list.find(self, offset)?,
             Form::Index(index) => self.indexed(index, offset)?,
         };
-        let (stored, decoded) = match extent.data {
+        let (place, decoded) = match extent.data {
             Data::Hole | Data::Fragment(_) => return Ok(extent),
-            Data::Stored(place) | Data::Interlaced(place) => (place.length, place.length),
-            Data::Compressed { place, .. } => (place.length, MAX_DECODED),
+            Data::Stored(place) | Data::Interlaced(place) => (place, place.length),
+            Data::Compressed { place, .. } => (place, MAX_DECODED),
         };
+        let stored = place.length;
         if stored > MAX_STORED {
             let what = format!("{stored} bytes of data at once; {MAX_STORED} is the most");
             return Err(self.inode.unsupported(what));
+        }
+        if !self.erofs.superblock().holds(place.at, stored) {
+            let what = format!("{stored} bytes of data from byte {} on", place.at);
+            return Err(self.inode.corrupt(what));
         }
         if extent.length > decoded {
             let what = format!("{} bytes out of data for {decoded}", extent.length);

@@ -159,6 +159,12 @@ impl Superblock {
         }))
     }
 
+    /// Tells whether bytes lie inside of the image.
+    pub(super) fn holds(&self, at: u64, length: u64) -> bool {
+        let end = at.checked_add(length);
+        end.is_some_and(|end| end.div_ceil(self.block) <= self.blocks)
+    }
+
     /// Errors with [`FormatError::Unsupported`] where a part of the image lies
     /// elsewhere or is stored in a way that is not known here, with
     /// [`FormatError::Truncated`] where its last block is missing.

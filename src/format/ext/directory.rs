@@ -39,7 +39,7 @@ pub(super) fn children(ext: &Ext, inode: &Inode) -> Result<Vec<Child>, FormatErr
     let content = ext.content(inode)?;
     let block = ext.superblock.block;
     let length = usize::try_from(block).unwrap_or(usize::MAX);
-    if inode.size % block != 0 {
+    if !inode.size.is_multiple_of(block) {
         return Err(inode.corrupt(format!("a directory of {} bytes", inode.size)));
     }
     for index in 0..inode.size / block {
@@ -69,7 +69,11 @@ impl Names<'_> {
             let entry = bytes.get(offset..).unwrap_or_default();
             let length = record(bytes, offset).unwrap_or_default();
             let name = entry.get(6).map_or(0, |length| usize::from(*length));
-            if length % 4 != 0 || length < HEAD + name || length > entry.len() || length < TAIL {
+            if !length.is_multiple_of(4)
+                || length < HEAD + name
+                || length > entry.len()
+                || length < TAIL
+            {
                 let what = format!(
                     "an entry of {length} bytes with a name of {name}, at byte {offset} of a block"
                 );

@@ -108,7 +108,7 @@ impl Inode {
         let extra = le16(bytes, BASE)
             .filter(|_| bytes.len() > BASE)
             .unwrap_or_default();
-        if usize::from(extra) > bytes.len().saturating_sub(BASE) || extra % 4 != 0 {
+        if usize::from(extra) > bytes.len().saturating_sub(BASE) || !extra.is_multiple_of(4) {
             return Err(self.corrupt(format!("{extra} bytes behind the first 128")));
         }
         if !ext.superblock.checked() {
