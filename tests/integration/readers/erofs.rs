@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use tdg::format::erofs::Erofs;
-use tdg::format::{Bytes, Limits};
+use tdg::format::{Bytes, FormatError, Limits};
 
 use crate::peers::peer;
 use crate::trees::{Said, Seed, compare, sow};
@@ -175,4 +175,45 @@ fn every_way_to_store_gives_the_source_back() {
         made > 20 && compressed > 12,
         "only {made} ways, {compressed} of them compressed"
     );
+}
+
+#[test]
+fn what_is_not_read_is_told() {
+    let Some((mkfs, help)) = tool() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (root, image) = (folder.path().join("root"), folder.path().join("image"));
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("file"), vec![b'x'; 50_000]).unwrap();
+    let open = |bytes: Vec<u8>| Erofs::open(Arc::new(Bytes::new(bytes)), &Limits::default());
+    let blob = format!("--blobdev={}", folder.path().join("blob").display());
+    make(&mkfs, &root, &image, &["--chunksize=4096", &blob]);
+    let error = open(fs::read(&image).unwrap()).unwrap_err();
+    assert!(matches!(error, FormatError::Unsupported { .. }), "{error}");
+    assert!(error.to_string().contains("1 further devices"), "{error}");
+    if help.contains("--MZ") {
+        make(&mkfs, &root, &image, &["-zlz4", "-m4096"]);
+        let error = open(fs::read(&image).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("compressed metadata"), "{error}");
+    }
+    make(&mkfs, &root, &image, &[]);
+    let good = fs::read(&image).unwrap();
+    let erofs = open(good.clone()).unwrap();
+    assert_eq!(
+        (erofs.superblock().label.as_str(), erofs.superblock().block),
+        ("", 4096)
+    );
+    let error = open(good[..good.len() - 4096].to_vec()).unwrap_err();
+    assert!(matches!(error, FormatError::Truncated { .. }), "{error}");
+    let mut labelled = good.clone();
+    labelled[1024 + 64..1024 + 69].copy_from_slice(b"label");
+    let error = open(labelled.clone()).unwrap_err();
+    assert!(error.to_string().contains("checksum is wrong"), "{error}");
+    // Without the feature, nobody looks at the checksum.
+    labelled[1024 + 8] &= !1;
+    assert_eq!(open(labelled).unwrap().superblock().label, "label");
+    let mut unknown = good;
+    unknown[1024 + 8] &= !1;
+    unknown[1024 + 80 + 3] |= 0x80;
+    let error = open(unknown).unwrap_err();
+    assert!(matches!(error, FormatError::Unsupported { .. }), "{error}");
 }
