@@ -5,7 +5,7 @@ use crate::format::fat::Fat;
 use crate::format::gpt::{self, Backup, Header};
 use crate::format::partition::{Partition, TableKind};
 use crate::format::pieces::overlaps;
-use crate::format::{Content, FormatError, Limits, Pieces, Source, Tree, partitions};
+use crate::format::{Content, FormatError, Limits, Pieces, Source, Tree, erofs, ext, partitions};
 use crate::model::Address;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,10 +76,10 @@ pub struct Entry {
     /// Its size.
     #[schemars(extend("x-unit" = "bytes"))]
     pub size: u64,
-    /// Its file system by content: `fat12`, `fat16`, `fat32`, `squashfs`, `ext`, `xfs`, `erofs`, …;
-    /// absent where there is none.
+    /// Its file system by content: `fat12`, `fat16`, `fat32`, `ext2`, `ext3`, `ext4`, `xfs`,
+    /// `squashfs`, `erofs`, …; absent where there is none.
     pub file_system: Option<String>,
-    /// The label of that file system, of FAT.
+    /// The label of that file system, of FAT, ext2 to ext4 and EROFS.
     pub file_system_label: Option<String>,
 }
 
@@ -152,11 +152,7 @@ pub(super) fn entry(
 ) -> Result<Entry, FormatError> {
     let inside = |error: FormatError| error.inside(partition.name.as_str());
     let content = Content::detect(&part.up_to(0, Content::HEAD).map_err(inside)?);
-    let mut label = None;
-    if content == Content::Fat {
-        let fat = Fat::open(Source::clone(part), limits).map_err(inside)?;
-        label = Some(fat.label().map_err(inside)?).filter(|label| !label.is_empty());
-    }
+    let (file_system, label) = file_system(part, content, limits).map_err(inside)?;
     Ok(Entry {
         name: partition.name.clone(),
         number: partition.number,
@@ -166,30 +162,34 @@ pub(super) fn entry(
         uuid: partition.uuid.clone(),
         start: partition.start,
         size: partition.size,
-        file_system: file_system(part, content, limits).map_err(inside)?,
+        file_system: file_system.map(str::to_owned),
         file_system_label: label,
     })
 }
 
-/// Names the file system that bytes of a known content are; `None` where they
-/// are none.
+/// Gives the name and the label of a file system. Its superblock alone is read:
+/// what keeps its files from being read says nothing of what it is.
 pub(super) fn file_system(
     part: &Source,
     content: Content,
     limits: &Limits,
-) -> Result<Option<String>, FormatError> {
-    if content == Content::Fat {
-        let fat = Fat::open(Source::clone(part), limits)?;
-        return Ok(Some(fat.format().to_owned()));
-    }
-    Ok(is_file_system(content).then(|| content.name().to_owned()))
-}
-
-fn is_file_system(content: Content) -> bool {
-    matches!(
-        content,
-        Content::Squashfs | Content::Ext | Content::Erofs | Content::Xfs | Content::Iso
-    )
+) -> Result<(Option<&'static str>, Option<String>), FormatError> {
+    let (name, label) = match content {
+        Content::Fat => {
+            let fat = Fat::open(Source::clone(part), limits)?;
+            (fat.format(), fat.label()?)
+        }
+        Content::Ext => {
+            let superblock = ext::Superblock::read(&**part)?;
+            (superblock.version.name(), superblock.label)
+        }
+        Content::Erofs => (content.name(), erofs::Superblock::read(&**part)?.label),
+        other => {
+            let known = matches!(other, Content::Squashfs | Content::Xfs | Content::Iso);
+            return Ok((known.then(|| other.name()), None));
+        }
+    };
+    Ok((Some(name), Some(label).filter(|label| !label.is_empty())))
 }
 
 /// Names the types that images in use have. Sources: UEFI 2.10 §5.3.3, the

@@ -205,6 +205,7 @@ fn boot_image(
     let content = iso.content(part);
     let inside = |error: FormatError| error.inside(part.path.as_str());
     let head = content.up_to(0, Content::HEAD).map_err(inside)?;
+    let (file_system, _label) = disk::file_system(&content, Content::detect(&head), limits).map_err(inside)?;
     Ok(BootImage {
         platform: image.platform_name(),
         bootable: image.bootable,
@@ -213,7 +214,7 @@ fn boot_image(
         start: part.start,
         size: part.size,
         load_size: image.load,
-        file_system: disk::file_system(&content, Content::detect(&head), limits).map_err(inside)?,
+        file_system: file_system.map(str::to_owned),
         boots: disk::machines(&content, limits).map_err(inside)?,
     })
 }

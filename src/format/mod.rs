@@ -17,6 +17,8 @@
 //! | [`kmod`] | kernel modules, and the indexes that `depmod` makes of them |
 //! | [`partitions`], [`partition`], [`gpt`], [`mbr`] | the partition table of a disk |
 //! | [`fat`] | FAT12, FAT16 and FAT32 file systems |
+//! | [`ext`] | ext2, ext3 and ext4 file systems |
+//! | [`erofs`] | EROFS images, compressed or not |
 //! | [`iso`] | ISO 9660 images with Rock Ridge or Joliet, and what boots from them |
 //! | [`pe`], [`uki`] | the sections of PE files; the profiles of a UKI |
 //! | [`cmdline`] | a kernel command line, and what Talos wants of it |
@@ -39,7 +41,9 @@ pub mod cpio;
 pub mod cri;
 pub mod detect;
 pub mod elf;
+pub mod erofs;
 pub mod error;
+pub mod ext;
 pub mod extensions;
 pub mod fat;
 pub mod gpt;
@@ -63,6 +67,7 @@ pub mod uki;
 pub mod wasm;
 pub mod window;
 
+mod crc32c;
 mod field;
 mod names;
 mod yaml;

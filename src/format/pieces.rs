@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bytes, FormatError, ReadAt, Source};
+use super::{Bytes, FormatError, Limits, ReadAt, Source};
 
 /// One range of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub struct Pieces {
     /// Each piece with the offset at which it begins in the file, ascending.
     pieces: Vec<(u64, Piece)>,
     size: u64,
+    limits: Limits,
 }
 
 impl Pieces {
@@ -27,29 +28,63 @@ impl Pieces {
     /// read: what lies behind its end is [`FormatError::Truncated`].
     #[must_use]
     pub fn new(source: Source, pieces: impl IntoIterator<Item = Piece>) -> Self {
-        let mut joined: Vec<(u64, Piece)> = Vec::new();
-        let mut size = 0u64;
-        for piece in pieces.into_iter().filter(|piece| piece.length > 0) {
-            let next = |last: &Piece| match (last.start, piece.start) {
-                (None, None) => true,
-                (Some(last_start), Some(start)) => {
-                    last_start.checked_add(last.length) == Some(start)
-                }
-                (Some(_), None) | (None, Some(_)) => false,
-            };
-            match joined.last_mut() {
-                Some((_, last)) if next(last) => {
-                    last.length = last.length.saturating_add(piece.length);
-                }
-                Some(_) | None => joined.push((size, piece)),
-            }
-            size = size.saturating_add(piece.length);
-        }
+        let mut joined = Self::within(source, &Limits::default());
+        pieces.into_iter().for_each(|piece| joined.push(piece));
+        joined
+    }
+
+    /// Begins with no piece. Reading keeps the deadline of `limits`: a hole of
+    /// many terabytes takes no space in a hostile image.
+    #[must_use]
+    pub(super) fn within(source: Source, limits: &Limits) -> Self {
         Self {
             source,
-            pieces: joined,
-            size,
+            pieces: Vec::new(),
+            size: 0,
+            limits: limits.clone(),
         }
+    }
+
+    /// Puts a piece behind the others; neighbours become one.
+    pub(super) fn push(&mut self, piece: Piece) {
+        if piece.length == 0 {
+            return;
+        }
+        let next = |last: &Piece| match (last.start, piece.start) {
+            (None, None) => true,
+            (Some(last_start), Some(start)) => last_start.checked_add(last.length) == Some(start),
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        match self.pieces.last_mut() {
+            Some((_, last)) if next(last) => {
+                last.length = last.length.saturating_add(piece.length);
+            }
+            Some(_) | None => self.pieces.push((self.size, piece)),
+        }
+        self.size = self.size.saturating_add(piece.length);
+    }
+
+    /// Gives the number of pieces, neighbours joined.
+    pub(super) fn count(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// Cuts the file to `size` bytes, or fills it up to them with a hole.
+    pub(super) fn resize(&mut self, size: u64) {
+        if size >= self.size {
+            let length = size - self.size;
+            self.push(Piece {
+                start: None,
+                length,
+            });
+            return;
+        }
+        let kept = self.pieces.partition_point(|(begin, _)| *begin < size);
+        self.pieces.truncate(kept);
+        if let Some((begin, last)) = self.pieces.last_mut() {
+            last.length = last.length.min(size - *begin);
+        }
+        self.size = size;
     }
 
     /// Gives one range of a source as a file of its own.
@@ -109,7 +144,10 @@ impl ReadAt for Pieces {
                 .min(rest.len());
             let part = rest.get_mut(..length).unwrap_or_default();
             match piece.start {
-                None => part.fill(0),
+                None => {
+                    self.limits.check_deadline("data", offset)?;
+                    part.fill(0);
+                }
                 Some(start) => {
                     let from = start.saturating_add(skip);
                     let read = self.source.read_at(from, part)?;
@@ -172,6 +210,24 @@ mod tests {
         let ranges = [("c", 50, 10), ("a", 0, 100), ("b", 10, 10), ("d", 100, 1)];
         assert_eq!(overlaps(ranges), ["a and b", "a and c"]);
         assert!(overlaps([("a", 0, 4), ("b", 2, 0), ("c", 4, u64::MAX)]).is_empty());
+    }
+
+    #[test]
+    fn a_file_is_cut_or_filled_up_to_its_size() {
+        let some = |start, length| Piece {
+            start: Some(start),
+            length,
+        };
+        let mut file = Pieces::new(source(), [some(10, 4), some(50, 4)]);
+        file.resize(10);
+        assert_eq!(
+            &*file.up_to(0, 100).unwrap(),
+            &[10, 11, 12, 13, 50, 51, 52, 53, 0, 0]
+        );
+        file.resize(6);
+        assert_eq!(&*file.up_to(0, 100).unwrap(), &[10, 11, 12, 13, 50, 51]);
+        file.resize(4);
+        assert_eq!((file.size(), file.count()), (Ok(4), 1));
     }
 
     #[test]

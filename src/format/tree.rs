@@ -125,9 +125,14 @@ pub(crate) trait Directories {
 /// inside of itself and for names that are none.
 pub(crate) fn list<D: Directories>(tree: &D, visit: &mut Visit<'_>) -> Result<(), FormatError> {
     let mut tally = Tally::default();
-    let root = tree.root();
-    let mut open = vec![(root, String::new(), tree.children(root)?.into_iter())];
-    while let Some((_, parent, children)) = open.last_mut() {
+    let mut open: Vec<Open> = Vec::new();
+    enter(tree, &mut open, tree.root(), String::new())?;
+    while let Some(Open {
+        path: parent,
+        children,
+        ..
+    }) = open.last_mut()
+    {
         let Some(child) = children.next() else {
             open.pop();
             continue;
@@ -143,7 +148,7 @@ pub(crate) fn list<D: Directories>(tree: &D, visit: &mut Visit<'_>) -> Result<()
             inode: child.node,
         })?;
         if let Some(path) = directory {
-            if open.iter().any(|(node, ..)| *node == child.node) {
+            if open.iter().any(|open| open.node == child.node) {
                 let what = format!("`{path}` is a directory inside of itself");
                 return Err(FormatError::corrupt(D::NAME, 0, what));
             }
@@ -157,9 +162,53 @@ pub(crate) fn list<D: Directories>(tree: &D, visit: &mut Visit<'_>) -> Result<()
                     remedy: "no image in use is that deep; look at how this one was made",
                 });
             }
-            open.push((child.node, path, tree.children(child.node)?.into_iter()));
+            enter(tree, &mut open, child.node, path)?;
         }
     }
+    Ok(())
+}
+
+/// A directory that is being listed.
+struct Open {
+    node: u64,
+    path: String,
+    children: std::vec::IntoIter<Child>,
+    /// Bytes that its names take.
+    held: u64,
+}
+
+/// Opens a directory below those that are open.
+///
+/// Errors where the names of all of them take more than `max_listing`: in a
+/// hostile image, many directories share the blocks of one large one.
+fn enter<D: Directories>(
+    tree: &D,
+    open: &mut Vec<Open>,
+    node: u64,
+    path: String,
+) -> Result<(), FormatError> {
+    let children = tree.children(node)?;
+    let size = |child: &Child| (size_of::<Child>() + child.name.len()) as u64;
+    let held = children.iter().map(size).sum();
+    let limits = tree.limits();
+    // The names of one directory alone are bounded by their number.
+    if !open.is_empty()
+        && open.iter().map(|open| open.held).sum::<u64>() + held > limits.max_listing
+    {
+        return Err(FormatError::Limit {
+            format: D::NAME,
+            offset: 0,
+            limit: "max_listing",
+            value: limits.max_listing,
+            remedy: "no image in use has directories that large below one another",
+        });
+    }
+    open.push(Open {
+        node,
+        path,
+        children: children.into_iter(),
+        held,
+    });
     Ok(())
 }
 
@@ -218,9 +267,14 @@ pub(crate) fn children<D: Directories>(
     Ok(Some(entries))
 }
 
-/// Gives the bytes of an entry's texts: a link may be as long as a path.
+/// Gives the bytes of an entry's texts: a link may be as long as a path, and in
+/// a hostile image every file may share attributes of 64 KiB.
 fn held(path: &str, meta: &Metadata) -> usize {
-    path.len() + meta.target.as_ref().map_or(0, String::len)
+    let xattrs = meta
+        .xattrs
+        .iter()
+        .map(|(name, value)| name.len() + value.len());
+    path.len() + meta.target.as_ref().map_or(0, String::len) + xattrs.sum::<usize>()
 }
 
 fn check_name<D: Directories>(child: &Child) -> Result<(), FormatError> {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::disk::Disk;
 use crate::format::elf::Sections;
+use crate::format::erofs::Erofs;
+use crate::format::ext::Ext;
 use crate::format::fat::Fat;
 use crate::format::iso::Iso;
 use crate::format::pe::Pe;
@@ -36,6 +38,8 @@ fn file_system(
         Content::Squashfs => Arc::new(Squashfs::open(source, limits)?),
         Content::Fat => Arc::new(Fat::open(source, limits)?),
         Content::Iso => Arc::new(Iso::open(source, limits)?),
+        Content::Ext => Arc::new(Ext::open(source, limits)?),
+        Content::Erofs => Arc::new(Erofs::open(source, limits)?),
         Content::Pe | Content::Zboot => Arc::new(Pe::open(source)?),
         Content::Elf => Arc::new(Sections::open(source, limits)?),
         // Without an EFI stub they are no PE files.
@@ -43,9 +47,7 @@ fn file_system(
             Ok(pe) => Arc::new(pe),
             Err(_) => return Ok(None),
         },
-        Content::Ext
-        | Content::Erofs
-        | Content::Tar
+        Content::Tar
         | Content::Gpt
         | Content::Mbr
         | Content::Xfs

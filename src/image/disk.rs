@@ -65,19 +65,20 @@ impl Disk {
         opened.as_ref().map(Option::as_ref).map_err(Clone::clone)
     }
 
-    fn entry(&self, index: usize, part: &Part) -> Result<Entry, FormatError> {
-        let kind = match self.tree(part)? {
-            Some(_) => FileType::Directory,
-            None => FileType::File,
+    fn entry(&self, index: usize, part: &Part) -> Entry {
+        // One that cannot be read is a file system all the same; going into it tells why.
+        let kind = match self.tree(part) {
+            Ok(Some(_)) | Err(_) => FileType::Directory,
+            Ok(None) => FileType::File,
         };
-        Ok(Entry {
+        Entry {
             path: part.partition.name.clone(),
             meta: Metadata {
                 size: part.partition.size,
                 ..Metadata::plain(kind, 0)
             },
             inode: index as u64,
-        })
+        }
     }
 
     /// Splits a path at the partition's name.
@@ -93,19 +94,27 @@ impl Tree for Disk {
         self.table.kind.name()
     }
 
+    /// A partition that cannot be read keeps none behind it from being shown; it
+    /// is the error that ends the listing.
     fn list(&self, visit: &mut Visit<'_>) -> Result<(), FormatError> {
+        let mut trouble = None;
         for (index, part) in self.parts.iter().enumerate() {
-            visit(self.entry(index, part)?)?;
+            visit(self.entry(index, part))?;
             let name = &part.partition.name;
-            if let Some(tree) = self.tree(part)? {
-                tree.list(&mut |mut entry| {
-                    entry.path = join(name, &entry.path);
-                    visit(entry)
-                })
-                .map_err(|error| error.inside(name.as_str()))?;
+            match self.tree(part) {
+                Err(error) => {
+                    trouble.get_or_insert(error);
+                }
+                Ok(None) => {}
+                Ok(Some(tree)) => tree
+                    .list(&mut |mut entry| {
+                        entry.path = join(name, &entry.path);
+                        visit(entry)
+                    })
+                    .map_err(|error| error.inside(name.as_str()))?,
             }
         }
-        Ok(())
+        trouble.map_or(Ok(()), Err)
     }
 
     fn lookup(&self, path: &str) -> Result<Option<Entry>, FormatError> {
@@ -113,7 +122,7 @@ impl Tree for Disk {
             return Ok(None);
         };
         if rest.is_empty() {
-            return self.entry(index, part).map(Some);
+            return Ok(Some(self.entry(index, part)));
         }
         let Some(tree) = self.tree(part)? else {
             return Ok(None);
@@ -129,7 +138,7 @@ impl Tree for Disk {
         if path.is_empty() {
             let entries = self.parts.iter().enumerate();
             let entries = entries.map(|(index, part)| self.entry(index, part));
-            return entries.collect::<Result<_, _>>().map(Some);
+            return Ok(Some(entries.collect()));
         }
         let Some((_, part, rest)) = self.part(path) else {
             return Ok(None);

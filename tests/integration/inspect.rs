@@ -1,6 +1,7 @@
 //! The commands that look into an image without a spec.
 
 mod disks;
+mod file_systems;
 mod hostile;
 mod isos;
 mod look;

@@ -32,5 +32,7 @@ mod source;
 mod talos;
 #[path = "../support/uki.rs"]
 mod uki;
+#[path = "../support/trees.rs"]
+mod trees;
 #[path = "../support/world.rs"]
 mod world;

@@ -5,6 +5,8 @@ mod archives;
 mod broken;
 mod broken_isos;
 mod capabilities;
+mod erofs;
+mod ext;
 mod identity;
 mod images;
 pub(crate) mod isos;

@@ -7,13 +7,16 @@ use tdg::format::capabilities::Capabilities;
 use tdg::format::compatibility::{Range, talos};
 use tdg::format::cri::{Config, shim};
 use tdg::format::elf::Elf;
+use tdg::format::erofs::Erofs;
+use tdg::format::ext::Ext;
 use tdg::format::initramfs::{Initramfs, Located};
 use tdg::format::kernel::Kernel;
 use tdg::format::service::Service;
 use tdg::format::squashfs::Squashfs;
-use tdg::format::{Budget, Bytes, Compression, Limits, ReadAt, extensions, stream};
+use tdg::format::{Budget, Bytes, Compression, Limits, ReadAt, Tree, extensions, stream};
 
 use super::squashfs::make;
+use super::{erofs, ext};
 use crate::images::{Random, cpio, pipe, populate, source};
 use crate::peers::peer;
 
@@ -128,6 +131,141 @@ fn damaged_squashfs_images_do_no_harm() {
             if let Ok(image) = Squashfs::open(std::sync::Arc::new(Bytes::new(bytes)), &limits()) {
                 explore(&image);
             }
+        });
+    }
+}
+
+/// Lists a file system, looks names up and reads files; gives the bytes that
+/// were read.
+fn look(tree: &dyn Tree) -> usize {
+    let (mut seen, mut read) = (0, 0);
+    let _ = tree.list(&mut |entry| {
+        seen += 1;
+        if seen % 7 == 0 {
+            let _ = tree.lookup(&entry.path);
+            let _ = tree.children(&entry.path);
+        }
+        if let Ok(file) = tree.open(&entry) {
+            let _ = file.up_to(entry.meta.size / 2, 100);
+            if read < 1 << 20 {
+                read += file.up_to(0, 1 << 20).map_or(0, |bytes| bytes.len());
+            }
+        }
+        Ok(())
+    });
+    read
+}
+
+/// A place that is not zero: there is much nothing in a file system.
+fn sparse_damage(random: &mut Random, used: &[usize], bytes: &mut [u8]) {
+    for _ in 0..=random.below(3) {
+        let at = used[random.below(used.len())];
+        match random.below(3) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = [0, 0xff, 0x7f, 0x80, 1][random.below(5)],
+            _ => {
+                let number = random.next() >> random.below(64);
+                let end = bytes.len().min(at + 4);
+                bytes[at..end].copy_from_slice(&number.to_le_bytes()[..end - at]);
+            }
+        }
+    }
+}
+
+/// Damages a file system everywhere that something is, and cuts it.
+fn run_file_system(name: &str, good: &[u8], rounds: usize, read: impl Fn(Vec<u8>) -> usize) {
+    let used: Vec<usize> = (0..good.len()).filter(|at| good[*at] != 0).collect();
+    let mut random = Random::new(0x7d67);
+    let whole = read(good.to_vec());
+    let mut most = 0;
+    for round in 0..rounds {
+        let mut bytes = good.to_vec();
+        if round % 8 == 0 {
+            bytes.truncate(random.below(good.len()));
+        } else {
+            sparse_damage(&mut random, &used, &mut bytes);
+        }
+        let begin = Instant::now();
+        most = most.max(read(bytes));
+        let took = begin.elapsed();
+        assert!(
+            took < Duration::from_secs(5),
+            "{name}, round {round}: took {took:?}"
+        );
+    }
+    assert!(
+        whole > 100_000 && most > 100_000,
+        "{name}: only {whole} and {most} bytes were read"
+    );
+}
+
+#[test]
+fn damaged_ext_file_systems_do_no_harm() {
+    let Some(tool) = peer("mke2fs") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    populate(&root, 1024, 60);
+    // Longer than a block, which mke2fs does not write.
+    std::fs::remove_file(root.join("long-link")).unwrap();
+    for options in [
+        &["-t", "ext2", "-b", "1024", "-I", "128"][..],
+        &[
+            "-t",
+            "ext4",
+            "-b",
+            "1024",
+            "-O",
+            "^metadata_csum,^has_journal",
+        ],
+        &[
+            "-t",
+            "ext4",
+            "-b",
+            "1024",
+            "-O",
+            "^metadata_csum,inline_data,^has_journal,meta_bg,^resize_inode",
+        ],
+        &[
+            "-t",
+            "ext4",
+            "-b",
+            "4096",
+            "-O",
+            "metadata_csum,ea_inode,^has_journal",
+        ],
+    ] {
+        let image = folder.path().join("image");
+        let _ = std::fs::remove_file(&image);
+        ext::make(&tool, &root, &image, "2M", options);
+        let good = std::fs::read(&image).unwrap();
+        run_file_system(&options.join(" "), &good, 100, |bytes| {
+            let source = std::sync::Arc::new(Bytes::new(bytes));
+            Ext::open(source, &limits()).map_or(0, |ext| look(&ext))
+        });
+    }
+}
+
+#[test]
+fn damaged_erofs_images_do_no_harm() {
+    let Some(tool) = peer("mkfs.erofs") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    populate(&root, 4096, 60);
+    for options in [
+        &["-Enosbcrc"][..],
+        &["-Enosbcrc", "--chunksize=4096"],
+        &["-Enosbcrc", "-zlz4hc", "-C65536"],
+        &["-Enosbcrc,legacy-compress", "-zlz4"],
+        &["-Enosbcrc,ztailpacking,fragments,dedupe", "-zlz4"],
+    ] {
+        let image = folder.path().join("image");
+        erofs::make(&tool, &root, &image, options);
+        let good = std::fs::read(&image).unwrap();
+        run_file_system(&options.join(" "), &good, 100, |bytes| {
+            let source = std::sync::Arc::new(Bytes::new(bytes));
+            Erofs::open(source, &limits()).map_or(0, |erofs| look(&erofs))
         });
     }
 }
