@@ -90,7 +90,7 @@ const PLACES: &[(&str, Place)] = &[
     ("pxelinux.cfg/*", Place::Menu(Loader::Syslinux)),
     ("*.ipxe", Place::Menu(Loader::Ipxe)),
     // What firmware starts from an ISO, and the files that are made for it.
-    ("[boot]/*", Place::Image),
+    (".boot*/*", Place::Image),
     ("boot/grub*/efi.img", Place::Image),
     ("EFI/BOOT/efiboot.img", Place::Image),
     ("images/efiboot.img", Place::Image),

@@ -374,3 +374,71 @@ fn disks_and_folders_are_searched_where_such_files_usually_are() {
         &["name: error broken, cmdline: reset, in: both, expect: { length: { ge: 1 } }"],
     );
 }
+
+#[test]
+fn an_iso_is_searched_and_what_firmware_starts_from_it() {
+    let (Some(maker), Some(xorriso)) = (Maker::find(), peer("xorriso")) else {
+        return;
+    };
+    let world = World::new();
+    let esp = world.path().join("esp");
+    fs::create_dir_all(esp.join("EFI/Linux")).unwrap();
+    let line = format!("{TALOS} talos.halt_if_installed=1");
+    let made = maker.make(
+        &world,
+        "made.efi",
+        &[section(".linux", "k"), section(".cmdline", &line)],
+    );
+    fs::rename(made, esp.join("EFI/Linux/talos.efi")).unwrap();
+    let Some(()) = fat(&world, "efi.img", 4 << 20, &esp) else {
+        return;
+    };
+    world.write("tree/note", "for people");
+    // As Talos makes them for ARM64: the image is no file of the tree.
+    let arguments = [
+        "-as",
+        "mkisofs",
+        "-quiet",
+        "-R",
+        "-o",
+        "uefi.iso",
+        "-append_partition",
+        "2",
+        "0xef",
+        "efi.img",
+        "-e",
+        "--interval:appended_partition_2:all::",
+        "-no-emul-boot",
+        "tree",
+    ];
+    output(&xorriso, world.path(), &arguments);
+    // And with GRUB beside it, the image in the tree.
+    world.write("tree/boot/grub/grub.cfg", GRUB);
+    fs::copy(
+        world.path().join("efi.img"),
+        world.path().join("tree/boot/grub/efi.img"),
+    )
+    .unwrap();
+    let arguments = [
+        "-as",
+        "mkisofs",
+        "-quiet",
+        "-R",
+        "-o",
+        "both.iso",
+        "-e",
+        "boot/grub/efi.img",
+        "-no-emul-boot",
+        "tree",
+    ];
+    output(&xorriso, world.path(), &arguments);
+    hold(
+        &world,
+        &[
+            "name: pass the only one, cmdline: { talos: 1.13 }, in: uefi.iso, expect: { source: { ends-with: '!/EFI/Linux/talos.efi' }, format: uki, entries: { len: 1 }, values: { talos.halt_if_installed: 1 }, missing: { len: 0 } }",
+            "name: pass one of three, cmdline: reset, in: both.iso, expect: { source: boot/grub/grub.cfg, entries: { len: 3 } }",
+            "name: fail, cmdline: , in: uefi.iso, expect: { values: { talos.halt_if_installed: null } }",
+            "name: error which, cmdline: , in: both.iso, expect: { length: { ge: 1 } }",
+        ],
+    );
+}
