@@ -29,7 +29,8 @@ pub struct Limits {
     /// Entries of one archive or file system; a million would not fit beside
     /// what they were decoded from. 500 000.
     pub max_entries: u64,
-    /// Bytes of all paths of one listing together. 64 MiB.
+    /// Bytes of all paths, links and extended attributes of one listing
+    /// together. 64 MiB.
     pub max_listing: u64,
     /// Directories below one another. 128.
     pub max_depth: u32,

@@ -218,9 +218,12 @@ pub(crate) fn children<D: Directories>(
     Ok(Some(entries))
 }
 
-/// Gives the bytes of an entry's texts: a link may be as long as a path.
-fn held(path: &str, meta: &Metadata) -> usize {
-    path.len() + meta.target.as_ref().map_or(0, String::len)
+/// Gives the bytes of an entry's texts: a link may be as long as a path, and
+/// extended attributes that many files share are shown with each.
+pub(crate) fn held(path: &str, meta: &Metadata) -> usize {
+    let attributes = meta.xattrs.iter();
+    let attributes = attributes.map(|(name, value)| name.len() + value.len());
+    path.len() + meta.target.as_ref().map_or(0, String::len) + attributes.sum::<usize>()
 }
 
 fn check_name<D: Directories>(child: &Child) -> Result<(), FormatError> {

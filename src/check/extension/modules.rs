@@ -6,7 +6,7 @@ use super::scope::Scope;
 use crate::format::{Entry, FileType};
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 const MODULES: &str = "usr/lib/modules/";
 /// The names that modules end with, compressed or not.
@@ -61,7 +61,7 @@ pub(super) fn modules(scope: &Scope<'_>, asked: Option<&str>) -> Result<Modules,
     };
     let known = asked.is_some() || scope.is_whole();
     let mut releases: BTreeMap<&str, Release> = BTreeMap::new();
-    let mut modules: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut modules: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (part, entry) in scope.brought() {
         if let Some(release) = directory(entry) {
             releases
@@ -77,7 +77,7 @@ pub(super) fn modules(scope: &Scope<'_>, asked: Option<&str>) -> Result<Modules,
         found.files += 1;
         if ENDINGS.iter().any(|ending| path.ends_with(ending)) {
             found.modules += 1;
-            modules.entry(release).or_default().push(path);
+            modules.entry(release).or_default().insert(path);
         }
         if !found.layers.iter().any(|layer| layer == part.name) {
             found.layers.push(part.name.to_owned());
@@ -85,15 +85,12 @@ pub(super) fn modules(scope: &Scope<'_>, asked: Option<&str>) -> Result<Modules,
     }
     let mut unlisted = Vec::new();
     for (release, found) in &mut releases {
-        let listed = dependencies(scope, release)?;
-        found.dependencies = listed.is_some();
-        if known && !kernels.contains(release) {
-            continue;
+        let mut own: BTreeSet<&str> = modules.remove(release).unwrap_or_default();
+        found.dependencies = strike_out(scope, release, &mut own)?;
+        if !known || kernels.contains(release) {
+            let path = |path| ImagePath(format!("{MODULES}{release}/{path}"));
+            unlisted.extend(own.into_iter().map(path));
         }
-        let listed = listed.unwrap_or_default();
-        let own = modules.get(release).into_iter().flatten();
-        let missing = own.filter(|path| !listed.contains(**path));
-        unlisted.extend(missing.map(|path| ImagePath(format!("{MODULES}{release}/{path}"))));
     }
     let foreign = releases
         .keys()
@@ -134,23 +131,25 @@ fn inside(entry: &Entry) -> Option<(&str, &str)> {
     split.filter(|_| entry.meta.kind == FileType::File)
 }
 
-/// Gives the modules that `modules.dep` of a release names, relative to its directory; `None`
-/// where there is none. Source: `modules.dep(5)`.
-fn dependencies(scope: &Scope<'_>, release: &str) -> Result<Option<HashSet<String>>, ProbeError> {
+/// Takes those modules out that `modules.dep` of a release names; tells whether there is one.
+/// Source: `modules.dep(5)`: a line each, `PATH: PATHS`, relative to the release's directory.
+fn strike_out(
+    scope: &Scope<'_>,
+    release: &str,
+    modules: &mut BTreeSet<&str>,
+) -> Result<bool, ProbeError> {
     let folder = format!("{MODULES}{release}/");
-    let Ok(entry) = scope.view.resolve(&format!("{folder}modules.dep")) else {
-        return Ok(None);
+    let found = scope.view.resolve(&format!("{folder}modules.dep"));
+    let Some(entry) = found.ok().filter(|e| e.meta.kind == FileType::File) else {
+        return Ok(false);
     };
-    if entry.meta.kind != FileType::File {
-        return Ok(None);
-    }
     let bytes = scope.view.read(entry)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let names = text.lines().filter_map(|line| line.split_once(':'));
-    let names = names.map(|(name, _)| {
+    for line in String::from_utf8_lossy(&bytes).lines() {
+        let Some((name, _)) = line.split_once(':') else {
+            continue;
+        };
         let name = crate::model::path::normalise(name);
-        name.strip_prefix(&folder)
-            .map_or(name.clone(), str::to_owned)
-    });
-    Ok(Some(names.collect()))
+        modules.remove(name.strip_prefix(&folder).unwrap_or(&name));
+    }
+    Ok(true)
 }
