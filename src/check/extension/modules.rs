@@ -3,14 +3,13 @@
 use super::super::ProbeError;
 use super::super::entry::ImagePath;
 use super::scope::Scope;
-use crate::format::{Entry, FileType};
+use crate::format::kmod::{index, is_module};
+use crate::format::{Entry, FileType, Limits};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 const MODULES: &str = "usr/lib/modules/";
-/// The names that modules end with, compressed or not.
-const ENDINGS: [&str; 4] = [".ko", ".ko.gz", ".ko.xz", ".ko.zst"];
 
 /// The kernel modules of extensions, and the kernel they are for.
 #[derive(Serialize, JsonSchema)]
@@ -75,7 +74,7 @@ pub(super) fn modules(scope: &Scope<'_>, asked: Option<&str>) -> Result<Modules,
             .entry(release)
             .or_insert_with(|| Release::new(release));
         found.files += 1;
-        if ENDINGS.iter().any(|ending| path.ends_with(ending)) {
+        if is_module(path) {
             found.modules += 1;
             modules.entry(release).or_default().insert(path);
         }
@@ -132,23 +131,21 @@ fn inside(entry: &Entry) -> Option<(&str, &str)> {
 }
 
 /// Takes those modules out that `modules.dep` of a release names; tells whether there is one.
-/// Source: `modules.dep(5)`: a line each, `PATH: PATHS`, relative to the release's directory.
 fn strike_out(
     scope: &Scope<'_>,
     release: &str,
     modules: &mut BTreeSet<&str>,
 ) -> Result<bool, ProbeError> {
     let folder = format!("{MODULES}{release}/");
-    let found = scope.view.resolve(&format!("{folder}modules.dep"));
+    let path = format!("{folder}modules.dep");
+    let found = scope.view.resolve(&path);
     let Some(entry) = found.ok().filter(|e| e.meta.kind == FileType::File) else {
         return Ok(false);
     };
-    let bytes = scope.view.read(entry)?;
-    for line in String::from_utf8_lossy(&bytes).lines() {
-        let Some((name, _)) = line.split_once(':') else {
-            continue;
-        };
-        let name = crate::model::path::normalise(name);
+    let text = scope.view.read(entry)?;
+    let lines = index::dependencies(&text, &Limits::default());
+    for line in lines.map_err(|error| ProbeError::new(format!("/{path}: {error}")))? {
+        let name = crate::model::path::normalise(&line.path);
         modules.remove(name.strip_prefix(&folder).unwrap_or(&name));
     }
     Ok(true)
