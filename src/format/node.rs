@@ -202,7 +202,8 @@ fn push_escaped(text: &mut String, raw: &[u8]) {
     }
 }
 
-/// Counts entries and path bytes of one listing and stops it at its bounds.
+/// Counts entries and bytes of their texts of one listing and stops it at its
+/// bounds.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     entries: u64,
@@ -210,16 +211,16 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Books one entry whose path is `path` bytes long.
+    /// Books one entry whose texts are `text` bytes long.
     pub(crate) fn take(
         &mut self,
         limits: &Limits,
         format: &'static str,
         offset: u64,
-        path: usize,
+        text: usize,
     ) -> Result<(), super::FormatError> {
         self.entries += 1;
-        self.bytes += path as u64;
+        self.bytes += text as u64;
         let exceeded = |limit, value| super::FormatError::Limit {
             format,
             offset,

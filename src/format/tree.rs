@@ -267,14 +267,12 @@ pub(crate) fn children<D: Directories>(
     Ok(Some(entries))
 }
 
-/// Gives the bytes of an entry's texts: a link may be as long as a path, and in
-/// a hostile image every file may share attributes of 64 KiB.
-fn held(path: &str, meta: &Metadata) -> usize {
-    let xattrs = meta
-        .xattrs
-        .iter()
-        .map(|(name, value)| name.len() + value.len());
-    path.len() + meta.target.as_ref().map_or(0, String::len) + xattrs.sum::<usize>()
+/// Gives the bytes of an entry's texts: a link may be as long as a path, and
+/// extended attributes that many files share are shown with each.
+pub(crate) fn held(path: &str, meta: &Metadata) -> usize {
+    let attributes = meta.xattrs.iter();
+    let attributes = attributes.map(|(name, value)| name.len() + value.len());
+    path.len() + meta.target.as_ref().map_or(0, String::len) + attributes.sum::<usize>()
 }
 
 fn check_name<D: Directories>(child: &Child) -> Result<(), FormatError> {

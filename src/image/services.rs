@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::{ImageError, MergedEntry, View};
 use crate::format::service::Service;
-use crate::format::{FileType, Limits};
+use crate::format::{FileType, FormatError, Limits};
 
 /// Where the documents are, and where the root of each service is.
 ///
@@ -13,10 +13,10 @@ use crate::format::{FileType, Limits};
 /// Talos.
 const DOCUMENTS: &str = "usr/local/etc/containers/";
 pub(super) const ROOTS: &str = "usr/local/lib/containers/";
-/// No image in use has more.
-const MAX_SERVICES: usize = 4096;
 /// A document is a few kilobytes; the reader refuses what is larger than this.
 const MAX_BYTES: usize = (1 << 20) + 1;
+/// Bytes of all documents of an image.
+const MAX_TOTAL: u64 = 8 << 20;
 
 /// One document, read.
 #[derive(Debug, Clone)]
@@ -29,6 +29,18 @@ pub struct ServiceFile {
     pub service: Result<Service, String>,
 }
 
+impl ServiceFile {
+    /// Says what Talos does not take of it, or why it cannot be read; nothing
+    /// where it is a service.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        match &self.service {
+            Ok(service) => service.faults(),
+            Err(error) => vec![error.clone()],
+        }
+    }
+}
+
 /// Gives the root that a service of this name has.
 #[must_use]
 pub fn root(name: &str) -> String {
@@ -37,34 +49,29 @@ pub fn root(name: &str) -> String {
 
 /// Reads every document of a view, in the order in which Talos takes them.
 ///
-/// Errors where the image itself cannot be read, or has thousands of them.
+/// Errors where the image itself cannot be read, or has megabytes of them.
 pub(super) fn read(view: &View) -> Result<Vec<ServiceFile>, ImageError> {
     let mut files = Vec::new();
+    let mut total = 0;
     let documents = view.entries().iter().filter(|entry| {
         let name = entry.path.strip_prefix(DOCUMENTS);
         name.is_some_and(|name| !name.contains('/') && name.ends_with(".yaml"))
     });
     for entry in documents {
-        if files.len() >= MAX_SERVICES {
-            let error = crate::format::FormatError::Limit {
-                format: "service",
-                offset: 0,
-                limit: "services of one image",
-                value: MAX_SERVICES as u64,
-                remedy: "no image in use has that many; look at how this one was made",
-            };
-            return Err(ImageError::format(view.subject(), error));
-        }
         files.push(ServiceFile {
             path: entry.path.clone(),
             layer: view.layer(entry).to_owned(),
-            service: document(view, entry)?,
+            service: document(view, entry, &mut total)?,
         });
     }
     Ok(files)
 }
 
-fn document(view: &View, entry: &MergedEntry) -> Result<Result<Service, String>, ImageError> {
+fn document(
+    view: &View,
+    entry: &MergedEntry,
+    total: &mut u64,
+) -> Result<Result<Service, String>, ImageError> {
     let entry = match view.resolve(&entry.path) {
         Ok(entry) if entry.meta.kind == FileType::File => entry,
         Ok(entry) => return Ok(Err(format!("it is a {}", entry.meta.kind.name()))),
@@ -72,6 +79,17 @@ fn document(view: &View, entry: &MergedEntry) -> Result<Result<Service, String>,
     };
     let bytes = view.open(entry)?.up_to(0, MAX_BYTES);
     let bytes = bytes.map_err(|error| ImageError::format(view.subject(), error))?;
+    *total += bytes.len() as u64;
+    if *total > MAX_TOTAL {
+        let error = FormatError::Limit {
+            format: "service",
+            offset: 0,
+            limit: "bytes of all services of one image",
+            value: MAX_TOTAL,
+            remedy: "no image in use has that many; look at how this one was made",
+        };
+        return Err(ImageError::format(view.subject(), error));
+    }
     Ok(Service::read(&bytes, &Limits::default()).map_err(|error| error.to_string()))
 }
 
@@ -86,7 +104,8 @@ pub(super) struct Mounts {
 impl Mounts {
     pub(super) fn of(files: &[ServiceFile]) -> Self {
         let mut by_root: HashMap<String, Vec<(String, String)>> = HashMap::new();
-        for service in files.iter().filter_map(|file| file.service.as_ref().ok()) {
+        let taken = files.iter().filter(|file| file.faults().is_empty());
+        for service in taken.filter_map(|file| file.service.as_ref().ok()) {
             let Some(name) = &service.name else { continue };
             let path = |path: &str| crate::format::node::normalise(path.as_bytes()).path;
             let mounts = service.mounts().map(|(to, from)| (path(to), path(from)));
@@ -117,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_mount_shows_the_machine_by_whole_components() {
-        let text = b"name: zfs\ncontainer:\n  mounts:\n  - {source: /lib, destination: /lib, type: bind}\n  - {source: /usr/local/lib, destination: /lib/own}\n  - {source: tmpfs, destination: /tmp, type: tmpfs}\n";
+        let text = b"name: zfs\nrestart: always\ncontainer:\n  entrypoint: /zfs\n  mounts:\n  - {source: /lib, destination: /lib, type: bind}\n  - {source: /usr/local/lib, destination: /lib/own}\n  - {source: tmpfs, destination: /tmp, type: tmpfs}\n";
         let file = ServiceFile {
             path: String::new(),
             layer: String::new(),

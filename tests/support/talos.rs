@@ -143,6 +143,8 @@ pub(crate) fn squashfs_with(tools: &Tools, tree: &Path, to: &Path, more: &[&str]
         to,
         "-comp",
         "zstd",
+        "-Xcompression-level",
+        "1",
         "-noappend",
         "-quiet",
         "-no-progress",

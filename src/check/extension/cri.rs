@@ -27,6 +27,8 @@ const SEARCHED: [&str; 6] = [
 ];
 /// Larger parts are refused as that.
 const MAX_BYTES: usize = (1 << 20) + 1;
+/// Bytes of all parts of an image.
+const MAX_TOTAL: usize = 8 << 20;
 /// The packages of containerd 2.x have another name than those of 1.x, and a program written in Go
 /// holds the names of its packages.
 const PACKAGES: [(&[u8], u64); 2] = [
@@ -49,7 +51,8 @@ pub struct Cri {
     /// Settings for a plugin that the image's containerd does not have, and so passes over in
     /// silence. Absent where nothing tells which containerd it has.
     pub misfits: Option<Vec<Misfit>>,
-    /// What the runtimes name and is not there: shims, programs, configurations.
+    /// What the runtimes name and is not there: shims, programs, configurations. Absent of an
+    /// extension by itself: it may be in the root file system.
     pub missing: Option<Vec<Missing>>,
 }
 
@@ -269,6 +272,7 @@ pub(super) fn problems(scope: &Scope<'_>) -> Result<Vec<Problem>, ProbeError> {
 /// Reads every part of the view, in the order in which Talos merges them.
 fn parts<'a>(scope: &Scope<'a>) -> Result<Vec<Found<'a>>, ProbeError> {
     let mut parts = Vec::new();
+    let mut left = MAX_TOTAL;
     for entry in scope.view.entries() {
         let name = entry.path.strip_prefix(PARTS);
         let part = name.is_some_and(|name| !name.contains('/') && name.ends_with(".part"));
@@ -277,14 +281,19 @@ fn parts<'a>(scope: &Scope<'a>) -> Result<Vec<Found<'a>>, ProbeError> {
             parts.push(Found {
                 path: &entry.path,
                 owner: scope.owner(entry),
-                config: read(scope, entry)?,
+                config: read(scope, entry, &mut left)?,
             });
         }
     }
     Ok(parts)
 }
 
-fn read(scope: &Scope<'_>, entry: &MergedEntry) -> Result<Result<Config, String>, ProbeError> {
+/// Reads a part, and takes its bytes from those that are left.
+fn read(
+    scope: &Scope<'_>,
+    entry: &MergedEntry,
+    left: &mut usize,
+) -> Result<Result<Config, String>, ProbeError> {
     let file = match scope.view.resolve(&entry.path) {
         Ok(file) if file.meta.kind == FileType::File => file,
         Ok(file) => return Ok(Err(format!("it is a {}", file.meta.kind.name()))),
@@ -292,6 +301,12 @@ fn read(scope: &Scope<'_>, entry: &MergedEntry) -> Result<Result<Config, String>
     };
     let bytes = scope.view.open(file)?.up_to(0, MAX_BYTES);
     let bytes = bytes.map_err(|error| ProbeError::new(format!("/{}: {error}", file.path)))?;
+    *left = left.checked_sub(bytes.len()).ok_or_else(|| {
+        ProbeError::new(format!(
+            "the parts in /{PARTS} have more than {MAX_TOTAL} bytes"
+        ))
+        .remedy("no image in use has that many; look at how this one was made")
+    })?;
     Ok(Config::read(&bytes, &Limits::default()).map_err(|error| error.to_string()))
 }
 
@@ -300,7 +315,8 @@ fn config(scope: &Scope<'_>) -> Result<Option<Config>, ProbeError> {
     let Some(entry) = scope.view.get(CONFIG) else {
         return Ok(None);
     };
-    Ok(read(scope, entry)?.ok())
+    let mut left = MAX_TOTAL;
+    Ok(read(scope, entry, &mut left)?.ok())
 }
 
 /// Finds out which containerd the image has.

@@ -3,14 +3,13 @@
 use super::super::ProbeError;
 use super::super::entry::ImagePath;
 use super::scope::Scope;
-use crate::format::{Entry, FileType};
+use crate::format::kmod::{index, is_module};
+use crate::format::{Entry, FileType, Limits};
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 const MODULES: &str = "usr/lib/modules/";
-/// The names that modules end with, compressed or not.
-const ENDINGS: [&str; 4] = [".ko", ".ko.gz", ".ko.xz", ".ko.zst"];
 
 /// The kernel modules of extensions, and the kernel they are for.
 #[derive(Serialize, JsonSchema)]
@@ -61,7 +60,7 @@ pub(super) fn modules(scope: &Scope<'_>, asked: Option<&str>) -> Result<Modules,
     };
     let known = asked.is_some() || scope.is_whole();
     let mut releases: BTreeMap<&str, Release> = BTreeMap::new();
-    let mut modules: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut modules: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (part, entry) in scope.brought() {
         if let Some(release) = directory(entry) {
             releases
@@ -75,9 +74,9 @@ pub(super) fn modules(scope: &Scope<'_>, asked: Option<&str>) -> Result<Modules,
             .entry(release)
             .or_insert_with(|| Release::new(release));
         found.files += 1;
-        if ENDINGS.iter().any(|ending| path.ends_with(ending)) {
+        if is_module(path) {
             found.modules += 1;
-            modules.entry(release).or_default().push(path);
+            modules.entry(release).or_default().insert(path);
         }
         if !found.layers.iter().any(|layer| layer == part.name) {
             found.layers.push(part.name.to_owned());
@@ -85,15 +84,12 @@ pub(super) fn modules(scope: &Scope<'_>, asked: Option<&str>) -> Result<Modules,
     }
     let mut unlisted = Vec::new();
     for (release, found) in &mut releases {
-        let listed = dependencies(scope, release)?;
-        found.dependencies = listed.is_some();
-        if known && !kernels.contains(release) {
-            continue;
+        let mut own: BTreeSet<&str> = modules.remove(release).unwrap_or_default();
+        found.dependencies = strike_out(scope, release, &mut own)?;
+        if !known || kernels.contains(release) {
+            let path = |path| ImagePath(format!("{MODULES}{release}/{path}"));
+            unlisted.extend(own.into_iter().map(path));
         }
-        let listed = listed.unwrap_or_default();
-        let own = modules.get(release).into_iter().flatten();
-        let missing = own.filter(|path| !listed.contains(**path));
-        unlisted.extend(missing.map(|path| ImagePath(format!("{MODULES}{release}/{path}"))));
     }
     let foreign = releases
         .keys()
@@ -134,23 +130,23 @@ fn inside(entry: &Entry) -> Option<(&str, &str)> {
     split.filter(|_| entry.meta.kind == FileType::File)
 }
 
-/// Gives the modules that `modules.dep` of a release names, relative to its directory; `None`
-/// where there is none. Source: `modules.dep(5)`.
-fn dependencies(scope: &Scope<'_>, release: &str) -> Result<Option<HashSet<String>>, ProbeError> {
+/// Takes those modules out that `modules.dep` of a release names; tells whether there is one.
+fn strike_out(
+    scope: &Scope<'_>,
+    release: &str,
+    modules: &mut BTreeSet<&str>,
+) -> Result<bool, ProbeError> {
     let folder = format!("{MODULES}{release}/");
-    let Ok(entry) = scope.view.resolve(&format!("{folder}modules.dep")) else {
-        return Ok(None);
+    let path = format!("{folder}modules.dep");
+    let found = scope.view.resolve(&path);
+    let Some(entry) = found.ok().filter(|e| e.meta.kind == FileType::File) else {
+        return Ok(false);
     };
-    if entry.meta.kind != FileType::File {
-        return Ok(None);
+    let text = scope.view.read(entry)?;
+    let lines = index::dependencies(&text, &Limits::default());
+    for line in lines.map_err(|error| ProbeError::new(format!("/{path}: {error}")))? {
+        let name = crate::model::path::normalise(&line.path);
+        modules.remove(name.strip_prefix(&folder).unwrap_or(&name));
     }
-    let bytes = scope.view.read(entry)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let names = text.lines().filter_map(|line| line.split_once(':'));
-    let names = names.map(|(name, _)| {
-        let name = crate::model::path::normalise(name);
-        name.strip_prefix(&folder)
-            .map_or(name.clone(), str::to_owned)
-    });
-    Ok(Some(names.collect()))
+    Ok(true)
 }

@@ -77,9 +77,9 @@ pub(super) fn services(
     machine: Option<&str>,
 ) -> Result<Vec<Service>, ProbeError> {
     let mut services = Vec::new();
-    for (owner, file) in owned(scope)? {
+    for (owner, file, faults) in owned(scope)? {
         if let Ok(document) = &file.service
-            && document.faults().is_empty()
+            && faults.is_empty()
         {
             services.push(service(scope, owner, file, document, machine)?);
         }
@@ -93,34 +93,38 @@ pub(super) fn services(
 /// Where the root file system cannot be read.
 pub(super) fn problems(scope: &Scope<'_>) -> Result<Vec<Problem>, ProbeError> {
     let mut problems = Vec::new();
-    let mut taken = HashSet::new();
-    for file in scope.view.services()? {
-        let said = match &file.service {
-            Err(error) => vec![error.clone()],
-            Ok(document) => {
-                let mut said = document.faults();
-                let name = document.name.clone().unwrap_or_default();
-                if said.is_empty() && !taken.insert(name.clone()) {
-                    said.push(format!(
-                        "there is another service `{name}`, which comes first"
-                    ));
-                }
-                said
-            }
-        };
-        if let Some(owner) = scope.named(&file.layer) {
-            let problem = |said| Problem::new(&file.path, owner, said);
-            problems.extend(said.into_iter().map(problem));
-        }
+    for (owner, file, faults) in owned(scope)? {
+        let problem = |said| Problem::new(&file.path, owner, said);
+        problems.extend(faults.into_iter().map(problem));
     }
     Ok(problems)
 }
 
-fn owned<'a>(scope: &Scope<'a>) -> Result<Vec<(&'a str, &'a ServiceFile)>, ProbeError> {
-    let files = scope.view.services()?.iter();
-    Ok(files
-        .filter_map(|file| Some((scope.named(&file.layer)?, file)))
-        .collect())
+/// A document: the extension that it comes from, and what keeps Talos from taking it.
+type Owned<'a> = (&'a str, &'a ServiceFile, Vec<String>);
+
+/// Gives the documents of the extensions looked at.
+fn owned<'a>(scope: &Scope<'a>) -> Result<Vec<Owned<'a>>, ProbeError> {
+    let mut owned = Vec::new();
+    // Of one name the first is taken, whichever extension it comes from.
+    let mut taken = HashSet::new();
+    for file in scope.view.services()? {
+        let mut faults = file.faults();
+        if let Ok(Document {
+            name: Some(name), ..
+        }) = &file.service
+            && faults.is_empty()
+            && !taken.insert(name)
+        {
+            faults.push(format!(
+                "there is another service `{name}`, which comes first"
+            ));
+        }
+        if let Some(owner) = scope.named(&file.layer) {
+            owned.push((owner, file, faults));
+        }
+    }
+    Ok(owned)
 }
 
 fn service(

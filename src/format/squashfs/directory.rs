@@ -4,7 +4,7 @@ use super::inode::{Inode, Node};
 use super::metadata::Cursor;
 use super::{Entry, Inner, NAME, Squashfs};
 use crate::format::node::{Tally, escape};
-use crate::format::tree::join;
+use crate::format::tree::{held, join};
 use crate::format::{FileType, FormatError};
 
 /// A listing has at most this many entries under one header.
@@ -148,8 +148,10 @@ impl Squashfs {
         while let Some(child) = listing.next()? {
             let path = join(&directory.path, &escape(&child.name));
             let at = self.inner.superblock.directory_table;
-            tally.take(&self.inner.limits, NAME, at, path.len())?;
-            entries.push(self.entry(path, child.inode)?);
+            let entry = self.entry(path, child.inode)?;
+            let text = held(&entry.path, &entry.meta);
+            tally.take(&self.inner.limits, NAME, at, text)?;
+            entries.push(entry);
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Some(entries))
@@ -195,8 +197,9 @@ impl<'a> Walk<'a> {
             };
             let limits = &self.image.inner.limits;
             let at = self.image.inner.superblock.directory_table;
-            self.tally.take(limits, NAME, at, path.len())?;
             let entry = self.image.entry(path, child.inode)?;
+            let text = held(&entry.path, &entry.meta);
+            self.tally.take(limits, NAME, at, text)?;
             if entry.meta.kind == FileType::Directory {
                 self.descend(&entry, at)?;
             }

@@ -265,6 +265,47 @@ fn hostile_documents_end_soon_and_are_problems() {
     assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
 }
 
+#[test]
+fn megabytes_of_documents_are_refused() {
+    let Some(sound) = Sound::get() else { return };
+    let image = sound.installed();
+    let tree = image.tree("drbd");
+    for number in 0..9 {
+        let text = "#".repeat(1 << 20);
+        write(
+            &tree,
+            &format!("usr/local/etc/containers/{number}.yaml"),
+            &text,
+        );
+        write(&tree, &format!("etc/cri/conf.d/{number}.part"), &text);
+    }
+    let report = report(
+        &image,
+        "
+  - name: error services
+    extension: spin
+    expect: { services: { len: 0 } }
+  - name: error parts
+    extension: spin
+    expect: { cri: { misfits: { len: 0 } } }
+  - name: pass what needs neither
+    extension: spin
+    expect: { disallowed: { len: 0 } }
+",
+    );
+    report.as_named();
+    assert!(
+        report
+            .why("error services")
+            .contains("services of one image")
+    );
+    assert!(
+        report
+            .why("error parts")
+            .contains("more than 8388608 bytes")
+    );
+}
+
 /// Labels and capabilities are part of what an image is. Only root can set them on disk; where the
 /// tests are not root, that is said.
 #[test]

@@ -296,8 +296,17 @@ fn extended_attributes_are_read_as_they_were_set() {
             .unwrap()
             .all(|entry| entry.unwrap().meta.xattrs.is_empty())
     );
-    // Damage to the table is an error or another value, never a panic.
     let whole = std::fs::read(folder.path().join("with")).unwrap();
+    // Kept once, they are shown with each file: a listing counts them with each.
+    let limits = Limits {
+        max_listing: 64 << 10,
+        ..Limits::default()
+    };
+    let image = Squashfs::open(std::sync::Arc::new(Bytes::new(whole.clone())), &limits).unwrap();
+    let refused = image.walk().unwrap().find_map(Result::err).unwrap();
+    assert!(refused.to_string().contains("max_listing"), "{refused}");
+    assert!(image.lookup("dir/file-7").unwrap().is_some());
+    // Damage to the table is an error or another value, never a panic.
     let mut random = Random::new(11);
     let mut refused = 0;
     for _ in 0..400 {
