@@ -3,14 +3,13 @@
 use super::super::ProbeError;
 use super::super::entry::ImagePath;
 use super::scope::Scope;
-use crate::format::{Entry, FileType};
+use crate::format::kmod::{index, is_module};
+use crate::format::{Entry, FileType, Limits};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 const MODULES: &str = "usr/lib/modules/";
-/// The names that modules end with, compressed or not.
-const ENDINGS: [&str; 4] = [".ko", ".ko.gz", ".ko.xz", ".ko.zst"];
 
 /// The kernel modules of extensions, and the kernel they are for.
 #[derive(Serialize, JsonSchema)]
@@ -75,7 +74,7 @@ pub(super) fn modules(scope: &Scope<'_>, asked: Option<&str>) -> Result<Modules,
             .entry(release)
             .or_insert_with(|| Release::new(release));
         found.files += 1;
-        if ENDINGS.iter().any(|ending| path.ends_with(ending)) {
+        if is_module(path) {
             found.modules += 1;
             modules.entry(release).or_default().push(path);
         }
@@ -135,7 +134,7 @@ fn inside(entry: &Entry) -> Option<(&str, &str)> {
 }
 
 /// Gives the modules that `modules.dep` of a release names, relative to its directory; `None`
-/// where there is none. Source: `modules.dep(5)`.
+/// where there is none.
 fn dependencies(scope: &Scope<'_>, release: &str) -> Result<Option<HashSet<String>>, ProbeError> {
     let folder = format!("{MODULES}{release}/");
     let Ok(entry) = scope.view.resolve(&format!("{folder}modules.dep")) else {
@@ -144,11 +143,10 @@ fn dependencies(scope: &Scope<'_>, release: &str) -> Result<Option<HashSet<Strin
     if entry.meta.kind != FileType::File {
         return Ok(None);
     }
-    let bytes = scope.view.read(entry)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let names = text.lines().filter_map(|line| line.split_once(':'));
-    let names = names.map(|(name, _)| {
-        let name = crate::model::path::normalise(name);
+    let lines = index::dependencies(&scope.view.read(entry)?, &Limits::default())
+        .map_err(|error| ProbeError::new(format!("/{}: {error}", entry.path)))?;
+    let names = lines.iter().map(|line| {
+        let name = crate::model::path::normalise(&line.path);
         name.strip_prefix(&folder)
             .map_or(name.clone(), str::to_owned)
     });
