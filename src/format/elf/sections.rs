@@ -194,8 +194,8 @@ impl Sections {
             });
         }
         let ends = |section: &Section| section.start.saturating_add(section.size);
-        let last = sections.iter().max_by_key(|section| ends(section));
-        if let Some(section) = last.filter(|section| section.size > 0)
+        let stored = sections.iter().filter(|section| section.size > 0);
+        if let Some(section) = stored.max_by_key(|section| ends(section))
             && source.up_to(ends(section) - 1, 1)?.is_empty()
         {
             let what = format!(
@@ -272,6 +272,28 @@ mod tests {
             let source = Arc::new(Bytes::new(bytes[..cut].to_vec()));
             assert!(Sections::open(source, &Limits::default()).is_err(), "{cut}");
         }
+    }
+
+    #[test]
+    fn a_section_behind_the_end_is_an_error_whatever_one_without_bytes_says() {
+        let mut bytes = own_program();
+        let table = u64::from_le_bytes(bytes[40..48].try_into().unwrap());
+        let table = usize::try_from(table).unwrap();
+        let mut changed = [false, false];
+        for at in (table..bytes.len() - 63).step_by(64) {
+            // Bytes of the program, and `.bss`.
+            let (field, value, which) = match bytes[at + 4] {
+                1 if !changed[0] => (32, 1u64 << 40, 0),
+                8 => (24, u64::MAX - 5, 1),
+                _ => continue,
+            };
+            bytes[at + field..at + field + 8].copy_from_slice(&value.to_le_bytes());
+            changed[which] = true;
+        }
+        assert_eq!(changed, [true, true]);
+        let source = Arc::new(Bytes::new(bytes));
+        let error = Sections::open(source, &Limits::default()).unwrap_err();
+        assert!(error.to_string().contains("cut short"), "{error}");
     }
 
     #[test]

@@ -382,7 +382,7 @@ checks:
     );
     let said = report.why("error a bomb cannot be judged");
     assert!(
-        said.contains("a.ko.zst") && said.contains("max_decoded"),
+        said.contains("a.ko.zst") && said.contains("over the limit"),
         "{said}"
     );
 }
