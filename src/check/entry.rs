@@ -154,7 +154,8 @@ pub enum Tree {
 }
 
 impl Tree {
-    /// Opens a subject as a tree: a folder as it is, any other file as an image.
+    /// Opens a subject as a tree: a folder as it is, any other file, and a folder that is an OCI
+    /// image layout, as an image.
     ///
     /// # Errors
     /// Where it is missing, or is a file that is no image with a tree in it.
@@ -163,7 +164,16 @@ impl Tree {
             return Ok(Self::Image(context.image(subject)?));
         };
         match std::fs::metadata(path) {
-            Ok(meta) if meta.is_dir() => Ok(Self::Disk(path.to_owned())),
+            Ok(meta) if meta.is_dir() && !path.join("oci-layout").is_file() => {
+                Ok(Self::Disk(path.to_owned()))
+            }
+            Ok(meta) if meta.is_dir() => {
+                let image = context.image(subject)?;
+                Ok(match image.oci()? {
+                    Some(_) => Self::Image(image),
+                    None => Self::Disk(path.to_owned()),
+                })
+            }
             Err(error) if !Pattern::is_pattern(subject.source()) => {
                 Err(super::local::unreadable(path, &error))
             }
@@ -226,11 +236,11 @@ impl Tree {
             Self::Image(image) if !image.is_layered()? => {
                 let layer = Some(image.tree()?.format());
                 let entry = |e: &Entry| FileEntry::of_node(&e.path, &e.meta, layer);
-                let found = match Pattern::is_pattern(glob) {
-                    true => image.covered(&normalise(glob))?,
-                    false => image.exactly(&normalise(glob))?.into_iter().collect(),
-                };
-                Ok(found.iter().map(entry).collect())
+                if !Pattern::is_pattern(glob) {
+                    return Ok(image.exactly(&normalise(glob))?.iter().map(entry).collect());
+                }
+                let found = image.covered(&normalise(glob))?;
+                Ok(found.iter().map(|found| entry(found)).collect())
             }
             Self::Image(image) => {
                 let merged = image.merged()?;
@@ -249,8 +259,7 @@ impl Tree {
     pub fn read(&self, path: &str) -> Result<Box<dyn Read + '_>, ProbeError> {
         match self {
             Self::Image(image) if !image.is_layered()? => {
-                let entry = image.entry(path)?;
-                Ok(Box::new(Reader::new(image.open_bytes(&entry)?)))
+                Ok(Box::new(Reader::new(image.entry(path)?.open()?)))
             }
             Self::Image(image) => {
                 let merged = image.merged()?;

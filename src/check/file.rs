@@ -158,7 +158,7 @@ fn inside(subject: &Address, context: &Context<'_>) -> Result<Evidence, ProbeErr
         };
         let shown = FileEntry::of_node(&subject.to_string(), &entry.meta, None);
         return evidence(vec![shown], context, || {
-            Ok(Box::new(Reader::new(container.open_bytes(&entry)?)))
+            Ok(Box::new(Reader::new(entry.open()?)))
         });
     }
     let image = context.image(subject)?;

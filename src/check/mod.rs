@@ -30,7 +30,7 @@ macro_rules! kinds {
 
 kinds!(
     build, checksums, cmdline, command, disk, document, elf, extension, file, initramfs, iso,
-    kernel, modules, patches, tool, tree, uki, wasm
+    kernel, modules, oci, patches, tool, tree, uki, wasm
 );
 
 /// Finds a kind by its name.

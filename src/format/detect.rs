@@ -229,6 +229,8 @@ fn by_depth(bytes: &[u8]) -> Option<Content> {
         Some(Content::Erofs)
     } else if le16(bytes, 1080) == Some(0xef53) && le32(bytes, 1048).is_some_and(|log| log <= 6) {
         Some(Content::Ext)
+    } else if super::tar::is_header(bytes) {
+        Some(Content::Tar)
     } else if le16(bytes, 510) == Some(0xaa55) {
         boot_sector(bytes)
     } else {

@@ -23,6 +23,8 @@
 //! | [`pe`], [`uki`] | the sections of PE files; the profiles of a UKI |
 //! | [`cmdline`] | a kernel command line, and what Talos wants of it |
 //! | [`menu`] | the entries of GRUB, iPXE, systemd-boot and syslinux |
+//! | [`oci`] | the documents of OCI images and artifacts |
+//! | [`tar`] | tar archives, in every form that GNU tar writes |
 //! | [`tree`] | what all containers have in common: paths with content |
 //! | [`pieces`] | a file made of ranges of another |
 //! | [`wasm`] | WebAssembly modules and components |
@@ -55,6 +57,7 @@ pub mod limits;
 pub mod mbr;
 pub mod menu;
 pub mod node;
+pub mod oci;
 pub mod partition;
 pub mod partitions;
 pub mod pe;
@@ -62,6 +65,7 @@ pub mod pieces;
 pub mod service;
 pub mod squashfs;
 pub mod stream;
+pub mod tar;
 pub mod tree;
 pub mod uki;
 pub mod wasm;

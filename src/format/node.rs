@@ -220,25 +220,45 @@ impl Tally {
         text: usize,
     ) -> Result<(), super::FormatError> {
         self.entries += 1;
-        self.bytes += text as u64;
-        let exceeded = |limit, value| super::FormatError::Limit {
-            format,
-            offset,
-            limit,
-            value,
-            remedy: "no image in use is that large; look at how this one was made",
-        };
         if self.entries > limits.max_entries {
-            return Err(exceeded("max_entries", limits.max_entries));
+            return Err(exceeded(format, offset, "max_entries", limits.max_entries));
         }
-        if self.bytes > limits.max_listing {
-            return Err(exceeded("max_listing", limits.max_listing));
-        }
+        self.book(limits, format, offset, text)?;
         // A clock is not asked for each of a million entries.
         if self.entries.is_multiple_of(1024) {
             limits.check_deadline(format, offset)?;
         }
         Ok(())
+    }
+
+    /// Books bytes that are held beside a path, such as extended attributes.
+    pub(crate) fn book(
+        &mut self,
+        limits: &Limits,
+        format: &'static str,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<(), super::FormatError> {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        if self.bytes > limits.max_listing {
+            return Err(exceeded(format, offset, "max_listing", limits.max_listing));
+        }
+        Ok(())
+    }
+}
+
+fn exceeded(
+    format: &'static str,
+    offset: u64,
+    limit: &'static str,
+    value: u64,
+) -> super::FormatError {
+    super::FormatError::Limit {
+        format,
+        offset,
+        limit,
+        value,
+        remedy: "no image in use is that large; look at how this one was made",
     }
 }
 

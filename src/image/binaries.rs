@@ -234,7 +234,7 @@ impl Binaries {
                 return binary;
             }
         };
-        let root = root_of(&entry.path);
+        let root = root_of(view, &entry.path);
         if let Some(path) = &elf.interpreter {
             binary.interpreter = Interpreter {
                 resolves: self.same_machine(view, roots, root, path, elf).is_some(),

@@ -278,7 +278,7 @@ impl<'i> Folders<'i> {
                         continue;
                     }
                     let found = match child.meta.kind == FileType::Symlink {
-                        true => image.find(&child.path)?,
+                        true => image.find_in_tree(&child.path)?,
                         false => Some(child.clone()),
                     };
                     let kind = found.as_ref().map(|entry| entry.meta.kind);

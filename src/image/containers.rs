@@ -10,18 +10,24 @@ use crate::format::fat::Fat;
 use crate::format::iso::Iso;
 use crate::format::pe::Pe;
 use crate::format::squashfs::Squashfs;
+use crate::format::tar::Tar;
 use crate::format::{Content, FormatError, Limits, Source, Tree};
 
 /// Opens a file as the container it is. `None` says that it is none: nothing
-/// can be inside of it.
+/// can be inside of it. `whole` says that its bytes are known to be whole.
 ///
 /// Errors where it is one that cannot be read.
 pub(super) fn open(
     source: &Source,
     content: Content,
+    whole: bool,
     limits: &Limits,
 ) -> Result<Option<Arc<dyn Tree>>, FormatError> {
     match content {
+        Content::Tar => {
+            let tar = Tar::open(Arc::clone(source), limits)?;
+            Ok(Some(Arc::new(tar.known_whole(whole))))
+        }
         Content::Gpt | Content::Mbr => Ok(Some(Arc::new(Disk::open(source, file_system, limits)?))),
         other => file_system(source, other, limits),
     }

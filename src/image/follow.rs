@@ -1,8 +1,9 @@
 //! Following links inside a view, and never outside of it.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
-use crate::format::FileType;
+use crate::format::{Entry, FileType, FormatError, Tree};
 
 /// Links that are followed for one path, as in Linux.
 const HOPS: usize = 40;
@@ -21,11 +22,61 @@ pub enum Unresolved {
     Loop,
 }
 
+/// Finds the entry at a path of a tree, links followed inside of it; `None`
+/// where nothing is there.
+///
+/// Only what lies on the way is looked at, not the whole tree.
+pub(super) fn find(tree: &dyn Tree, path: &str) -> Result<Option<Entry>, FormatError> {
+    if let Some(entry) = tree.lookup(path)?
+        && entry.meta.kind != FileType::Symlink
+    {
+        return Ok(Some(entry));
+    }
+    let trouble = RefCell::new(None);
+    let kind = |path: &str| match tree.lookup(path) {
+        Ok(found) => found.map(|e| (e.meta.kind, e.meta.target.map(Cow::Owned))),
+        Err(error) => {
+            trouble.borrow_mut().get_or_insert(error);
+            None
+        }
+    };
+    let end = follow(kind, "", path);
+    if let Some(error) = trouble.into_inner() {
+        return Err(error);
+    }
+    match end {
+        Ok(end) => tree.lookup(&end),
+        Err(Unresolved::Missing(_) | Unresolved::NotADirectory(_)) => Ok(None),
+        Err(Unresolved::Loop) => {
+            let what = format!("`{path}` leads through more than 40 links");
+            Err(FormatError::corrupt("path", 0, what))
+        }
+    }
+}
+
 /// Walks a path component by component through links, below `root`.
 pub(super) fn follow<'a>(
     kind: impl Fn(&str) -> Option<(FileType, Option<Cow<'a, str>>)>,
     root: &str,
     path: &str,
+) -> Result<String, Unresolved> {
+    walk(kind, root, path, false)
+}
+
+/// Walks as [`follow`] does; what is not there counts as a directory that is
+/// about to be made.
+pub(super) fn follow_to_make<'a>(
+    kind: impl Fn(&str) -> Option<(FileType, Option<Cow<'a, str>>)>,
+    path: &str,
+) -> Result<String, Unresolved> {
+    walk(kind, "", path, true)
+}
+
+fn walk<'a>(
+    kind: impl Fn(&str) -> Option<(FileType, Option<Cow<'a, str>>)>,
+    root: &str,
+    path: &str,
+    to_make: bool,
 ) -> Result<String, Unresolved> {
     let root = root.trim_matches('/');
     let mut found = root.to_owned();
@@ -44,6 +95,7 @@ pub(super) fn follow<'a>(
             format!("{found}/{component}")
         };
         match kind(&next) {
+            None if to_make => found = next,
             None => return Err(Unresolved::Missing(next)),
             Some((FileType::Symlink, target)) => {
                 hops += 1;

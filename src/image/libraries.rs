@@ -20,13 +20,16 @@ pub(super) struct Roots {
 }
 
 /// Gives the directory that a program sees as its root: the container that it
-/// lies in, or the root of the view.
-pub(super) fn root_of(path: &str) -> &str {
+/// lies in, or the root file system that it belongs to.
+pub(super) fn root_of<'p>(view: &View, path: &'p str) -> &'p str {
+    let system = view.root_of(path).len();
+    let inside = path.get(system..).unwrap_or_default();
+    let start = path.len() - inside.trim_start_matches('/').len();
     let container = path
-        .strip_prefix(CONTAINERS)
-        .and_then(|rest| rest.find('/'))
-        .and_then(|end| path.get(..CONTAINERS.len() + end));
-    container.unwrap_or("")
+        .get(start..)
+        .and_then(|inside| inside.strip_prefix(CONTAINERS)?.find('/'))
+        .and_then(|end| path.get(..start + CONTAINERS.len() + end));
+    container.unwrap_or_else(|| path.get(..system).unwrap_or_default())
 }
 
 impl Roots {
@@ -37,7 +40,7 @@ impl Roots {
     pub(super) fn read(view: &View, services: &[ServiceFile]) -> Result<Self, ImageError> {
         let mut configured: HashMap<String, Vec<String>> = HashMap::new();
         for entry in view.entries() {
-            let root = root_of(&entry.path);
+            let root = root_of(view, &entry.path);
             let path = entry
                 .path
                 .get(root.len()..)

@@ -9,8 +9,9 @@ use super::libraries::root_of;
 use super::modules::{ModuleFile, Modules};
 use super::services::{self, ServiceFile};
 use super::{ImageError, Layer, MergedEntry, Pattern, Unresolved, View};
-use crate::format::Limits;
 use crate::format::initramfs::Initramfs;
+use crate::format::tree::Visit;
+use crate::format::{Entry, FileType, FormatError, Limits, Source, Tree};
 
 /// The root file system as the machine will see it: a [`View`], with the
 /// facts of its ELF files, kernel modules and services kept beside it.
@@ -39,7 +40,7 @@ impl Merged {
         View::of_initramfs(subject, initramfs, limits).map(|view| Self::of(view, limits))
     }
 
-    fn of(view: View, limits: &Limits) -> Self {
+    pub(super) fn of(view: View, limits: &Limits) -> Self {
         Self {
             binaries: Binaries::new(&view),
             modules: Modules::new(&view, limits),
@@ -82,7 +83,7 @@ impl Merged {
     /// that it is in, or the root of the view, which is the empty path.
     #[must_use]
     pub fn root_of<'p>(&self, program: &'p str) -> &'p str {
-        root_of(program)
+        root_of(&self.view, program)
     }
 
     /// Finds what a path means to the program at `program`, links followed: in
@@ -97,7 +98,7 @@ impl Merged {
         path: &str,
     ) -> Result<Result<&MergedEntry, Unresolved>, ImageError> {
         let roots = self.binaries.roots(&self.view, self.services()?)?;
-        Ok(roots.resolve(&self.view, root_of(program), path))
+        Ok(roots.resolve(&self.view, root_of(&self.view, program), path))
     }
 
     /// Reads the kernel modules at these paths of the view, sorted by path.
@@ -117,5 +118,69 @@ impl Deref for Merged {
 
     fn deref(&self) -> &View {
         &self.view
+    }
+}
+
+/// A merged view as a tree, for addresses that lead into it. An entry's `inode`
+/// is its place in the view.
+#[derive(Debug)]
+pub(super) struct MergedTree(pub(super) Arc<Merged>);
+
+impl MergedTree {
+    /// Gives the entry at exactly this path of the view.
+    fn entry(&self, place: usize) -> Option<Entry> {
+        let entry = self.0.entries().get(place)?;
+        Some(Entry {
+            path: entry.path.clone(),
+            meta: entry.meta.clone(),
+            inode: place as u64,
+        })
+    }
+
+    /// Gives the places of what is below a directory; the root is the empty path.
+    fn below(&self, directory: &str) -> (String, impl Iterator<Item = usize>) {
+        let prefix = match directory {
+            "" => String::new(),
+            directory => format!("{directory}/"),
+        };
+        let entries = self.0.entries();
+        let start = entries.partition_point(|entry| entry.path.as_str() < prefix.as_str());
+        let rest = entries.get(start..).unwrap_or_default();
+        let count = rest.partition_point(|entry| entry.path.starts_with(&prefix));
+        (prefix, start..start + count)
+    }
+}
+
+impl Tree for MergedTree {
+    fn format(&self) -> &'static str {
+        "merged"
+    }
+
+    fn list(&self, visit: &mut Visit<'_>) -> Result<(), FormatError> {
+        let mut all = (0..self.0.entries().len()).filter_map(|place| self.entry(place));
+        all.try_for_each(visit)
+    }
+
+    fn lookup(&self, path: &str) -> Result<Option<Entry>, FormatError> {
+        Ok(self.0.index_of(path).and_then(|place| self.entry(place)))
+    }
+
+    fn children(&self, path: &str) -> Result<Option<Vec<Entry>>, FormatError> {
+        let directory = self.0.get(path).is_some_and(|e| e.meta.kind == FileType::Directory);
+        if !path.is_empty() && !directory {
+            return Ok(None);
+        }
+        let (prefix, places) = self.below(path);
+        let own = |entry: &Entry| entry.path.get(prefix.len()..).is_some_and(|name| !name.contains('/'));
+        let entries = places.filter_map(|place| self.entry(place));
+        Ok(Some(entries.filter(own).collect()))
+    }
+
+    fn open(&self, entry: &Entry) -> Result<Source, FormatError> {
+        let place = usize::try_from(entry.inode).unwrap_or(usize::MAX);
+        match self.0.entries().get(place) {
+            Some(entry) => self.0.open_plain(entry),
+            None => Err(FormatError::corrupt("merged", 0, format!("`{}` is not there", entry.path))),
+        }
     }
 }

@@ -22,6 +22,7 @@ mod libraries;
 mod local;
 mod merged;
 mod modules;
+pub mod oci;
 mod open;
 mod releases;
 mod services;
@@ -32,7 +33,7 @@ mod zeros;
 
 pub use binaries::{Binary, Interpreter, Library};
 pub use command_lines::{CommandLine, CommandLines, Written};
-pub use enter::one_on_disk;
+pub use enter::{Found, one_on_disk};
 pub use error::ImageError;
 pub use follow::Unresolved;
 pub use glob::{Pattern, PatternError};

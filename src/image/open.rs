@@ -9,6 +9,7 @@ use super::containers;
 use super::folder::Folder;
 use super::layer::Layer;
 use super::local::LocalFile;
+use super::oci::{self, Oci};
 use super::{ImageError, Merged, Talos};
 use crate::format::initramfs::Initramfs;
 use crate::format::kernel::Kernel;
@@ -45,6 +46,9 @@ pub struct Image {
     body: Body,
     /// What the container says about it, where it is inside of one.
     meta: Option<Metadata>,
+    /// Whether nothing can be cut off its bytes: where they end, a container or a
+    /// compressed stream says.
+    whole: bool,
     limits: Limits,
     /// Held while the file is read and decoded: two decodings of one bomb at a
     /// time would take twice the memory that one may.
@@ -53,7 +57,8 @@ pub struct Image {
     kernel: Once<Kernel>,
     segments: OnceLock<Arc<Segments>>,
     talos: Once<Option<Talos>>,
-    merged: Once<Merged>,
+    oci: Once<Option<Oci>>,
+    merged: Once<Arc<Merged>>,
     decoded: Once<Option<Arc<Image>>>,
     tree: Once<Arc<dyn Tree>>,
     inner: Mutex<HashMap<String, Inner>>,
@@ -85,6 +90,18 @@ impl Image {
         meta: Option<Metadata>,
         limits: Limits,
     ) -> Result<Arc<Self>, ImageError> {
+        Self::of_part(path, source, meta, false, limits)
+    }
+
+    /// Takes bytes as an image, as [`Image::of_source`] does; `whole` says that
+    /// nothing can be cut off them.
+    pub(super) fn of_part(
+        path: &Path,
+        source: Source,
+        meta: Option<Metadata>,
+        whole: bool,
+        limits: Limits,
+    ) -> Result<Arc<Self>, ImageError> {
         let head = source
             .up_to(0, Content::HEAD)
             .map_err(|error| ImageError::format(path, error))?;
@@ -98,7 +115,7 @@ impl Image {
             source,
             head,
         };
-        Ok(Self::new(path, body, meta, limits))
+        Ok(Self::new(path, body, meta, whole, limits))
     }
 
     /// Takes a tree as a folder.
@@ -108,20 +125,28 @@ impl Image {
         meta: Option<Metadata>,
         limits: Limits,
     ) -> Arc<Self> {
-        Self::new(path, Body::Folder(folder), meta, limits)
+        Self::new(path, Body::Folder(folder), meta, true, limits)
     }
 
-    fn new(path: &Path, body: Body, meta: Option<Metadata>, limits: Limits) -> Arc<Self> {
+    fn new(
+        path: &Path,
+        body: Body,
+        meta: Option<Metadata>,
+        whole: bool,
+        limits: Limits,
+    ) -> Arc<Self> {
         Arc::new(Self {
             path: path.to_owned(),
             body,
             meta,
+            whole,
             limits,
             decoding: Mutex::new(()),
             digest: OnceLock::new(),
             kernel: OnceLock::new(),
             segments: OnceLock::new(),
             talos: OnceLock::new(),
+            oci: OnceLock::new(),
             merged: OnceLock::new(),
             decoded: OnceLock::new(),
             tree: OnceLock::new(),
@@ -226,38 +251,71 @@ impl Image {
             .map_err(Clone::clone)
     }
 
+    /// Gives the OCI image layout or docker-archive that this is, in a folder or
+    /// in a tar archive; `None` where it is none.
+    ///
+    /// Errors where it is one and its manifests cannot be read.
+    pub fn oci(&self) -> Result<Option<&Oci>, ImageError> {
+        self.oci
+            .get_or_init(|| {
+                let decoded = match self.content() {
+                    Some(Content::Compressed(_)) => self.decoded()?,
+                    Some(_) | None => None,
+                };
+                let in_tar = match decoded.map_or(self.content(), |inner| inner.content()) {
+                    Some(Content::Tar) => true,
+                    Some(_) => return Ok(None),
+                    None => false,
+                };
+                let found = Oci::find(self.tree()?, in_tar, &self.limits);
+                found.map_err(|error| self.failed(error))
+            })
+            .as_ref()
+            .map(Option::as_ref)
+            .map_err(Clone::clone)
+    }
+
     /// Gives the merged view: of a Talos initramfs, the root file system under
-    /// its extensions; of another initramfs, its own tree; of anything else,
-    /// its tree.
+    /// its extensions; of another initramfs, its own tree; of an OCI image, its
+    /// layers; of anything else, its tree.
     ///
     /// Errors where a layer cannot be read: a view with a part missing would
     /// let checks pass that saw nothing. So would one of the sections of a
     /// program, which are no files.
-    pub fn merged(&self) -> Result<&Merged, ImageError> {
+    pub fn merged(&self) -> Result<&Arc<Merged>, ImageError> {
         self.merged
-            .get_or_init(|| match self.is_initramfs()? {
-                true => match self.talos()? {
-                    Some(talos) => Merged::of_layers(&self.path, &talos.layers()?, &self.limits),
-                    None => Merged::of_initramfs(&self.path, self.initramfs()?, &self.limits),
-                },
-                false if self.is_program()? => Err(ImageError::NoRoot {
-                    path: self.path.clone(),
-                    content: Content::Elf.name(),
-                }),
-                false => {
-                    let tree = self.tree()?;
-                    let layer = Layer::new(tree.format(), "", Arc::clone(tree));
-                    Merged::of_layers(&self.path, &[&layer], &self.limits)
-                }
-            })
+            .get_or_init(|| self.merge().map(Arc::new))
             .as_ref()
             .map_err(Clone::clone)
+    }
+
+    fn merge(&self) -> Result<Merged, ImageError> {
+        if self.is_initramfs()? {
+            return match self.talos()? {
+                Some(talos) => Merged::of_layers(&self.path, &talos.layers()?, &self.limits),
+                None => Merged::of_initramfs(&self.path, self.initramfs()?, &self.limits),
+            };
+        }
+        if let Some(oci) = self.oci()? {
+            let view = oci::merged(oci, &self.path, &self.limits);
+            let merged = view.map(|view| Merged::of(view, &self.limits));
+            return merged.map_err(|error| self.failed(error));
+        }
+        if self.is_program()? {
+            return Err(ImageError::NoRoot {
+                path: self.path.clone(),
+                content: Content::Elf.name(),
+            });
+        }
+        let tree = self.tree()?;
+        let layer = Layer::new(tree.format(), "", Arc::clone(tree));
+        Merged::of_layers(&self.path, &[&layer], &self.limits)
     }
 
     /// Tells whether the merged view is another than the tree itself: whether
     /// layers, or an initramfs's links, make the root file system.
     pub fn is_layered(&self) -> Result<bool, ImageError> {
-        self.is_initramfs()
+        Ok(self.is_initramfs()? || self.oci()?.is_some())
     }
 
     /// Tells whether the bytes, decompressed where they are compressed, are an
@@ -299,8 +357,8 @@ impl Image {
                 };
                 let decoded = super::spool::decoded(source, *compression, &self.limits)
                     .map_err(|error| self.failed(error))?;
-                let image =
-                    Self::of_source(&self.path, decoded, self.meta.clone(), self.limits.clone())?;
+                let (meta, limits) = (self.meta.clone(), self.limits.clone());
+                let image = Self::of_part(&self.path, decoded, meta, true, limits)?;
                 let archive = image.content().is_some_and(containers::is_archive);
                 Ok((!archive).then_some(image))
             })
@@ -326,7 +384,7 @@ impl Image {
                     Body::Folder(folder) => Ok(Arc::clone(folder)),
                     Body::File {
                         source, content, ..
-                    } => match containers::open(source, *content, &self.limits) {
+                    } => match containers::open(source, *content, self.whole, &self.limits) {
                         Ok(Some(tree)) => Ok(tree),
                         Ok(None) => Err(ImageError::NoTree {
                             path: self.path.clone(),

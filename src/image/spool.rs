@@ -28,6 +28,11 @@ const PIECE: usize = 1 << 20;
 /// A block of zeros of this size becomes a hole.
 const BLOCK: usize = 1 << 16;
 
+/// What several sources keep in memory together, such as the layers of an
+/// image; what they decode to beyond it lies in files.
+#[derive(Debug, Default)]
+pub(super) struct Memory(AtomicU64);
+
 /// Gives what a compressed source decodes to.
 ///
 /// Errors where its compression cannot be read. What is wrong further in shows
@@ -40,15 +45,31 @@ pub fn decoded(
     compression: Compression,
     limits: &Limits,
 ) -> Result<Source, FormatError> {
+    decoded_beside(source, compression, limits, &Memory::default())
+}
+
+/// Gives what a compressed source decodes to, beside others that share `memory`.
+///
+/// Errors as [`decoded`] does.
+pub(super) fn decoded_beside(
+    source: &Source,
+    compression: Compression,
+    limits: &Limits,
+    memory: &Memory,
+) -> Result<Source, FormatError> {
     let size = source.size()?;
     // Of lz4 there is no streaming decoder that tells a cut file.
     let whole = matches!(compression, Compression::Lz4 | Compression::Lz4Legacy);
     if size <= SMALL || whole {
         let input = source.up_to(0, usize::try_from(size).unwrap_or(usize::MAX))?;
         let cap = limits.decoded_cap(size);
-        let mut budget = Budget::of(if whole { cap } else { cap.min(IN_MEMORY) });
+        let left = IN_MEMORY.saturating_sub(memory.0.load(Ordering::Relaxed));
+        let mut budget = Budget::of(if whole { cap } else { cap.min(left) });
         match stream::decode_all(compression, &input, &mut budget) {
-            Ok(data) => return Ok(Arc::new(Bytes::new(data))),
+            Ok(data) => {
+                memory.0.fetch_add(data.len() as u64, Ordering::Relaxed);
+                return Ok(Arc::new(Bytes::new(data)));
+            }
             // Too much for memory: on disk there is more room.
             Err(FormatError::Limit { .. }) if !whole => {}
             Err(error) => return Err(error),

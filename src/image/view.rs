@@ -14,10 +14,12 @@ use crate::format::{Bytes, Entry, FileType, FormatError, Limits, Metadata, Sourc
 
 /// Where the content of an entry lies.
 #[derive(Debug, Clone)]
-enum Content {
-    /// In the tree of its layer, by this number.
-    Tree(u64),
+pub(super) enum Content {
+    /// In the tree at this place, by this number. A hard link's is that of the
+    /// layer which brought the file.
+    Tree(usize, u64),
     Bytes(Bytes),
+    File(Source),
 }
 
 /// One entry of the view.
@@ -27,8 +29,8 @@ pub struct MergedEntry {
     pub path: String,
     /// Mode, owner, size and so on.
     pub meta: Metadata,
-    layer: usize,
-    content: Content,
+    pub(super) layer: usize,
+    pub(super) content: Content,
 }
 
 /// Layers laid over one another.
@@ -45,11 +47,27 @@ pub struct View {
     entries: Vec<MergedEntry>,
     /// Entries of an initramfs whose directory is not there.
     orphans: Vec<String>,
+    /// Directories that are root file systems of their own: `linux/arm64` of an
+    /// image for several platforms.
+    roots: Vec<String>,
     /// Bytes of a file that is read as a whole.
     max_file: u64,
 }
 
-type Paths = BTreeMap<String, MergedEntry>;
+/// The entries of a view that is being made; the directory of each is there.
+pub(super) type Paths = BTreeMap<String, MergedEntry>;
+
+/// The parts that a view is made of.
+#[derive(Debug, Default)]
+pub(super) struct Parts {
+    /// The names of the layers from the lowest to the topmost.
+    pub(super) names: Vec<String>,
+    /// The trees that entries lie in.
+    pub(super) trees: Vec<Arc<dyn Tree>>,
+    pub(super) entries: Paths,
+    /// Directories that are root file systems of their own.
+    pub(super) roots: Vec<String>,
+}
 
 impl View {
     pub(super) fn of_layers(
@@ -73,19 +91,20 @@ impl View {
                     path: entry.path.clone(),
                     meta: entry.meta.clone(),
                     layer: index,
-                    content: Content::Tree(entry.inode),
+                    content: Content::Tree(index, entry.inode),
                 };
                 tree.insert(entry.path.clone(), merged);
             }
         }
-        let names = layers.iter().map(|layer| layer.name().to_owned()).collect();
-        let trees = layers
-            .iter()
-            .map(|layer| Arc::clone(layer.tree()))
-            .collect();
-        let mut view = Self::new(subject, names, tree, limits);
-        view.trees = trees;
-        Ok(view)
+        let names = layers.iter().map(|layer| layer.name().to_owned());
+        let trees = layers.iter().map(|layer| Arc::clone(layer.tree()));
+        let parts = Parts {
+            names: names.collect(),
+            trees: trees.collect(),
+            entries: tree,
+            roots: Vec::new(),
+        };
+        Ok(Self::of_parts(subject, parts, limits))
     }
 
     /// Unpacks the entries of all segments in their order, as the kernel does:
@@ -124,19 +143,24 @@ impl View {
             tree.insert(path, merged);
         }
         let names = (0..initramfs.segments().len()).map(|index| format!("segment {index}"));
-        let mut view = Self::new(subject, names.collect(), tree, limits);
+        let parts = Parts {
+            names: names.collect(),
+            entries: tree,
+            ..Parts::default()
+        };
+        let mut view = Self::of_parts(subject, parts, limits);
         view.orphans = orphans;
         Ok(view)
     }
 
-    fn new(subject: &Path, names: Vec<String>, tree: Paths, limits: &Limits) -> Self {
-        let entries: Vec<MergedEntry> = tree.into_values().collect();
+    pub(super) fn of_parts(subject: &Path, parts: Parts, limits: &Limits) -> Self {
         Self {
             subject: subject.to_owned(),
-            names,
-            trees: Vec::new(),
-            entries,
+            names: parts.names,
+            trees: parts.trees,
+            entries: parts.entries.into_values().collect(),
             orphans: Vec::new(),
+            roots: parts.roots,
             max_file: limits.max_file,
         }
     }
@@ -208,8 +232,21 @@ impl View {
 
     /// Follows links from a path to the entry that it means; the root itself
     /// has no entry and is [`Unresolved::NotADirectory`] only to files.
+    /// In an image for several platforms, that of the path is the root.
     pub fn resolve(&self, path: &str) -> Result<&MergedEntry, Unresolved> {
-        self.resolve_in("", path)
+        let path = crate::model::path::normalise(path);
+        let root = self.root_of(&path);
+        self.resolve_in(root, path.get(root.len()..).unwrap_or_default())
+    }
+
+    /// Gives the directory that is the root file system of what lies at a path:
+    /// nothing, or the platform's of an image for several.
+    pub(super) fn root_of(&self, path: &str) -> &str {
+        let below = |root: &&String| {
+            let rest = path.strip_prefix(root.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.roots.iter().find(below).map_or("", String::as_str)
     }
 
     /// Follows links with the directory `root` as the root, as a container in
@@ -231,21 +268,22 @@ impl View {
     ///
     /// Errors where the file's inode is broken, or where it is no file.
     pub fn open(&self, entry: &MergedEntry) -> Result<Source, ImageError> {
-        self.open_plain(entry)
-            .map_err(|error| self.broken(entry, error))
+        self.open_plain(entry).map_err(|error| self.broken(entry, error))
     }
 
     /// Opens a file; the error is the reader's own.
     pub(super) fn open_plain(&self, entry: &MergedEntry) -> Result<Source, FormatError> {
-        match (&entry.content, self.trees.get(entry.layer)) {
-            (Content::Bytes(bytes), _) => Ok(Arc::new(bytes.clone())),
-            (Content::Tree(inode), Some(tree)) => tree.open(&Entry {
-                path: entry.path.clone(),
-                meta: entry.meta.clone(),
-                inode: *inode,
-            }),
-            (Content::Tree(_), None) => Err(FormatError::corrupt("view", 0, "no such layer")),
-        }
+        let (tree, inode) = match &entry.content {
+            Content::Bytes(bytes) => return Ok(Arc::new(bytes.clone())),
+            Content::File(file) => return Ok(Arc::clone(file)),
+            Content::Tree(tree, inode) => (self.trees.get(*tree), *inode),
+        };
+        let tree = tree.ok_or_else(|| FormatError::corrupt("view", 0, "no such layer"))?;
+        tree.open(&Entry {
+            path: entry.path.clone(),
+            meta: entry.meta.clone(),
+            inode,
+        })
     }
 
     /// Reads a whole file of the view.
@@ -276,15 +314,15 @@ impl View {
 
     /// Gives numbers by which entries that lie close together sort together.
     pub(super) fn place(&self, index: usize) -> (usize, u64) {
-        match self.entries.get(index).map(|e| (e.layer, &e.content)) {
-            Some((layer, Content::Tree(inode))) => (layer, *inode),
-            Some((_, Content::Bytes(_))) | None => (0, index as u64),
+        match self.entries.get(index).map(|entry| &entry.content) {
+            Some(Content::Tree(tree, inode)) => (*tree, *inode),
+            Some(Content::Bytes(_) | Content::File(_)) | None => (0, index as u64),
         }
     }
 }
 
 /// Removes everything under `path`, which is about to be no directory.
-fn remove_below(tree: &mut Paths, path: &str) {
+pub(super) fn remove_below(tree: &mut Paths, path: &str) {
     if tree
         .get(path)
         .is_none_or(|entry| entry.meta.kind != FileType::Directory)

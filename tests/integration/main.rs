@@ -15,6 +15,7 @@ mod inspect;
 mod kinds;
 mod matchers;
 mod mutations;
+mod oci;
 mod readers;
 mod real;
 mod runner;
@@ -24,6 +25,8 @@ mod tidy;
 mod images;
 #[path = "../support/installed.rs"]
 mod installed;
+#[path = "../support/layouts.rs"]
+mod layouts;
 #[path = "../support/peers.rs"]
 mod peers;
 #[path = "../support/source.rs"]

@@ -1,0 +1,4 @@
+//! OCI images and artifacts: the kind `oci`, and what is meant to do harm.
+
+mod hostile;
+mod kind;
