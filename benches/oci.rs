@@ -66,7 +66,10 @@ fn main() {
     println!("  tdg, 1 check, docker-archive             {one_time:>9.1} ms");
     println!("  tdg, {CHECKS} checks, layers in gzip          {gzip_time:>9.1} ms");
     println!("  container-structure-test, {CHECKS} checks    {other_time:>10.1} ms");
-    println!("  peak memory of tdg, layers in gzip       {:>9.1} MB", memory as f64 / 1e6);
+    println!(
+        "  peak memory of tdg, layers in gzip       {:>9.1} MB",
+        memory as f64 / 1e6
+    );
     ratio("tdg : the other", all_time / other_time, 0.01);
     ratio("in gzip : the other", gzip_time / other_time, 0.03);
     ratio("100 checks : 1 check", all_time / one_time, 1.3);
@@ -84,7 +87,9 @@ fn run_tdg(spec: &Path) -> Command {
 
 fn run_other(program: &Path, archive: &Path, config: &Path) -> Command {
     let mut command = Command::new(program);
-    command.args(["test", "--driver", "tar", "--image"]).arg(archive);
+    command
+        .args(["test", "--driver", "tar", "--image"])
+        .arg(archive);
     command.arg("--config").arg(config).stderr(Stdio::null());
     command
 }
@@ -155,7 +160,10 @@ fn files(image: &Path) -> Vec<String> {
 }
 
 fn specs(work: &Path, image: &Path, files: &[String]) -> PathBuf {
-    let kind = image.extension().and(image.file_stem()).map_or("", |s| s.to_str().unwrap_or(""));
+    let kind = image
+        .extension()
+        .and(image.file_stem())
+        .map_or("", |s| s.to_str().unwrap_or(""));
     let path = work.join(format!("{kind}-{}.yaml", files.len()));
     let mut text = format!("spec: files\nsubject: {}\nchecks:\n", image.display());
     for (number, file) in files.iter().enumerate() {

@@ -86,7 +86,13 @@ fn find(args: &Args) -> Result<Found, u8> {
             // Says what is there instead.
             parent.entry(last).map_err(|error| refuse(&error))?;
         }
-        return Ok((covered.iter().map(|found| plain(Entry::clone(found))).collect(), None));
+        return Ok((
+            covered
+                .iter()
+                .map(|found| plain(Entry::clone(found)))
+                .collect(),
+            None,
+        ));
     }
     let image = look::open(&args.address, &args.bounds)?;
     if args.merged {

@@ -42,7 +42,12 @@ impl Found {
         match self.entry.meta.kind {
             FileType::Directory => {
                 let folder = Subtree::new(Arc::clone(&self.tree), &self.entry.path);
-                Ok(Image::of_folder(&self.address, Arc::new(folder), meta, limits.clone()))
+                Ok(Image::of_folder(
+                    &self.address,
+                    Arc::new(folder),
+                    meta,
+                    limits.clone(),
+                ))
             }
             FileType::File => {
                 // A file in a folder may have been cut like any other.
@@ -88,7 +93,9 @@ impl Image {
         let found = self.entry(path)?;
         // One path may lead to two entries: a link of the view to what is in the tree as well.
         let place = if found.merged { "view" } else { "tree" };
-        self.inner(&format!("{place}/{}", found.path), || found.image(self.limits()))
+        self.inner(&format!("{place}/{}", found.path), || {
+            found.image(self.limits())
+        })
     }
 
     /// Finds the one entry that a path or pattern leads to, links followed.
@@ -162,7 +169,9 @@ impl Image {
         match merged.resolve(path) {
             Ok(entry) => {
                 let tree = MergedTree(Arc::clone(merged));
-                let entry = tree.lookup(&entry.path).map_err(|error| self.failed(error))?;
+                let entry = tree
+                    .lookup(&entry.path)
+                    .map_err(|error| self.failed(error))?;
                 Ok(entry.map(|entry| self.of_view(Arc::new(tree), entry)))
             }
             Err(Unresolved::Missing(_) | Unresolved::NotADirectory(_)) => Ok(None),
@@ -230,7 +239,9 @@ impl Image {
         }
         let view: Arc<dyn Tree> = Arc::new(MergedTree(Arc::clone(self.merged()?)));
         let seen = covered(&*view, self.find_merged(place)?)?.into_iter();
-        Ok(seen.map(|entry| self.of_view(Arc::clone(&view), entry)).collect())
+        Ok(seen
+            .map(|entry| self.of_view(Arc::clone(&view), entry))
+            .collect())
     }
 
     /// Lists the entries of one directory whose name matches.
@@ -240,7 +251,9 @@ impl Image {
         directory: &str,
         name: &Pattern,
     ) -> Result<Vec<Entry>, ImageError> {
-        let children = tree.children(directory).map_err(|error| self.failed(error))?;
+        let children = tree
+            .children(directory)
+            .map_err(|error| self.failed(error))?;
         let mut children = children.unwrap_or_default();
         children.retain(|entry| name.matches(last(&entry.path)));
         Ok(children)
@@ -329,7 +342,11 @@ fn last(path: &str) -> &str {
 /// Names some entries.
 fn names<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> String {
     let mut entries = entries.into_iter();
-    let shown: Vec<&str> = entries.by_ref().take(NAMED).map(|e| last(&e.path)).collect();
+    let shown: Vec<&str> = entries
+        .by_ref()
+        .take(NAMED)
+        .map(|e| last(&e.path))
+        .collect();
     match entries.count() {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),

@@ -166,12 +166,20 @@ impl Tree for MergedTree {
     }
 
     fn children(&self, path: &str) -> Result<Option<Vec<Entry>>, FormatError> {
-        let directory = self.0.get(path).is_some_and(|e| e.meta.kind == FileType::Directory);
+        let directory = self
+            .0
+            .get(path)
+            .is_some_and(|e| e.meta.kind == FileType::Directory);
         if !path.is_empty() && !directory {
             return Ok(None);
         }
         let (prefix, places) = self.below(path);
-        let own = |entry: &Entry| entry.path.get(prefix.len()..).is_some_and(|name| !name.contains('/'));
+        let own = |entry: &Entry| {
+            entry
+                .path
+                .get(prefix.len()..)
+                .is_some_and(|name| !name.contains('/'))
+        };
         let entries = places.filter_map(|place| self.entry(place));
         Ok(Some(entries.filter(own).collect()))
     }
@@ -180,7 +188,11 @@ impl Tree for MergedTree {
         let place = usize::try_from(entry.inode).unwrap_or(usize::MAX);
         match self.0.entries().get(place) {
             Some(entry) => self.0.open_plain(entry),
-            None => Err(FormatError::corrupt("merged", 0, format!("`{}` is not there", entry.path))),
+            None => Err(FormatError::corrupt(
+                "merged",
+                0,
+                format!("`{}` is not there", entry.path),
+            )),
         }
     }
 }

@@ -268,7 +268,8 @@ impl View {
     ///
     /// Errors where the file's inode is broken, or where it is no file.
     pub fn open(&self, entry: &MergedEntry) -> Result<Source, ImageError> {
-        self.open_plain(entry).map_err(|error| self.broken(entry, error))
+        self.open_plain(entry)
+            .map_err(|error| self.broken(entry, error))
     }
 
     /// Opens a file; the error is the reader's own.

@@ -33,9 +33,9 @@ mod peers;
 mod source;
 #[path = "../support/talos.rs"]
 mod talos;
-#[path = "../support/uki.rs"]
-mod uki;
 #[path = "../support/trees.rs"]
 mod trees;
+#[path = "../support/uki.rs"]
+mod uki;
 #[path = "../support/world.rs"]
 mod world;

@@ -18,7 +18,11 @@ pub(crate) struct Layout(PathBuf);
 impl Layout {
     pub(crate) fn new(folder: &Path) -> Self {
         fs::create_dir_all(folder.join("blobs/sha256")).unwrap();
-        fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion": "1.0.0"}"#).unwrap();
+        fs::write(
+            folder.join("oci-layout"),
+            r#"{"imageLayoutVersion": "1.0.0"}"#,
+        )
+        .unwrap();
         Self(folder.to_owned())
     }
 
@@ -40,7 +44,10 @@ impl Layout {
     /// Writes the configuration and the manifest of an image and gives the descriptor of that;
     /// `diff_ids` are the layers uncompressed.
     pub(crate) fn image(&self, architecture: &str, layers: &[Value], diff_ids: &[&[u8]]) -> Value {
-        let diff_ids: Vec<_> = diff_ids.iter().map(|l| format!("sha256:{}", Sha256Digest::of(l))).collect();
+        let diff_ids: Vec<_> = diff_ids
+            .iter()
+            .map(|l| format!("sha256:{}", Sha256Digest::of(l)))
+            .collect();
         let config = self.document(
             IMAGE_CONFIG,
             &json!({ "architecture": architecture, "os": "linux", "rootfs": { "type": "layers", "diff_ids": diff_ids } }),

@@ -63,17 +63,31 @@ mod tests {
     #[test]
     fn the_digest_of_the_configuration_is_in_its_name() {
         let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        for name in [format!("{hex}.json"), format!("sha256:{hex}"), format!("blobs/sha256/{hex}")] {
-            let json = format!(r#"[{{"Config": "{name}", "RepoTags": null, "Layers": ["a/layer.tar"]}}]"#);
+        for name in [
+            format!("{hex}.json"),
+            format!("sha256:{hex}"),
+            format!("blobs/sha256/{hex}"),
+        ] {
+            let json =
+                format!(r#"[{{"Config": "{name}", "RepoTags": null, "Layers": ["a/layer.tar"]}}]"#);
             let list = listed(json.as_bytes()).unwrap().unwrap();
-            assert_eq!(list[0].config_digest().unwrap().to_string(), format!("sha256:{hex}"));
+            assert_eq!(
+                list[0].config_digest().unwrap().to_string(),
+                format!("sha256:{hex}")
+            );
             assert!(list[0].repo_tags.is_empty());
         }
     }
 
     #[test]
     fn another_manifest_json_is_none() {
-        for other in [r#"{"name": "an app"}"#, "[]", "[1]", r#"[{"Config": "x"}]"#, "{"] {
+        for other in [
+            r#"{"name": "an app"}"#,
+            "[]",
+            "[1]",
+            r#"[{"Config": "x"}]"#,
+            "{",
+        ] {
             assert_eq!(listed(other.as_bytes()), Ok(None), "{other}");
         }
         let twice = r#"[{"Config": "a", "Config": "b", "Layers": []}]"#;

@@ -114,7 +114,11 @@ impl Config {
         let history = raw.history.unwrap_or_default();
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
         Ok(Self {
-            platform: Platform::of(raw.os.clone(), raw.architecture.clone(), raw.variant.clone()),
+            platform: Platform::of(
+                raw.os.clone(),
+                raw.architecture.clone(),
+                raw.variant.clone(),
+            ),
             architecture: said(raw.architecture),
             variant: said(raw.variant),
             os: said(raw.os),
@@ -129,7 +133,10 @@ impl Config {
             exposed_ports: run.exposed_ports.unwrap_or_default().into_keys().collect(),
             volumes: run.volumes.unwrap_or_default().into_keys().collect(),
             stop_signal: said(run.stop_signal),
-            diff_ids: diff_ids.iter().map(|id| Digest::parse(id)).collect::<Result<_, _>>()?,
+            diff_ids: diff_ids
+                .iter()
+                .map(|id| Digest::parse(id))
+                .collect::<Result<_, _>>()?,
             history: history
                 .into_iter()
                 .map(|step| History {

@@ -194,9 +194,24 @@ mod tests {
         };
         assert_eq!(check(b"", Some(0)), Ok(()));
         assert_eq!(check(b"", None), Ok(()));
-        assert!(check(b"", Some(1)).unwrap_err().to_string().contains("only 0 bytes"));
-        assert!(check(b"a", Some(0)).unwrap_err().to_string().contains("more than 0"));
-        assert!(check(b"a", Some(1)).unwrap_err().to_string().contains("has the digest"));
+        assert!(
+            check(b"", Some(1))
+                .unwrap_err()
+                .to_string()
+                .contains("only 0 bytes")
+        );
+        assert!(
+            check(b"a", Some(0))
+                .unwrap_err()
+                .to_string()
+                .contains("more than 0")
+        );
+        assert!(
+            check(b"a", Some(1))
+                .unwrap_err()
+                .to_string()
+                .contains("has the digest")
+        );
         assert_eq!(digest.to_string(), empty);
         assert_eq!(digest.short(), "e3b0c44298fc");
     }

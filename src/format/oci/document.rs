@@ -87,7 +87,11 @@ impl Document {
         if keys.schema_version != Some(2) {
             return corrupt("a manifest without `schemaVersion` 2".into());
         }
-        if let Some(own) = keys.media_type.as_ref().filter(|own| !media_type.is_empty() && *own != media_type) {
+        if let Some(own) = keys
+            .media_type
+            .as_ref()
+            .filter(|own| !media_type.is_empty() && *own != media_type)
+        {
             return corrupt(format!(
                 "a manifest says `{own}` of itself, and its descriptor says `{media_type}`"
             ));
@@ -117,7 +121,9 @@ impl Document {
                 let what = "an artifact manifest of OCI 1.1's drafts; push it again";
                 Err(FormatError::unsupported(NAME, 0, what))
             }
-            (None, None, _) => corrupt("a manifest without `config` and without `manifests`".into()),
+            (None, None, _) => {
+                corrupt("a manifest without `config` and without `manifests`".into())
+            }
         }
     }
 
@@ -168,7 +174,10 @@ pub fn layout_version(bytes: &[u8]) -> Result<String, FormatError> {
 pub fn read<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, FormatError> {
     serde_json::from_slice(bytes).map_err(|error| {
         let line = bytes.split_inclusive(|byte| *byte == b'\n');
-        let before: usize = line.take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+        let before: usize = line
+            .take(error.line().saturating_sub(1))
+            .map(<[u8]>::len)
+            .sum();
         let offset = (before + error.column().saturating_sub(1)) as u64;
         FormatError::corrupt(NAME, offset, format!("{what}: {error}"))
     })
@@ -182,16 +191,23 @@ mod tests {
 
     fn said(json: &str, media_type: &str) -> String {
         let json = json.replace("DIGEST", DIGEST);
-        Document::read(json.as_bytes(), media_type).unwrap_err().to_string()
+        Document::read(json.as_bytes(), media_type)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
     fn a_manifest_is_known_by_its_keys() {
-        let json = format!(r#"{{"schemaVersion": 2, "config": {{"digest": "{DIGEST}", "size": 0}}, "layers": null}}"#);
+        let json = format!(
+            r#"{{"schemaVersion": 2, "config": {{"digest": "{DIGEST}", "size": 0}}, "layers": null}}"#
+        );
         let read = Document::read(json.as_bytes(), "").unwrap();
         assert!(matches!(&read, Document::Manifest(m) if m.layers.is_empty()));
         let json = r#"{"schemaVersion": 2, "manifests": []}"#;
-        assert!(matches!(Document::read(json.as_bytes(), ""), Ok(Document::Index(_))));
+        assert!(matches!(
+            Document::read(json.as_bytes(), ""),
+            Ok(Document::Index(_))
+        ));
     }
 
     #[test]
@@ -210,7 +226,9 @@ mod tests {
         let with = |config: &str| format!(r#"{{"schemaVersion": 2, "config": {config}}}"#);
         assert!(said(&with(r#"{"digest": "DIGEST", "size": -1}"#), "").contains("a size of -1"));
         assert!(said(&with(r#"{"digest": "DIGEST", "size": 1e300}"#), "").contains("invalid type"));
-        assert!(said(&with(r#"{"digest": "sha256:../x", "size": 1}"#), "").contains("is no digest"));
+        assert!(
+            said(&with(r#"{"digest": "sha256:../x", "size": 1}"#), "").contains("is no digest")
+        );
         assert!(said(r#"{"schemaVersion": 1, "fsLayers": []}"#, "").contains("first generation"));
         assert!(said(r#"{"schemaVersion": 2, "blobs": []}"#, "").contains("drafts"));
         assert!(said("{}", "").contains("schemaVersion"));

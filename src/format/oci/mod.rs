@@ -19,7 +19,7 @@ pub use archive::{Listed, listed};
 pub use config::{Config, History};
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, verify};
-pub use document::{Document, Index, Manifest, MAX_DOCUMENT, layout_version, read};
+pub use document::{Document, Index, MAX_DOCUMENT, Manifest, layout_version, read};
 
 /// The format's name in errors.
 const NAME: &str = "oci";

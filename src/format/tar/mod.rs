@@ -149,8 +149,14 @@ impl Tar {
         let file = member.and_then(|member| self.scan.members.get(member.node?));
         let Some(file) = file.filter(|file| file.meta.kind == FileType::File) else {
             let what = match member {
-                Some(Member { path, link: Some(link), .. }) => {
-                    format!("`{path}` is a hard link to `{link}`, which is not in the archive before it")
+                Some(Member {
+                    path,
+                    link: Some(link),
+                    ..
+                }) => {
+                    format!(
+                        "`{path}` is a hard link to `{link}`, which is not in the archive before it"
+                    )
                 }
                 Some(member) => format!("`{}` is no file", member.path),
                 None => "no such entry".to_owned(),
@@ -205,7 +211,9 @@ impl Tar {
     }
 
     fn find(&self, path: &str) -> Option<usize> {
-        let found = self.shown.binary_search_by(|shown| self.path(shown).cmp(path));
+        let found = self
+            .shown
+            .binary_search_by(|shown| self.path(shown).cmp(path));
         found.ok()
     }
 }
@@ -227,7 +235,9 @@ fn shown(scan: &Scan, limits: &Limits) -> Result<Vec<Shown>, FormatError> {
         let mut parent = path(place);
         while let Some((above, _)) = parent.rsplit_once('/') {
             // Neighbours share their directories.
-            let shared = previous.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'));
+            let shared = previous
+                .strip_prefix(above)
+                .is_some_and(|rest| rest.starts_with('/'));
             if shared || known(above) {
                 break;
             }
@@ -292,7 +302,9 @@ impl Tree for Tar {
                 return Ok(None);
             }
             let prefix = format!("{path}/");
-            let start = self.shown.partition_point(|shown| self.path(shown) < prefix.as_str());
+            let start = self
+                .shown
+                .partition_point(|shown| self.path(shown) < prefix.as_str());
             (prefix, start)
         };
         let below = self.shown.iter().enumerate().skip(start);
@@ -301,7 +313,9 @@ impl Tree for Tar {
             let rest = self.path(shown).get(prefix.len()..).unwrap_or_default();
             !rest.is_empty() && !rest.contains('/')
         });
-        Ok(Some(own.map(|(index, shown)| self.entry(shown, index)).collect()))
+        Ok(Some(
+            own.map(|(index, shown)| self.entry(shown, index)).collect(),
+        ))
     }
 
     fn open(&self, entry: &Entry) -> Result<Source, FormatError> {
@@ -310,7 +324,10 @@ impl Tree for Tar {
         if !found || entry.meta.kind != FileType::File {
             let what = match &entry.meta.target {
                 Some(target) if entry.meta.kind == FileType::Unknown => {
-                    format!("`{}` is a hard link to `{target}`, which is not in the archive before it", entry.path)
+                    format!(
+                        "`{}` is a hard link to `{target}`, which is not in the archive before it",
+                        entry.path
+                    )
                 }
                 Some(_) | None => format!("`{}` is no file", entry.path),
             };

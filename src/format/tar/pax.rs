@@ -152,10 +152,16 @@ mod tests {
     fn records_are_counted_with_their_own_length() {
         let records = read(b"10 path=a\n12 uid=1000\n24 mtime=1700000000.123\n").unwrap();
         assert_eq!(records.path.as_deref(), Some(&b"a"[..]));
-        assert_eq!((records.uid, records.mtime), (Some(1000), Some(1_700_000_000)));
+        assert_eq!(
+            (records.uid, records.mtime),
+            (Some(1000), Some(1_700_000_000))
+        );
         // A value may hold line breaks and any bytes.
         let records = read(b"32 SCHILY.xattr.user.note=a\n\xff=\0\n").unwrap();
-        assert_eq!(records.xattrs, [("user.note".to_owned(), b"a\n\xff=\0".to_vec())]);
+        assert_eq!(
+            records.xattrs,
+            [("user.note".to_owned(), b"a\n\xff=\0".to_vec())]
+        );
         for broken in [
             &b"8 path=a\n"[..],
             b"11 path=a\n",
@@ -166,7 +172,11 @@ mod tests {
             b"3 \n",
             b"0 a=b\n",
         ] {
-            assert!(read(broken).is_err(), "{}", crate::format::node::escape(broken));
+            assert!(
+                read(broken).is_err(),
+                "{}",
+                crate::format::node::escape(broken)
+            );
         }
     }
 

@@ -199,7 +199,9 @@ impl Walk<'_> {
             });
         }
         self.tally.take(self.limits, NAME, self.offset, 0)?;
-        let content = self.source.fetch(NAME, self.offset, header.size, "an extended header")?;
+        let content = self
+            .source
+            .fetch(NAME, self.offset, header.size, "an extended header")?;
         self.skip(header.size)?;
         Ok(content)
     }
@@ -224,7 +226,8 @@ impl Walk<'_> {
         before: Before,
     ) -> Result<(), FormatError> {
         let records = before.records.unwrap_or_default().or(&self.all);
-        let twice = |one: &Option<Vec<u8>>, other: &Option<Vec<u8>>| one.is_some() && other.is_some();
+        let twice =
+            |one: &Option<Vec<u8>>, other: &Option<Vec<u8>>| one.is_some() && other.is_some();
         if twice(&records.path, &before.name) || twice(&records.link, &before.link) {
             let what = "an entry with two long names, of which readers choose differently";
             return Err(FormatError::corrupt(NAME, at, what));
@@ -265,7 +268,8 @@ impl Walk<'_> {
         } else if kind == FileType::File {
             self.content(&mut member, header, &records, block, at)?;
         }
-        self.latest.insert(member.path.clone(), self.found.members.len());
+        self.latest
+            .insert(member.path.clone(), self.found.members.len());
         self.found.members.push(member);
         Ok(())
     }
@@ -333,7 +337,10 @@ impl Walk<'_> {
                 return self.sparse(member, &regions, size, stored);
             }
             (Some(map), _) => map.regions(at)?,
-            (None, b'S') => (self.regions_in_headers(block, at)?, sparse::size_of_block(block, at)?),
+            (None, b'S') => (
+                self.regions_in_headers(block, at)?,
+                sparse::size_of_block(block, at)?,
+            ),
             (None, _) => {
                 member.meta.size = stored;
                 member.data = Data::Plain(self.offset, stored);
@@ -350,7 +357,12 @@ impl Walk<'_> {
         size: u64,
         stored: u64,
     ) -> Result<(), FormatError> {
-        self.tally.book(self.limits, NAME, self.offset, regions.len().saturating_mul(48))?;
+        self.tally.book(
+            self.limits,
+            NAME,
+            self.offset,
+            regions.len().saturating_mul(48),
+        )?;
         // Reading such a file costs its size, not what is stored of it.
         if size > self.limits.max_decoded {
             return Err(FormatError::Limit {
@@ -380,8 +392,8 @@ impl Walk<'_> {
         while more {
             let at = self.offset;
             let block = self.block()?;
-            let block =
-                block.ok_or_else(|| FormatError::truncated(NAME, at, "regions of a sparse file"))?;
+            let block = block
+                .ok_or_else(|| FormatError::truncated(NAME, at, "regions of a sparse file"))?;
             more = sparse::of_block(&block, false, at, &mut regions)?;
             self.check_regions(regions.len() as u64)?;
         }
@@ -395,8 +407,8 @@ impl Walk<'_> {
             let at = self.offset;
             let inside = at - start < stored;
             let block = if inside { self.block()? } else { None };
-            let block =
-                block.ok_or_else(|| FormatError::truncated(NAME, at, "regions of a sparse file"))?;
+            let block = block
+                .ok_or_else(|| FormatError::truncated(NAME, at, "regions of a sparse file"))?;
             if text.take(&block, at)? {
                 break;
             }

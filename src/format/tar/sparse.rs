@@ -145,7 +145,8 @@ impl Text {
 
     fn complete(&self) -> bool {
         let held = self.numbers.len() as u64;
-        self.count.is_some_and(|count| count.checked_mul(2) == Some(held))
+        self.count
+            .is_some_and(|count| count.checked_mul(2) == Some(held))
     }
 
     /// Gives the number of regions that there are to be.
@@ -221,9 +222,19 @@ mod tests {
         let shown: Vec<_> = pieces.iter().map(|p| (p.start, p.length)).collect();
         assert_eq!(
             shown,
-            [(None, 10), (Some(1000), 5), (None, 5), (None, 10), (Some(1005), 2), (None, 8)]
+            [
+                (None, 10),
+                (Some(1000), 5),
+                (None, 5),
+                (None, 10),
+                (Some(1005), 2),
+                (None, 8)
+            ]
         );
-        assert!(lay_out(&[(10, 5), (12, 1)], 40, 0, 6).is_err(), "out of order");
+        assert!(
+            lay_out(&[(10, 5), (12, 1)], 40, 0, 6).is_err(),
+            "out of order"
+        );
         assert!(lay_out(&[(38, 5)], 40, 0, 5).is_err(), "behind the end");
         assert!(lay_out(&[(0, 5)], 40, 0, 6).is_err(), "other bytes stored");
         assert!(lay_out(&[(u64::MAX, 2)], u64::MAX, 0, 2).is_err());
@@ -237,7 +248,10 @@ mod tests {
         assert!(text.take(&block, 0).unwrap());
         assert_eq!(text.regions(0).unwrap(), [(512, 700)]);
         block[..10].copy_from_slice(b"9\n512\n700\n");
-        assert!(Text::default().take(&block, 0).is_err(), "NULs are no number");
+        assert!(
+            Text::default().take(&block, 0).is_err(),
+            "NULs are no number"
+        );
         block[..3].copy_from_slice(b"0\n\0");
         assert!(Text::default().take(&block, 0).unwrap());
     }

@@ -69,7 +69,11 @@ impl Node {
             NodeContent::Index(_, nodes) => nodes.iter().for_each(|node| node.listed(found, met)),
             NodeContent::Picture(_) | NodeContent::Absent | NodeContent::Other => {
                 let present = matches!(self.content, NodeContent::Picture(_));
-                found.extend(self.descriptor.as_ref().map(|descriptor| (descriptor, present)));
+                found.extend(
+                    self.descriptor
+                        .as_ref()
+                        .map(|descriptor| (descriptor, present)),
+                );
             }
         }
     }
@@ -123,7 +127,11 @@ impl<'g> Graph<'g> {
         // One that is too large itself says so.
         self.bytes = self.bytes.saturating_add(descriptor.size.min(MAX_DOCUMENT));
         for (limit, is, value) in [
-            ("indexes below one another", self.open.len() as u64, MAX_DEPTH as u64 - 1),
+            (
+                "indexes below one another",
+                self.open.len() as u64,
+                MAX_DEPTH as u64 - 1,
+            ),
             ("manifests", self.documents, MAX_DOCUMENTS),
             ("bytes of all manifests", self.bytes, MAX_BYTES),
         ] {

@@ -14,7 +14,10 @@ use crate::image::follow;
 
 /// The annotations that name what an index leads to: that of the specification,
 /// and the whole name that containerd keeps.
-const NAMES: [&str; 2] = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
+const NAMES: [&str; 2] = [
+    "org.opencontainers.image.ref.name",
+    "io.containerd.image.name",
+];
 
 /// The blobs of a layout.
 #[derive(Debug)]
@@ -47,7 +50,10 @@ pub(super) fn entry(tree: &dyn Tree, path: &str) -> Result<Option<Entry>, Format
     let corrupt = |what: String| Err(FormatError::corrupt(NAME, 0, what));
     match follow::find(tree, path)? {
         Some(entry) if entry.meta.kind == FileType::File => Ok(Some(entry)),
-        Some(entry) => corrupt(format!("`{path}` is a {}, not a file", entry.meta.kind.name())),
+        Some(entry) => corrupt(format!(
+            "`{path}` is a {}, not a file",
+            entry.meta.kind.name()
+        )),
         None => match tree.lookup(path)?.and_then(|entry| entry.meta.target) {
             Some(target) => corrupt(format!(
                 "`{path}` is a link to `{target}`, which is not in the layout"
@@ -104,7 +110,9 @@ pub(super) fn find(
     let mut references: Vec<Reference> = Vec::new();
     let mut places = HashMap::new();
     for descriptor in &index.manifests {
-        let names = NAMES.iter().filter_map(|key| descriptor.annotations.get(*key));
+        let names = NAMES
+            .iter()
+            .filter_map(|key| descriptor.annotations.get(*key));
         let names: Vec<String> = names.cloned().collect();
         // Several names of one thing are one reference.
         let place = *places.entry(&descriptor.digest).or_insert(references.len());

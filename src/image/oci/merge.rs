@@ -62,7 +62,9 @@ fn places(pictures: &[(&[String], &Arc<Picture>)]) -> Result<Vec<String>, Format
         let digest = digest.or(picture.config_digest.as_ref());
         let short = digest.map_or_else(|| format!("image-{index}"), |d| d.short().to_owned());
         let name = names.first().map(|name| clean(name));
-        let name = name.filter(|name| !name.is_empty()).unwrap_or_else(|| short.clone());
+        let name = name
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| short.clone());
         let mut place = join(&name, &platform);
         if platform.is_empty() {
             place.clone_from(&name);
@@ -125,7 +127,9 @@ fn add(
                 let tree = parts.trees.len();
                 parts.trees.push(Arc::clone(tar) as Arc<dyn Tree>);
                 let stacked = *unpacking == Unpacking::Stack;
-                stack.lay(number, tree, tar.members(), stacked).map_err(inside)?;
+                stack
+                    .lay(number, tree, tar.members(), stacked)
+                    .map_err(inside)?;
             }
             (Unpacking::Stack | Unpacking::Archive | Unpacking::Unsupported(_), None) => {
                 return Err(inside(FormatError::corrupt(NAME, 0, "it is no archive")));

@@ -129,7 +129,10 @@ impl Oci {
         let Some(reference) = reference else {
             return all.collect();
         };
-        let own = self.references.iter().find(|held| Arc::ptr_eq(&held.node, &reference.node));
+        let own = self
+            .references
+            .iter()
+            .find(|held| Arc::ptr_eq(&held.node, &reference.node));
         let mut own = own.map_or_else(Vec::new, |own| own.node.pictures());
         if own.iter().any(|picture| !picture.is_about_another()) {
             own.retain(|picture| !picture.is_about_another());

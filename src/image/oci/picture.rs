@@ -111,7 +111,13 @@ impl Picture {
         let memory = Arc::new(Memory::default());
         let layers = found.into_iter().zip(&config.diff_ids).enumerate();
         let layers = layers.map(|(index, ((size, source), diff_id))| {
-            OciLayer::of_archive(index, diff_id, size, source.unwrap_or_else(layer::nothing), &memory)
+            OciLayer::of_archive(
+                index,
+                diff_id,
+                size,
+                source.unwrap_or_else(layer::nothing),
+                &memory,
+            )
         });
         Ok(Self {
             layers: layers.collect(),
@@ -217,11 +223,19 @@ impl Picture {
         }
         let (layers, diff_ids) = (self.layers.len(), config.diff_ids.len());
         if layers != diff_ids {
-            found.push(format!("the manifest has {layers} layers, the config {diff_ids}"));
+            found.push(format!(
+                "the manifest has {layers} layers, the config {diff_ids}"
+            ));
         }
-        let steps = config.history.iter().filter(|step| !step.empty_layer).count();
+        let steps = config
+            .history
+            .iter()
+            .filter(|step| !step.empty_layer)
+            .count();
         if !config.history.is_empty() && steps != layers {
-            found.push(format!("the history made {steps} layers, and there are {layers}"));
+            found.push(format!(
+                "the history made {steps} layers, and there are {layers}"
+            ));
         }
         Ok(found)
     }
@@ -232,7 +246,10 @@ impl Picture {
     pub fn size(&self) -> u64 {
         let manifest = self.descriptor.as_ref().map_or(0, |d| d.size);
         let layers = self.layers.iter().map(|layer| layer.descriptor.size);
-        layers.fold(manifest.saturating_add(self.config_size), u64::saturating_add)
+        layers.fold(
+            manifest.saturating_add(self.config_size),
+            u64::saturating_add,
+        )
     }
 
     /// Gives what the configuration says of the digest of a layer, uncompressed.
@@ -285,9 +302,13 @@ pub(super) fn compare(references: &mut [Reference], list: &[Listed], problems: &
             continue;
         };
         names.extend(listed.repo_tags.iter().cloned());
-        let layers = picture.layers.iter().map(|layer| layer.descriptor.digest.path());
+        let layers = picture
+            .layers
+            .iter()
+            .map(|layer| layer.descriptor.digest.path());
         if !layers.eq(listed.layers.iter().cloned()) {
-            problems.push("`manifest.json` lists other layers than `index.json` leads to".to_owned());
+            problems
+                .push("`manifest.json` lists other layers than `index.json` leads to".to_owned());
         }
     }
 }

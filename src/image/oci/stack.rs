@@ -93,7 +93,13 @@ impl<'s> Stack<'s> {
     }
 
     /// Adds a file that is no member of an archive.
-    pub(super) fn add(&mut self, layer: usize, path: &str, meta: Metadata, content: Content) -> Result<(), FormatError> {
+    pub(super) fn add(
+        &mut self,
+        layer: usize,
+        path: &str,
+        meta: Metadata,
+        content: Content,
+    ) -> Result<(), FormatError> {
         (self.layer, self.tree) = (layer, layer);
         self.tally.take(self.limits, NAME, 0, path.len())?;
         self.insert(path, meta, content)
@@ -104,7 +110,10 @@ impl<'s> Stack<'s> {
         let (meta, content) = match (&member.link, node) {
             // The file may have been replaced since, in this layer or from below.
             (Some(target), _) => self.linked(member, target)?,
-            (None, node) => (member.meta.clone(), Content::Tree(self.tree, node.unwrap_or(u64::MAX))),
+            (None, node) => (
+                member.meta.clone(),
+                Content::Tree(self.tree, node.unwrap_or(u64::MAX)),
+            ),
         };
         self.insert(&member.path, meta, content)
     }
@@ -117,7 +126,9 @@ impl<'s> Stack<'s> {
         };
         let (path, own) = (place(target)?, place(&member.path)?);
         // What is there is removed first, and everything below it.
-        let removed = path.strip_prefix(&own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let removed = path
+            .strip_prefix(&own)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let found = self.entries.get(&path).filter(|_| !removed);
         match found.filter(|found| found.meta.kind != FileType::Directory) {
             Some(found) => Ok((found.meta.clone(), found.content.clone())),
@@ -164,7 +175,9 @@ impl<'s> Stack<'s> {
 
     fn reach(&self, directory: &str) -> Result<String, FormatError> {
         self.directory(directory)?.ok_or_else(|| {
-            corrupt(format!("`{directory}` is no directory, and has entries below it"))
+            corrupt(format!(
+                "`{directory}` is no directory, and has entries below it"
+            ))
         })
     }
 
@@ -243,7 +256,10 @@ impl<'s> Stack<'s> {
         }
         let keep_itself = !itself
             || !kept.is_empty()
-            || self.entries.get(path).is_none_or(|entry| entry.layer == self.layer);
+            || self
+                .entries
+                .get(path)
+                .is_none_or(|entry| entry.layer == self.layer);
         let gone: Vec<String> = lower
             .into_iter()
             .filter(|held| !kept.contains(held))

@@ -35,13 +35,26 @@ checks:
 "
     ));
     for name in ["error a file that is not there", "error every program"] {
-        assert_eq!(report.verdict(name), "error", "{case}: {}", report.why(name));
+        assert_eq!(
+            report.verdict(name),
+            "error",
+            "{case}: {}",
+            report.why(name)
+        );
     }
     let image = "not pass the image";
     assert_ne!(report.verdict(image), "pass", "{case}");
-    assert!(report.why(image).contains(said), "{case}: {}", report.why(image));
+    assert!(
+        report.why(image).contains(said),
+        "{case}: {}",
+        report.why(image)
+    );
     // Other tests may be at work on the same cores.
-    assert!(begin.elapsed() < Duration::from_secs(40), "{case}: {:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() < Duration::from_secs(40),
+        "{case}: {:?}",
+        begin.elapsed()
+    );
 }
 
 /// Makes a layout of one layer, changed by `change`, and looks at it.
@@ -56,9 +69,17 @@ fn with_layer(case: &str, said: &str, change: impl Fn(&Layout, Value) -> Value) 
 
 #[test]
 fn a_blob_that_is_not_what_its_descriptor_says() {
-    with_layer("a size of -1", "a size of -1", |_, layer| with(layer, "size", json!(-1)));
-    with_layer("a size too small", "its descriptor says 5", |_, layer| with(layer, "size", json!(5)));
-    with_layer("a size too large", "its descriptor says 9999999", |_, layer| with(layer, "size", json!(9_999_999)));
+    with_layer("a size of -1", "a size of -1", |_, layer| {
+        with(layer, "size", json!(-1))
+    });
+    with_layer("a size too small", "its descriptor says 5", |_, layer| {
+        with(layer, "size", json!(5))
+    });
+    with_layer(
+        "a size too large",
+        "its descriptor says 9999999",
+        |_, layer| with(layer, "size", json!(9_999_999)),
+    );
     with_layer("a changed byte", "has the digest", |layout, layer| {
         let mut bytes = fs::read(layout.file(&layer)).unwrap();
         bytes[520] ^= 1;
@@ -68,26 +89,40 @@ fn a_blob_that_is_not_what_its_descriptor_says() {
     with_layer("a path for a digest", "is no digest", |_, layer| {
         with(layer, "digest", json!("sha256:../../../../etc/passwd"))
     });
-    with_layer("an unknown digest", "sha256 and sha512 are read", |_, layer| with(layer, "digest", json!("md5:abc")));
+    with_layer(
+        "an unknown digest",
+        "sha256 and sha512 are read",
+        |_, layer| with(layer, "digest", json!("md5:abc")),
+    );
     with_layer("not there", "is not there", |layout, layer| {
         fs::remove_file(layout.file(&layer)).unwrap();
         layer
     });
-    with_layer("a link out", "which is not in the layout", |layout, layer| {
-        fs::remove_file(layout.file(&layer)).unwrap();
-        symlink("/etc/passwd", layout.file(&layer)).unwrap();
-        layer
-    });
+    with_layer(
+        "a link out",
+        "which is not in the layout",
+        |layout, layer| {
+            fs::remove_file(layout.file(&layer)).unwrap();
+            symlink("/etc/passwd", layout.file(&layer)).unwrap();
+            layer
+        },
+    );
     with_layer("a folder", "is a directory, not a file", |layout, layer| {
         fs::remove_file(layout.file(&layer)).unwrap();
         fs::create_dir(layout.file(&layer)).unwrap();
         layer
     });
-    with_layer("encrypted", "not supported", |_, layer| with(layer, "mediaType", json!(format!("{LAYER}+encrypted"))));
+    with_layer("encrypted", "not supported", |_, layer| {
+        with(layer, "mediaType", json!(format!("{LAYER}+encrypted")))
+    });
     let Some(mkfifo) = peer("mkfifo") else { return };
     with_layer("a pipe", "is a fifo, not a file", |layout, layer| {
         fs::remove_file(layout.file(&layer)).unwrap();
-        output(&mkfifo, layout.path(), &[layout.file(&layer).to_str().unwrap()]);
+        output(
+            &mkfifo,
+            layout.path(),
+            &[layout.file(&layer).to_str().unwrap()],
+        );
         layer
     });
 }
@@ -104,42 +139,80 @@ fn manifests_that_lead_nowhere_or_round() {
     let list = |layout: &Layout, of: &Value| {
         layout.document(INDEX, &json!({ "schemaVersion": 2, "manifests": [of] }))
     };
-    case("a chain of indexes", "indexes below one another", &|layout| {
-        let mut node = layout.image("arm64", &[], &[]);
-        for _ in 0..100 {
-            node = list(layout, &node);
-        }
-        vec![node]
-    });
-    case("an index that is not what its descriptor says", "has the digest", &|layout| {
-        let node = list(layout, &layout.image("arm64", &[], &[]));
-        let itself = json!({ "schemaVersion": 2, "manifests": [node] });
-        fs::write(layout.file(&node), format!("{itself:1000}")).unwrap();
-        let size = fs::metadata(layout.file(&node)).unwrap().len();
-        vec![with(node, "size", json!(size))]
-    });
-    case("a manifest of a gigabyte", "bytes of a manifest", &|layout| {
-        let image = layout.image("arm64", &[], &[]);
-        fs::File::create(layout.file(&image)).unwrap().set_len(1 << 30).unwrap();
-        vec![with(image, "size", json!(1 << 30))]
-    });
-    case("a manifest longer than it says", "has more than", &|layout| {
-        let image = layout.image("arm64", &[], &[]);
-        fs::File::options().write(true).open(layout.file(&image)).unwrap().set_len(1 << 30).unwrap();
-        vec![image]
-    });
+    case(
+        "a chain of indexes",
+        "indexes below one another",
+        &|layout| {
+            let mut node = layout.image("arm64", &[], &[]);
+            for _ in 0..100 {
+                node = list(layout, &node);
+            }
+            vec![node]
+        },
+    );
+    case(
+        "an index that is not what its descriptor says",
+        "has the digest",
+        &|layout| {
+            let node = list(layout, &layout.image("arm64", &[], &[]));
+            let itself = json!({ "schemaVersion": 2, "manifests": [node] });
+            fs::write(layout.file(&node), format!("{itself:1000}")).unwrap();
+            let size = fs::metadata(layout.file(&node)).unwrap().len();
+            vec![with(node, "size", json!(size))]
+        },
+    );
+    case(
+        "a manifest of a gigabyte",
+        "bytes of a manifest",
+        &|layout| {
+            let image = layout.image("arm64", &[], &[]);
+            fs::File::create(layout.file(&image))
+                .unwrap()
+                .set_len(1 << 30)
+                .unwrap();
+            vec![with(image, "size", json!(1 << 30))]
+        },
+    );
+    case(
+        "a manifest longer than it says",
+        "has more than",
+        &|layout| {
+            let image = layout.image("arm64", &[], &[]);
+            fs::File::options()
+                .write(true)
+                .open(layout.file(&image))
+                .unwrap()
+                .set_len(1 << 30)
+                .unwrap();
+            vec![image]
+        },
+    );
     case("ten thousand manifests", "manifests", &|layout| {
         let image = layout.image("arm64", &[], &[]);
-        (0..10_000).map(|n| with(layout.image(&n.to_string(), &[], &[]), "annotations", json!({ "n": image["digest"] }))).collect()
+        (0..10_000)
+            .map(|n| {
+                with(
+                    layout.image(&n.to_string(), &[], &[]),
+                    "annotations",
+                    json!({ "n": image["digest"] }),
+                )
+            })
+            .collect()
     });
     case("ten thousand layers", "layers", &|layout| {
         let layer = layout.blob(LAYER, &archive(&[]));
         vec![layout.image("arm64", &vec![layer; 10_000], &[])]
     });
-    case("an index as well", "readers choose differently", &|layout| {
-        let config = layout.document(IMAGE_CONFIG, &json!({}));
-        vec![layout.manifest(&json!({ "schemaVersion": 2, "config": config, "layers": [], "manifests": [] }))]
-    });
+    case(
+        "an index as well",
+        "readers choose differently",
+        &|layout| {
+            let config = layout.document(IMAGE_CONFIG, &json!({}));
+            vec![layout.manifest(
+                &json!({ "schemaVersion": 2, "config": config, "layers": [], "manifests": [] }),
+            )]
+        },
+    );
 }
 
 #[test]
@@ -152,7 +225,11 @@ fn where_no_image_is_nothing_passes() {
         layout.index(&manifests);
         let ran = world.tdg(&["ls", "--merged", "it"]);
         assert_eq!(ran.code, 4, "{}", ran.stdout);
-        assert!(ran.stderr.contains("there is no image in it"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("there is no image in it"),
+            "{}",
+            ran.stderr
+        );
         let report = world.run(
             "
 spec: nothing
@@ -178,7 +255,10 @@ fn an_index_that_takes_too_much_to_read() {
     let world = World::new();
     let layout = Layout::new(&world.path().join("it"));
     layout.index(&[]);
-    let file = fs::File::options().write(true).open(layout.path().join("index.json")).unwrap();
+    let file = fs::File::options()
+        .write(true)
+        .open(layout.path().join("index.json"))
+        .unwrap();
     file.set_len(1 << 30).unwrap();
     refused(&world, "it", "a gigabyte", "bytes of a manifest");
     fs::write(layout.path().join("index.json"), "[".repeat(1 << 20)).unwrap();
@@ -186,7 +266,11 @@ fn an_index_that_takes_too_much_to_read() {
     fs::write(layout.path().join("index.json"), "").unwrap();
     refused(&world, "it", "empty", "index.json");
     layout.index(&[]);
-    fs::write(layout.path().join("oci-layout"), r#"{"imageLayoutVersion": "7"}"#).unwrap();
+    fs::write(
+        layout.path().join("oci-layout"),
+        r#"{"imageLayoutVersion": "7"}"#,
+    )
+    .unwrap();
     refused(&world, "it", "another version", "a layout of the version");
 }
 
@@ -200,17 +284,42 @@ fn layers_that_lead_out_or_are_broken() {
         refused(&world, "it", case, said);
         assert!(!world.path().join("out").exists());
     };
-    case("a path that leads out", "leads out of the image", &archive(&[("a/../../out", b"x")]), LAYER);
-    case("a whiteout of everything above", "takes nothing away", &archive(&[("a/.wh...", b"")]), LAYER);
-    case("a file below a file", "is no directory", &archive(&[("a", b"x"), ("a/b", b"y")]), LAYER);
+    case(
+        "a path that leads out",
+        "leads out of the image",
+        &archive(&[("a/../../out", b"x")]),
+        LAYER,
+    );
+    case(
+        "a whiteout of everything above",
+        "takes nothing away",
+        &archive(&[("a/.wh...", b"")]),
+        LAYER,
+    );
+    case(
+        "a file below a file",
+        "is no directory",
+        &archive(&[("a", b"x"), ("a/b", b"y")]),
+        LAYER,
+    );
     let whole = archive(&[("one", b"1"), ("two", &[7; 2000])]);
     case("cut", "cut short", &whole[..1600], LAYER);
-    case("no archive", "the checksum is no octal number", &[b'x'; 2000], LAYER);
+    case(
+        "no archive",
+        "the checksum is no octal number",
+        &[b'x'; 2000],
+        LAYER,
+    );
     let Some(gzip) = peer("gzip") else { return };
     let world = World::new();
     let packed = pipe(&gzip, world.path(), &["-c"], &whole);
     let gzipped = format!("{LAYER}+gzip");
-    case("a stream that is cut", "cut short", &packed[..packed.len() - 9], &gzipped);
+    case(
+        "a stream that is cut",
+        "cut short",
+        &packed[..packed.len() - 9],
+        &gzipped,
+    );
     // Twenty layers, each below what one may decode to, are together above what the image may.
     let layout = Layout::new(&world.path().join("bombs"));
     let layers: Vec<Value> = (0..20)
@@ -239,21 +348,61 @@ fn docker_archives_that_are_not_what_they_say() {
         world.write("it/manifest.json", list.to_string());
         output(&tar, world.path(), &["-C", "it", "-cf", "it.tar", "."]);
         if said.is_empty() {
-            assert_eq!(world.tdg(&["ls", "--merged", "it.tar"]).stdout, "f\n", "{case}");
+            assert_eq!(
+                world.tdg(&["ls", "--merged", "it.tar"]).stdout,
+                "f\n",
+                "{case}"
+            );
         } else {
             refused(&world, "it.tar", case, said);
         }
     };
     let config = |ids: &[String]| json!({ "os": "linux", "architecture": "arm64", "rootfs": { "type": "layers", "diff_ids": ids } });
     let right = format!("sha256:{digest}");
-    case("whole", "", config(std::slice::from_ref(&right)), None, &["layer.tar"]);
+    case(
+        "whole",
+        "",
+        config(std::slice::from_ref(&right)),
+        None,
+        &["layer.tar"],
+    );
     let wrong = format!("sha256:{}", tdg::model::Sha256Digest::of(b"another"));
-    case("another layer", "has the digest", config(&[wrong]), None, &["layer.tar"]);
-    case("too few layers", "lists 1 layers", config(&[]), None, &["layer.tar"]);
-    case("a layer that is not there", "is not in the archive", config(std::slice::from_ref(&right)), None, &["../../etc/passwd"]);
+    case(
+        "another layer",
+        "has the digest",
+        config(&[wrong]),
+        None,
+        &["layer.tar"],
+    );
+    case(
+        "too few layers",
+        "lists 1 layers",
+        config(&[]),
+        None,
+        &["layer.tar"],
+    );
+    case(
+        "a layer that is not there",
+        "is not in the archive",
+        config(std::slice::from_ref(&right)),
+        None,
+        &["../../etc/passwd"],
+    );
     let other = format!("{}.json", "0".repeat(64));
-    case("another config", "has the digest", config(std::slice::from_ref(&right)), Some(&other), &["layer.tar"]);
-    case("no digest for a layer", "is no digest", config(&["../x".to_owned()]), None, &["layer.tar"]);
+    case(
+        "another config",
+        "has the digest",
+        config(std::slice::from_ref(&right)),
+        Some(&other),
+        &["layer.tar"],
+    );
+    case(
+        "no digest for a layer",
+        "is no digest",
+        config(&["../x".to_owned()]),
+        None,
+        &["layer.tar"],
+    );
 }
 
 #[test]
@@ -264,9 +413,16 @@ fn an_archive_around_an_image_that_is_cut_is_no_image_to_judge() {
     let layer = archive(&[("etc/one", b"1")]);
     let descriptor = layout.blob(LAYER, &layer);
     layout.index(&[layout.image("arm64", &[descriptor], &[&layer])]);
-    output(&tar, world.path(), &["-C", "it", "--blocking-factor=1", "-cf", "it.tar", "."]);
+    output(
+        &tar,
+        world.path(),
+        &["-C", "it", "--blocking-factor=1", "-cf", "it.tar", "."],
+    );
     let whole = fs::read(world.path().join("it.tar")).unwrap();
-    assert_eq!(world.tdg(&["ls", "--merged", "it.tar"]).stdout, "etc/\netc/one\n");
+    assert_eq!(
+        world.tdg(&["ls", "--merged", "it.tar"]).stdout,
+        "etc/\netc/one\n"
+    );
     for length in [512, whole.len() / 2, whole.len() - 2048, whole.len() - 1024] {
         world.write("cut.tar", &whole[..length]);
         refused(&world, "cut.tar", &format!("cut at {length}"), "cut short");

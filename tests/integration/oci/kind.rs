@@ -15,23 +15,85 @@ fn an_image_in_each_form_says_what_it_is() {
         return;
     };
     let world = World::new();
-    let run = |program: &std::path::Path, arguments: &[&str]| output(program, world.path(), arguments);
+    let run =
+        |program: &std::path::Path, arguments: &[&str]| output(program, world.path(), arguments);
     world.write("files/etc/one", "1");
     world.write("files/etc/two", "2");
     run(&umoci, &["init", "--layout", "layout"]);
     run(&umoci, &["new", "--image", "layout:v1.2"]);
-    run(&umoci, &["insert", "--rootless", "--image", "layout:v1.2", "files", "/"]);
-    run(&umoci, &["insert", "--rootless", "--image", "layout:v1.2", "--whiteout", "/etc/two"]);
-    run(&umoci, &[
-        "config", "--image", "layout:v1.2", "--architecture", "arm64", "--os", "linux", "--config.user", "1000:1000",
-        "--config.env", "PATH=/usr/bin:/bin", "--config.env", "EMPTY=", "--config.entrypoint", "/init",
-        "--config.cmd", "--verbose", "--config.cmd", "serve", "--config.label", "org.opencontainers.image.revision=abc",
-        "--config.workingdir", "/srv", "--config.exposedports", "8080/tcp", "--config.volume", "/data",
-        "--manifest.annotation", "note=yes",
-    ]);
-    run(&skopeo, &["copy", "-q", "oci:layout:v1.2", "docker-archive:docker.tar:example.invalid/it:v1.2"]);
-    run(&skopeo, &["copy", "-q", "oci:layout:v1.2", "oci-archive:oci.tar:v1.2"]);
-    let digest = run(&skopeo, &["inspect", "--format", "{{.Digest}}", "oci:layout:v1.2"]);
+    run(
+        &umoci,
+        &[
+            "insert",
+            "--rootless",
+            "--image",
+            "layout:v1.2",
+            "files",
+            "/",
+        ],
+    );
+    run(
+        &umoci,
+        &[
+            "insert",
+            "--rootless",
+            "--image",
+            "layout:v1.2",
+            "--whiteout",
+            "/etc/two",
+        ],
+    );
+    run(
+        &umoci,
+        &[
+            "config",
+            "--image",
+            "layout:v1.2",
+            "--architecture",
+            "arm64",
+            "--os",
+            "linux",
+            "--config.user",
+            "1000:1000",
+            "--config.env",
+            "PATH=/usr/bin:/bin",
+            "--config.env",
+            "EMPTY=",
+            "--config.entrypoint",
+            "/init",
+            "--config.cmd",
+            "--verbose",
+            "--config.cmd",
+            "serve",
+            "--config.label",
+            "org.opencontainers.image.revision=abc",
+            "--config.workingdir",
+            "/srv",
+            "--config.exposedports",
+            "8080/tcp",
+            "--config.volume",
+            "/data",
+            "--manifest.annotation",
+            "note=yes",
+        ],
+    );
+    run(
+        &skopeo,
+        &[
+            "copy",
+            "-q",
+            "oci:layout:v1.2",
+            "docker-archive:docker.tar:example.invalid/it:v1.2",
+        ],
+    );
+    run(
+        &skopeo,
+        &["copy", "-q", "oci:layout:v1.2", "oci-archive:oci.tar:v1.2"],
+    );
+    let digest = run(
+        &skopeo,
+        &["inspect", "--format", "{{.Digest}}", "oci:layout:v1.2"],
+    );
     let digest = digest.trim();
     let config = "config: { architecture: arm64, os: linux, user: \"1000:1000\", env: { PATH: { contain: /usr/bin }, EMPTY: \"\" }, \
                   entrypoint: [/init], cmd: [--verbose, serve], labels: { org.opencontainers.image.revision: abc }, \
@@ -123,17 +185,37 @@ fn several(world: &World) -> Layout {
         let layer = archive(&[("etc/which", architecture.as_bytes())]);
         let descriptor = layout.blob(LAYER, &layer);
         let image = layout.image(architecture, &[descriptor], &[&layer]);
-        manifests.push(with(image, "platform", json!({ "os": "linux", "architecture": architecture })));
+        manifests.push(with(
+            image,
+            "platform",
+            json!({ "os": "linux", "architecture": architecture }),
+        ));
     }
     let attested = layout.image("unknown", &[], &[]);
-    let attested = with(attested, "platform", json!({ "os": "unknown", "architecture": "unknown" }));
-    manifests.push(with(attested, "annotations", json!({ "vnd.docker.reference.type": "attestation-manifest" })));
-    let absent = with(layout.image("s390x", &[], &[]), "platform", json!({ "os": "linux", "architecture": "s390x" }));
+    let attested = with(
+        attested,
+        "platform",
+        json!({ "os": "unknown", "architecture": "unknown" }),
+    );
+    manifests.push(with(
+        attested,
+        "annotations",
+        json!({ "vnd.docker.reference.type": "attestation-manifest" }),
+    ));
+    let absent = with(
+        layout.image("s390x", &[], &[]),
+        "platform",
+        json!({ "os": "linux", "architecture": "s390x" }),
+    );
     fs::remove_file(layout.file(&absent)).unwrap();
     manifests.push(absent);
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests, "annotations": { "of": "all" } });
     let index = layout.document(INDEX, &index);
-    layout.index(&[with(index, "annotations", json!({ "org.opencontainers.image.ref.name": "v1" }))]);
+    layout.index(&[with(
+        index,
+        "annotations",
+        json!({ "org.opencontainers.image.ref.name": "v1" }),
+    )]);
     layout
 }
 
@@ -178,10 +260,22 @@ fn an_artifact_shows_its_files_by_their_titles() {
     let layout = Layout::new(&world.path().join("artifact"));
     let empty = layout.blob("application/vnd.oci.empty.v1+json", b"{}");
     let title = |name: &str| json!({ "org.opencontainers.image.title": name });
-    let kernel = with(layout.blob("application/octet-stream", b"a kernel"), "annotations", title("assets/boot/vmlinuz"));
-    let packed = pipe(&gzip, world.path(), &["-c"], &archive(&[("manifests/app.yaml", b"kind: App\n")]));
+    let kernel = with(
+        layout.blob("application/octet-stream", b"a kernel"),
+        "annotations",
+        title("assets/boot/vmlinuz"),
+    );
+    let packed = pipe(
+        &gzip,
+        world.path(),
+        &["-c"],
+        &archive(&[("manifests/app.yaml", b"kind: App\n")]),
+    );
     let packed = layout.blob("application/vnd.cncf.flux.content.v1.tar+gzip", &packed);
-    let wasm = layout.blob("application/vnd.wasm.content.layer.v1+wasm", b"\0asm\x01\0\0\0");
+    let wasm = layout.blob(
+        "application/vnd.wasm.content.layer.v1+wasm",
+        b"\0asm\x01\0\0\0",
+    );
     let hex = wasm["digest"].as_str().unwrap().replace(':', "/");
     let manifest = json!({
         "schemaVersion": 2, "artifactType": "application/vnd.example.assets.v1", "config": empty,
@@ -189,7 +283,11 @@ fn an_artifact_shows_its_files_by_their_titles() {
     });
     layout.index(&[layout.manifest(&manifest)]);
     if let Some(tar) = peer("tar") {
-        output(&tar, world.path(), &["-C", "artifact", "-cf", "artifact.tar", "."]);
+        output(
+            &tar,
+            world.path(),
+            &["-C", "artifact", "-cf", "artifact.tar", "."],
+        );
     }
     let report = world.run(&format!(
         "
@@ -218,7 +316,11 @@ checks:
     ));
     for trial in report.trials() {
         let check = trial["check"].as_str().unwrap();
-        assert_eq!(trial["verdict"], check.split(' ').next().unwrap(), "{check}: {trial:#}");
+        assert_eq!(
+            trial["verdict"],
+            check.split(' ').next().unwrap(),
+            "{check}: {trial:#}"
+        );
     }
 }
 
@@ -231,7 +333,11 @@ fn what_is_odd_is_a_problem_and_no_error() {
     let other = archive(&[("g", b"")]);
     let descriptor = layout.blob(LAYER, &layer);
     let image = layout.image("arm64", &[descriptor], &[&other]);
-    layout.index(&[with(image, "platform", json!({ "os": "linux", "architecture": "amd64" }))]);
+    layout.index(&[with(
+        image,
+        "platform",
+        json!({ "os": "linux", "architecture": "amd64" }),
+    )]);
     let report = world.run(
         "
 spec: odd
@@ -265,17 +371,32 @@ fn an_archive_for_both_docker_and_oci_is_read_once_and_compared() {
     let manifest = fs::read_to_string(layout.file(&image)).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     let path = |descriptor: &serde_json::Value| {
-        format!("blobs/{}", descriptor["digest"].as_str().unwrap().replace(':', "/"))
+        format!(
+            "blobs/{}",
+            descriptor["digest"].as_str().unwrap().replace(':', "/")
+        )
     };
-    layout.index(&[with(image, "annotations", json!({ "io.containerd.image.name": "docker.io/library/it:v1" }))]);
+    layout.index(&[with(
+        image,
+        "annotations",
+        json!({ "io.containerd.image.name": "docker.io/library/it:v1" }),
+    )]);
     let save = |layers: &[String]| {
         let list = json!([{ "Config": path(&manifest["config"]), "RepoTags": ["it:v1"], "Layers": layers }]);
         fs::write(layout.path().join("manifest.json"), list.to_string()).unwrap();
     };
     save(&[path(&descriptor)]);
-    output(&tar, world.path(), &["-C", "saved", "-cf", "saved.tar", "."]);
+    output(
+        &tar,
+        world.path(),
+        &["-C", "saved", "-cf", "saved.tar", "."],
+    );
     save(&[]);
-    output(&tar, world.path(), &["-C", "saved", "-cf", "other.tar", "."]);
+    output(
+        &tar,
+        world.path(),
+        &["-C", "saved", "-cf", "other.tar", "."],
+    );
     let report = world.run(
         "
 spec: saved

@@ -65,9 +65,21 @@ fn layout(umoci: &Path, folder: &Path, name: &str, layers: &[Vec<u8>]) {
     output(umoci, folder, &["new", "--image", &image]);
     for layer in layers {
         fs::write(folder.join("layer.tar"), layer).unwrap();
-        output(umoci, folder, &["raw", "add-layer", "--image", &image, "layer.tar"]);
+        output(
+            umoci,
+            folder,
+            &["raw", "add-layer", "--image", &image, "layer.tar"],
+        );
     }
-    let config = ["config", "--image", &image, "--architecture", "arm64", "--os", "linux"];
+    let config = [
+        "config",
+        "--image",
+        &image,
+        "--architecture",
+        "arm64",
+        "--os",
+        "linux",
+    ];
     output(umoci, folder, &config);
 }
 
@@ -88,15 +100,27 @@ fn unpacked(root: &Path) -> BTreeMap<String, Seen> {
     walk.map(|entry| {
         let entry = entry.unwrap();
         let meta = entry.path().symlink_metadata().unwrap();
-        let path = entry.path().strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-        let target = meta.is_symlink().then(|| fs::read_link(entry.path()).unwrap());
+        let path = entry
+            .path()
+            .strip_prefix(root)
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let target = meta
+            .is_symlink()
+            .then(|| fs::read_link(entry.path()).unwrap());
         let seen = Seen {
             mode: meta.mode(),
             owner: (meta.uid(), meta.gid()),
             mtime: (!meta.is_dir()).then(|| meta.mtime()),
             target: target.map(|t| t.to_str().unwrap().to_owned()),
             content: meta.is_file().then(|| fs::read(entry.path()).unwrap()),
-            names: if meta.is_dir() { 0 } else { meta.nlink() as u32 },
+            names: if meta.is_dir() {
+                0
+            } else {
+                meta.nlink() as u32
+            },
         };
         (path, seen)
     })
@@ -127,8 +151,14 @@ fn open(path: PathBuf) -> Arc<Image> {
 
 /// Makes a path. Folders and files have other names, but for one in forty.
 fn random_path(random: &mut Random, file: bool) -> String {
-    let mut parts: Vec<&str> = (0..random.below(3)).map(|_| ["a", "b", "c"][random.below(3)]).collect();
-    let names = if file != (random.below(40) == 0) { ["x", "y", "z"] } else { ["a", "b", "c"] };
+    let mut parts: Vec<&str> = (0..random.below(3))
+        .map(|_| ["a", "b", "c"][random.below(3)])
+        .collect();
+    let names = if file != (random.below(40) == 0) {
+        ["x", "y", "z"]
+    } else {
+        ["a", "b", "c"]
+    };
     parts.push(names[random.below(3)]);
     parts.join("/")
 }
@@ -143,7 +173,9 @@ fn random_layers(random: &mut Random, gone: &mut u32) -> Vec<Vec<u8>> {
             let choice = random.below(16);
             let folder = matches!(choice, 6..9 | 11) || choice > 12 && random.below(2) == 0;
             let at = random_path(random, !folder);
-            let (parent, name) = at.rsplit_once('/').map_or(("", at.as_str()), |(p, n)| (p, n));
+            let (parent, name) = at
+                .rsplit_once('/')
+                .map_or(("", at.as_str()), |(p, n)| (p, n));
             let whiteout = |name: &str| match parent {
                 "" => format!(".wh.{name}"),
                 parent => format!("{parent}/.wh.{name}"),
@@ -151,10 +183,20 @@ fn random_layers(random: &mut Random, gone: &mut u32) -> Vec<Vec<u8>> {
             match choice {
                 0..6 => {
                     let content = format!("{number} {entry} {at}");
-                    layer.add(&at, &Make::File(content.as_bytes()), 0o640 + number as u32, owner);
+                    layer.add(
+                        &at,
+                        &Make::File(content.as_bytes()),
+                        0o640 + number as u32,
+                        owner,
+                    );
                     files.push(at);
                 }
-                6..9 => layer.add(&format!("{at}/"), &Make::Folder, 0o750 + entry as u32 % 8, owner),
+                6..9 => layer.add(
+                    &format!("{at}/"),
+                    &Make::Folder,
+                    0o750 + entry as u32 % 8,
+                    owner,
+                ),
                 9..11 => {
                     // To a file that was there once, seldom to one that never was.
                     let known = random.below(files.len() + 1);
@@ -166,7 +208,11 @@ fn random_layers(random: &mut Random, gone: &mut u32) -> Vec<Vec<u8>> {
                 }
                 11 => {
                     let to = random_path(random, false);
-                    let to = if random.below(2) == 0 { format!("/{to}") } else { format!("../{to}") };
+                    let to = if random.below(2) == 0 {
+                        format!("/{to}")
+                    } else {
+                        format!("../{to}")
+                    };
                     layer.add(&at, &Make::Link(&to), 0o777, owner);
                 }
                 12 => {
@@ -202,7 +248,11 @@ fn layers_of_any_order_are_laid_over_one_another_as_umoci_unpacks_them() {
             arguments.push("--rootless");
         }
         arguments.push("bundle");
-        let unpack = Command::new(&umoci).args(&arguments).current_dir(folder.path()).output().unwrap();
+        let unpack = Command::new(&umoci)
+            .args(&arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
         let ours = merged(&open(folder.path().join("layout")));
         if !unpack.status.success() {
             let said = String::from_utf8_lossy(&unpack.stderr);
@@ -212,13 +262,20 @@ fn layers_of_any_order_are_laid_over_one_another_as_umoci_unpacks_them() {
         }
         let mut ours = ours.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         let mut theirs = unpacked(&folder.path().join("bundle/rootfs"));
-        for seen in ours.values_mut().chain(theirs.values_mut()).filter(|_| !root) {
+        for seen in ours
+            .values_mut()
+            .chain(theirs.values_mut())
+            .filter(|_| !root)
+        {
             seen.owner = (0, 0);
         }
         assert_eq!(ours, theirs, "seed {seed}");
         agreed += 1;
     }
-    assert!(agreed > 25 && refused > 3 && gone > 100, "{agreed} agreed, {refused} refused, {gone} gone");
+    assert!(
+        agreed > 25 && refused > 3 && gone > 100,
+        "{agreed} agreed, {refused} refused, {gone} gone"
+    );
 }
 
 /// An image whose layers hold what makes whiteouts and links hard.
@@ -256,14 +313,24 @@ fn every_way_to_store_an_image_gives_the_same_view() {
     let folder = tempfile::tempdir().unwrap();
     layout(&umoci, folder.path(), "layout", &telling());
     let copies = [
-        ("docker-archive:docker.tar:example.invalid/it:v1", "docker.tar"),
+        (
+            "docker-archive:docker.tar:example.invalid/it:v1",
+            "docker.tar",
+        ),
         ("oci-archive:oci.tar:v1", "oci.tar"),
         ("oci:copy:v1", "copy"),
     ];
     for (to, _) in copies {
         output(&skopeo, folder.path(), &["copy", "-q", "oci:layout:v1", to]);
     }
-    let zstd = ["copy", "-q", "--dest-compress-format", "zstd", "oci:layout:v1", "oci-archive:zstd.tar:v1"];
+    let zstd = [
+        "copy",
+        "-q",
+        "--dest-compress-format",
+        "zstd",
+        "oci:layout:v1",
+        "oci-archive:zstd.tar:v1",
+    ];
     output(&skopeo, folder.path(), &zstd);
     if let Some(gzip) = peer("gzip") {
         output(&gzip, folder.path(), &["-k", "docker.tar"]);
@@ -271,13 +338,28 @@ fn every_way_to_store_an_image_gives_the_same_view() {
     let first = merged(&open(folder.path().join("layout"))).unwrap();
     let paths: Vec<_> = first.keys().map(String::as_str).collect();
     let wanted = [
-        "bin", "etc", "etc/one", "etc/two", "opt", "opt/new", "usr", "usr/bin", "usr/bin/again", "usr/bin/more",
+        "bin",
+        "etc",
+        "etc/one",
+        "etc/two",
+        "opt",
+        "opt/new",
+        "usr",
+        "usr/bin",
+        "usr/bin/again",
+        "usr/bin/more",
         "usr/bin/tool",
     ];
     assert_eq!(paths, wanted);
     let content = |path: &str| first[path].content.as_deref().unwrap();
-    assert_eq!((content("usr/bin/again"), content("usr/bin/tool")), (&b"tool"[..], &b"newer"[..]));
-    assert_eq!((content("etc/one"), first["etc/two"].mode), (&b"back"[..], 0o104_755));
+    assert_eq!(
+        (content("usr/bin/again"), content("usr/bin/tool")),
+        (&b"tool"[..], &b"newer"[..])
+    );
+    assert_eq!(
+        (content("etc/one"), first["etc/two"].mode),
+        (&b"back"[..], 0o104_755)
+    );
     for name in ["docker.tar", "docker.tar.gz", "oci.tar", "copy", "zstd.tar"] {
         let image = open(folder.path().join(name));
         assert_eq!(merged(&image).unwrap(), first, "{name}");
@@ -297,7 +379,16 @@ fn an_address_leads_into_the_merged_view_and_names_both_where_it_leads_nowhere()
     };
     let folder = tempfile::tempdir().unwrap();
     layout(&umoci, folder.path(), "layout", &telling());
-    output(&skopeo, folder.path(), &["copy", "-q", "oci:layout:v1", "docker-archive:it.tar:a/b:v1"]);
+    output(
+        &skopeo,
+        folder.path(),
+        &[
+            "copy",
+            "-q",
+            "oci:layout:v1",
+            "docker-archive:it.tar:a/b:v1",
+        ],
+    );
     for name in ["layout", "it.tar"] {
         let image = open(folder.path().join(name));
         let read = |path: &str| {
@@ -307,16 +398,29 @@ fn an_address_leads_into_the_merged_view_and_names_both_where_it_leads_nowhere()
         // Links of the view are followed in it.
         assert_eq!(read("bin/tool"), b"newer", "{name}");
         assert_eq!(read("/usr/bin/ag*"), b"tool", "{name}");
-        let listed = image.enter("usr/bin").unwrap().tree().unwrap().entries().unwrap();
+        let listed = image
+            .enter("usr/bin")
+            .unwrap()
+            .tree()
+            .unwrap()
+            .entries()
+            .unwrap();
         let listed: Vec<_> = listed.iter().map(|e| e.path.as_str()).collect();
         assert_eq!(listed, ["again", "more", "tool"], "{name}");
         let covered = image.covered("usr/bin/*").unwrap();
         assert_eq!(covered.len(), 3, "{name}");
         // What is stored itself comes first.
-        let own = if name == "layout" { "index.json" } else { "manifest.json" };
+        let own = if name == "layout" {
+            "index.json"
+        } else {
+            "manifest.json"
+        };
         assert!(read(own).starts_with(if name == "layout" { b"{" } else { b"[" }));
         let error = image.enter("usr/bin/none").err().unwrap().to_string();
-        assert!(error.contains("of its merged view, in `/usr/bin` there is again, more, tool"), "{error}");
+        assert!(
+            error.contains("of its merged view, in `/usr/bin` there is again, more, tool"),
+            "{error}"
+        );
         assert!(error.contains(own), "{error}");
         let error = image.enter("usr/bin/*").err().unwrap().to_string();
         assert!(error.contains("covers 3 entries"), "{error}");
@@ -343,12 +447,27 @@ fn an_index_of_several_platforms_shows_each_below_its_name() {
     let config = ["config", "--image", "amd:v1", "--architecture", "amd64"];
     output(&umoci, folder.path(), &config);
     for name in ["arm", "amd"] {
-        output(&skopeo, folder.path(), &["copy", "-q", &format!("oci:{name}:v1"), &format!("oci:both:{name}")]);
+        output(
+            &skopeo,
+            folder.path(),
+            &[
+                "copy",
+                "-q",
+                &format!("oci:{name}:v1"),
+                &format!("oci:both:{name}"),
+            ],
+        );
     }
     let image = open(folder.path().join("both"));
     let seen = merged(&image).unwrap();
-    assert_eq!(seen["linux/arm64/etc/which"].content.as_deref(), Some(&b"arm64"[..]));
-    assert_eq!(seen["linux/amd64/etc/which"].content.as_deref(), Some(&b"amd64"[..]));
+    assert_eq!(
+        seen["linux/arm64/etc/which"].content.as_deref(),
+        Some(&b"arm64"[..])
+    );
+    assert_eq!(
+        seen["linux/amd64/etc/which"].content.as_deref(),
+        Some(&b"amd64"[..])
+    );
     let view = image.merged().unwrap();
     let entry = view.get("linux/arm64/etc/which").unwrap();
     assert_eq!(view.layer(entry), "linux/arm64 layer 0");
@@ -358,8 +477,20 @@ fn an_index_of_several_platforms_shows_each_below_its_name() {
         assert_eq!(&*entered.read().unwrap(), platform.as_bytes());
     }
     // Two of one platform are told apart by their names.
-    output(&umoci, folder.path(), &["config", "--image", "both:amd", "--architecture", "arm64"]);
+    output(
+        &umoci,
+        folder.path(),
+        &["config", "--image", "both:amd", "--architecture", "arm64"],
+    );
     let seen = merged(&open(folder.path().join("both"))).unwrap();
-    assert!(seen.contains_key("arm/linux/arm64/etc/which"), "{:?}", seen.keys());
-    assert!(seen.contains_key("amd/linux/arm64/etc/which"), "{:?}", seen.keys());
+    assert!(
+        seen.contains_key("arm/linux/arm64/etc/which"),
+        "{:?}",
+        seen.keys()
+    );
+    assert!(
+        seen.contains_key("amd/linux/arm64/etc/which"),
+        "{:?}",
+        seen.keys()
+    );
 }

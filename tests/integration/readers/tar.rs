@@ -18,10 +18,18 @@ fn open(bytes: Vec<u8>) -> Tar {
 
 /// Packs a folder with a program that writes to standard output.
 fn pack(tool: &Path, folder: &Path, arguments: &[&str]) -> Vec<u8> {
-    let output = Command::new(tool).args(arguments).current_dir(folder).env("LC_ALL", "C.UTF-8").output();
+    let output = Command::new(tool)
+        .args(arguments)
+        .current_dir(folder)
+        .env("LC_ALL", "C.UTF-8")
+        .output();
     let output = output.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{} {arguments:?}: {said}", tool.display());
+    assert!(
+        output.status.success(),
+        "{} {arguments:?}: {said}",
+        tool.display()
+    );
     output.stdout
 }
 
@@ -32,7 +40,9 @@ fn compare(tar: &Tar, root: &Path, what: &str) -> BTreeMap<String, Entry> {
     let mut random = Random::new(3);
     for entry in tar.entries().unwrap() {
         let at = format!("{what}: {}", entry.path);
-        let want = wanted.get(&entry.path).unwrap_or_else(|| panic!("{at} is not in the source"));
+        let want = wanted
+            .get(&entry.path)
+            .unwrap_or_else(|| panic!("{at} is not in the source"));
         assert_eq!(entry.meta.mode, want.mode, "{at}");
         assert_eq!(entry.meta.mtime, i64::from(want.mtime), "{at}");
         assert_eq!(entry.meta.target, want.target, "{at}");
@@ -40,26 +50,55 @@ fn compare(tar: &Tar, root: &Path, what: &str) -> BTreeMap<String, Entry> {
             assert_eq!(Some(entry.meta.size), want.size, "{at}");
             let file = tar.open(&entry).unwrap();
             assert_eq!(file.size(), Ok(content.len() as u64), "{at}");
-            assert!(*file.up_to(0, content.len() + 1).unwrap() == **content, "content of {at}");
+            assert!(
+                *file.up_to(0, content.len() + 1).unwrap() == **content,
+                "content of {at}"
+            );
             let from = random.below(content.len() + 1);
             let length = random.below(9000);
             let range = file.up_to(from as u64, length).unwrap();
-            assert!(*range == content[from..(from + length).min(content.len())], "range of {at}");
+            assert!(
+                *range == content[from..(from + length).min(content.len())],
+                "range of {at}"
+            );
         }
-        assert_eq!(tar.lookup(&entry.path).unwrap().as_ref(), Some(&entry), "{at}");
+        assert_eq!(
+            tar.lookup(&entry.path).unwrap().as_ref(),
+            Some(&entry),
+            "{at}"
+        );
         seen.insert(entry.path.clone(), entry);
     }
     assert_eq!(seen.len(), wanted.len(), "{what}");
-    let links: Vec<_> = ["sizes/large", "hard-1", "many/hard-2"].iter().map(|path| &seen[*path]).collect();
-    assert!(links.iter().all(|l| l.inode == links[0].inode && l.meta.nlink == 3), "{what}");
+    let links: Vec<_> = ["sizes/large", "hard-1", "many/hard-2"]
+        .iter()
+        .map(|path| &seen[*path])
+        .collect();
+    assert!(
+        links
+            .iter()
+            .all(|l| l.inode == links[0].inode && l.meta.nlink == 3),
+        "{what}"
+    );
     for directory in ["", "many", "many/3", "empty/a/b/c"] {
         let children = tar.children(directory).unwrap().unwrap();
-        let own = |path: &&String| match path.strip_prefix(directory).map(|p| p.trim_start_matches('/')) {
-            Some(rest) => !rest.is_empty() && !rest.contains('/') && (directory.is_empty() || path.starts_with(&format!("{directory}/"))),
+        let own = |path: &&String| match path
+            .strip_prefix(directory)
+            .map(|p| p.trim_start_matches('/'))
+        {
+            Some(rest) => {
+                !rest.is_empty()
+                    && !rest.contains('/')
+                    && (directory.is_empty() || path.starts_with(&format!("{directory}/")))
+            }
             None => false,
         };
         let want: Vec<_> = wanted.keys().filter(own).collect();
-        assert_eq!(children.iter().map(|c| &c.path).collect::<Vec<_>>(), want, "{what}: {directory}");
+        assert_eq!(
+            children.iter().map(|c| &c.path).collect::<Vec<_>>(),
+            want,
+            "{what}: {directory}"
+        );
     }
     assert!(tar.children("sizes/1").unwrap().is_none());
     assert!(tar.lookup("sizes/none").unwrap().is_none());
@@ -114,7 +153,12 @@ fn what_other_programs_write_is_read_alike() {
     }
     fs::remove_file(root.join("long-link")).unwrap();
     if let Some(cpio) = peer("cpio") {
-        let bytes = pipe(&cpio, &root, &["-0", "-o", "-H", "ustar", "--quiet"], &names(&root));
+        let bytes = pipe(
+            &cpio,
+            &root,
+            &["-0", "-o", "-H", "ustar", "--quiet"],
+            &names(&root),
+        );
         compare(&open(bytes), &root, "cpio");
     }
 }
@@ -135,16 +179,41 @@ fn owners_times_attributes_and_devices_are_read_as_they_were_written() {
         let owner = format!("--owner=:{owner}");
         let group = format!("--group=:{}", u32::MAX - 1);
         let time = format!("--mtime={time}");
-        let arguments = [form, &owner, &group, &time, "--xattrs", "--xattrs-include=user.*", "-cf", "-", "file"];
-        open(pack(&tar, &root, &arguments)).lookup("file").unwrap().unwrap().meta
+        let arguments = [
+            form,
+            &owner,
+            &group,
+            &time,
+            "--xattrs",
+            "--xattrs-include=user.*",
+            "-cf",
+            "-",
+            "file",
+        ];
+        open(pack(&tar, &root, &arguments))
+            .lookup("file")
+            .unwrap()
+            .unwrap()
+            .meta
     };
     for form in ["--format=gnu", "--format=posix"] {
         let meta = with(form, "3000000000", "@-100");
-        assert_eq!((meta.uid, meta.gid, meta.mtime), (3_000_000_000, u32::MAX - 1, -100), "{form}");
-        assert_eq!(with(form, "7", "@99999999999").mtime, 99_999_999_999, "{form}");
+        assert_eq!(
+            (meta.uid, meta.gid, meta.mtime),
+            (3_000_000_000, u32::MAX - 1, -100),
+            "{form}"
+        );
+        assert_eq!(
+            with(form, "7", "@99999999999").mtime,
+            99_999_999_999,
+            "{form}"
+        );
     }
     // GNU tar takes another form for them, whatever it was asked for.
-    assert_eq!(with("--format=posix", "1", "@1.9").xattr("user.note"), Some(value.as_bytes()));
+    assert_eq!(
+        with("--format=posix", "1", "@1.9").xattr("user.note"),
+        Some(value.as_bytes())
+    );
     if let Some(bsdtar) = peer("bsdtar") {
         let bytes = pack(&bsdtar, &root, &["--xattrs", "-cf", "-", "file"]);
         let meta = open(bytes).lookup("file").unwrap().unwrap().meta;
@@ -166,9 +235,18 @@ fn owners_times_attributes_and_devices_are_read_as_they_were_written() {
     }
     let read = open(builder.into_inner().unwrap());
     let meta = |name: &str| read.lookup(name).unwrap().unwrap().meta;
-    assert_eq!((meta("null").kind, meta("null").device), (FileType::CharDevice, Some((259, 70_000))));
-    assert_eq!((meta("disk").kind, meta("disk").mode), (FileType::BlockDevice, 0o060_660));
-    assert_eq!((meta("pipe").kind, meta("pipe").device), (FileType::Fifo, None));
+    assert_eq!(
+        (meta("null").kind, meta("null").device),
+        (FileType::CharDevice, Some((259, 70_000)))
+    );
+    assert_eq!(
+        (meta("disk").kind, meta("disk").mode),
+        (FileType::BlockDevice, 0o060_660)
+    );
+    assert_eq!(
+        (meta("pipe").kind, meta("pipe").device),
+        (FileType::Fifo, None)
+    );
 }
 
 /// Makes an archive of files in this order, without folders.
@@ -178,14 +256,21 @@ pub(super) fn archive(files: &[(&str, &str)]) -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         header.set_mode(0o644);
         header.set_size(content.len() as u64);
-        builder.append_data(&mut header, name, content.as_bytes()).unwrap();
+        builder
+            .append_data(&mut header, name, content.as_bytes())
+            .unwrap();
     }
     builder.into_inner().unwrap()
 }
 
 #[test]
 fn folders_that_no_entry_names_are_there_and_the_last_of_several_entries_counts() {
-    let tar = open(archive(&[("a/b/c", "first"), ("a-b/d", "d"), ("a/b/c", "last"), ("x", "x")]));
+    let tar = open(archive(&[
+        ("a/b/c", "first"),
+        ("a-b/d", "d"),
+        ("a/b/c", "last"),
+        ("x", "x"),
+    ]));
     let shown: Vec<_> = tar.entries().unwrap();
     let paths: Vec<_> = shown.iter().map(|e| e.path.as_str()).collect();
     assert_eq!(paths, ["a", "a-b", "a-b/d", "a/b", "a/b/c", "x"]);
@@ -216,7 +301,10 @@ fn a_cut_archive_gives_what_is_before_the_cut_and_then_an_error() {
         assert_eq!(listed.is_ok(), marked, "cut at {length}: {listed:?}");
         assert_eq!(tar.lookup("one").is_ok(), marked, "cut at {length}");
         complete += usize::from(marked);
-        assert!(seen <= 3 && (length < 1024 || seen > 0), "cut at {length}: {seen}");
+        assert!(
+            seen <= 3 && (length < 1024 || seen > 0),
+            "cut at {length}: {seen}"
+        );
     }
     assert!(complete > 0);
     // Of bytes that are known to be whole, the end blocks may be missing; content may not.
@@ -272,11 +360,19 @@ fn hostile_headers_meet_an_error_that_says_what_is_wrong() {
     };
     let pax = |records: &str| {
         let size = format!("{:011o}", records.len());
-        [block("x", b'x', size.as_bytes()), padded(records.as_bytes().to_vec())].concat()
+        [
+            block("x", b'x', size.as_bytes()),
+            padded(records.as_bytes().to_vec()),
+        ]
+        .concat()
     };
     let long = |name: &str| {
         let size = format!("{:011o}", name.len());
-        [block("L", b'L', size.as_bytes()), padded(name.as_bytes().to_vec())].concat()
+        [
+            block("L", b'L', size.as_bytes()),
+            padded(name.as_bytes().to_vec()),
+        ]
+        .concat()
     };
     let deep = "d/".repeat(500);
     let cases: Vec<(&str, Vec<u8>, &str)> = vec![
@@ -315,8 +411,16 @@ fn hostile_headers_meet_an_error_that_says_what_is_wrong() {
     link[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
     let tar = open([link, vec![0; 1024]].concat());
     let entry = tar.lookup("link").unwrap().unwrap();
-    assert_eq!((entry.meta.kind, entry.meta.target.as_deref()), (FileType::Unknown, Some("none")));
-    assert!(tar.open(&entry).unwrap_err().to_string().contains("not in the archive before it"));
+    assert_eq!(
+        (entry.meta.kind, entry.meta.target.as_deref()),
+        (FileType::Unknown, Some("none"))
+    );
+    assert!(
+        tar.open(&entry)
+            .unwrap_err()
+            .to_string()
+            .contains("not in the archive before it")
+    );
 }
 
 #[test]
