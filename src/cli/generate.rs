@@ -1,8 +1,8 @@
 //! `tdg generate`: clone, patch, make, collect, verify, remedy, until every spec holds.
 
 use super::exit;
+use super::look::duration;
 use super::loop_view::LoopView;
-use super::run::duration;
 use super::verifier::SpecVerifier;
 use crate::generate::recipe::RecipeError;
 use crate::generate::{

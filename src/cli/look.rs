@@ -7,7 +7,7 @@ use crate::format::Limits;
 use crate::format::node::escape;
 use crate::image::Image;
 use crate::model::path::printable;
-use crate::model::size::parse_size;
+use crate::model::size::{parse_duration, parse_size};
 use crate::model::{Address, Origin};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,8 +20,13 @@ pub struct Bounds {
     #[command(flatten)]
     sizes: Sizes,
     /// Time [default: 5 s, and 1 s more for each 4 MiB of the file]
-    #[arg(long, value_name = "TIME", value_parser = super::run::duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
+}
+
+/// Reads a duration argument.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "write a duration such as 90s or 5m".into())
 }
 
 /// The bounds that are no time.

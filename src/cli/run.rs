@@ -1,8 +1,8 @@
 //! `tdg run`: specs against what is there.
 
 use super::exit;
+use super::look::duration;
 use super::plan_args::PlanArgs;
-use crate::model::size::parse_duration;
 use crate::probe::exec::watch_signals;
 use crate::report::{Reporter, human::Human, json::Json, junit::Junit};
 use crate::run::Options;
@@ -53,11 +53,6 @@ enum Format {
     Human,
     Json,
     Junit,
-}
-
-/// Reads a duration argument.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "write a duration such as 90s or 5m".into())
 }
 
 /// Carries the command out and gives the exit code.
