@@ -16,10 +16,8 @@ use std::time::Duration;
 
 mod support;
 
-use support::{median, peak_memory, ratio, shell, time};
+use support::{ROUNDS, median, peak_memory, ratio, shell, time};
 
-/// How often each side runs; the other one takes ten seconds each time.
-const ROUNDS: usize = 5;
 /// How many files are asked for.
 const CHECKS: usize = 100;
 
