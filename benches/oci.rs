@@ -16,10 +16,10 @@ use std::time::Duration;
 
 mod support;
 
-use support::{median, peak_memory, ratio, shell, time};
+use support::{ROUNDS, median, peak_memory, ratio, shell, time};
 
-/// How often each side runs; the other one takes ten seconds each time.
-const ROUNDS: usize = 5;
+/// How often the other side runs: a minute each time.
+const OTHER_ROUNDS: usize = 3;
 /// How many files are asked for.
 const CHECKS: usize = 100;
 
@@ -48,17 +48,19 @@ fn main() {
     let theirs = structure_test(&work, &files);
 
     let mut times: [Vec<Duration>; 4] = Default::default();
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         times[0].push(time(run_tdg(&all)));
         times[1].push(time(run_tdg(&one)));
         times[2].push(time(run_tdg(&gzip)));
-        times[3].push(time(run_other(&other, &archive, &theirs)));
+        if round < OTHER_ROUNDS {
+            times[3].push(time(run_other(&other, &archive, &theirs)));
+        }
     }
     let [all_time, one_time, gzip_time, other_time] = times.map(|times| ms(median(times)));
     let megabytes = |path: &Path| fs::metadata(path).map_or(0, |m| m.len()) / 1_000_000;
     let memory = peak_memory(&["run", &gzip.to_string_lossy()]);
     println!(
-        "an image of {} MB, {} MB compressed; medians of {ROUNDS} rounds, in one run:",
+        "an image of {} MB, {} MB compressed; medians of {ROUNDS} rounds, {OTHER_ROUNDS} of the other, in one run:",
         megabytes(&archive),
         megabytes(&compressed)
     );
@@ -169,7 +171,7 @@ fn specs(work: &Path, image: &Path, files: &[String]) -> PathBuf {
     for (number, file) in files.iter().enumerate() {
         let _ = writeln!(
             text,
-            "  - name: file {number}\n    file: \"{file}\"\n    expect: {{ present: true, type: file, uid: 0 }}"
+            "  - name: file {number}\n    file: \"{file}\"\n    expect: {{ present: true }}"
         );
     }
     fs::write(&path, text).expect("a spec is written");
@@ -182,7 +184,7 @@ fn structure_test(work: &Path, files: &[String]) -> PathBuf {
     for (number, file) in files.iter().enumerate() {
         let _ = writeln!(
             text,
-            "  - name: file {number}\n    path: \"/{file}\"\n    shouldExist: true\n    uid: 0"
+            "  - name: file {number}\n    path: \"/{file}\"\n    shouldExist: true"
         );
     }
     fs::write(&path, text).expect("its configuration is written");

@@ -124,7 +124,7 @@ pub(super) fn number(field: &[u8], offset: u64, what: &str) -> Result<i64, Forma
     let digits = field.get(start..).unwrap_or_default();
     let end = digits.iter().take_while(|byte| !blank(byte)).count();
     let (digits, rest) = digits.split_at(end);
-    if !rest.iter().all(|byte| blank(byte)) {
+    if !rest.iter().all(blank) {
         return Err(corrupt("is no octal number"));
     }
     digits.iter().try_fold(0i64, |value, digit| match digit {

@@ -2,7 +2,7 @@
 
 use super::header::NAME;
 use crate::format::node::escape;
-use crate::format::{FileType, FormatError, Metadata, Piece, Xattrs};
+use crate::format::{FileType, FormatError, Metadata, Piece};
 
 /// Where the bytes of a member lie.
 #[derive(Debug, Clone)]
@@ -55,11 +55,4 @@ pub(super) fn kind(flag: u8, name: &[u8], at: u64) -> Result<FileType, FormatErr
             return Err(FormatError::unsupported(NAME, at, what));
         }
     })
-}
-
-/// Gives extended attributes in the order in which nodes have them.
-pub(super) fn sorted(xattrs: &[(String, Vec<u8>)]) -> Xattrs {
-    let mut sorted = xattrs.to_vec();
-    sorted.sort();
-    sorted.into()
 }

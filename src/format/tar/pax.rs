@@ -3,6 +3,8 @@
 //! Sources: POSIX.1-2017 `pax` ("pax Extended Header"), the GNU tar manual
 //! ("Storing Sparse Files"), `star(5)` for `SCHILY.xattr`.
 
+use std::collections::BTreeMap;
+
 use super::header::NAME;
 use super::sparse::Map;
 use crate::format::FormatError;
@@ -16,8 +18,8 @@ pub(super) struct Records {
     pub(super) mtime: Option<i64>,
     pub(super) uid: Option<u32>,
     pub(super) gid: Option<u32>,
-    /// Full names and values, in the order of the archive.
-    pub(super) xattrs: Vec<(String, Vec<u8>)>,
+    /// Full names and values.
+    pub(super) xattrs: BTreeMap<String, Vec<u8>>,
     pub(super) sparse: Option<Map>,
 }
 
@@ -73,8 +75,7 @@ impl Records {
             _ => {
                 if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                     let name = crate::format::node::escape(name);
-                    self.xattrs.retain(|(held, _)| *held != name);
-                    self.xattrs.push((name, value.to_vec()));
+                    self.xattrs.insert(name, value.to_vec());
                 } else if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
                     let map = self.sparse.get_or_insert_default();
                     map.take(key, value).ok_or_else(broken)?;
@@ -105,9 +106,8 @@ impl Records {
         self.uid = self.uid.or(all.uid);
         self.gid = self.gid.or(all.gid);
         for (name, value) in &all.xattrs {
-            if !self.xattrs.iter().any(|(held, _)| held == name) {
-                self.xattrs.push((name.clone(), value.clone()));
-            }
+            let own = self.xattrs.entry(name.clone());
+            own.or_insert_with(|| value.clone());
         }
         self
     }
@@ -159,7 +159,7 @@ mod tests {
         // A value may hold line breaks and any bytes.
         let records = read(b"32 SCHILY.xattr.user.note=a\n\xff=\0\n").unwrap();
         assert_eq!(
-            records.xattrs,
+            records.xattrs.into_iter().collect::<Vec<_>>(),
             [("user.note".to_owned(), b"a\n\xff=\0".to_vec())]
         );
         for broken in [

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::header::{BLOCK, Block, Header, NAME};
-use super::member::{Data, Member, kind, sorted};
+use super::member::{Data, Member, kind};
 use super::pax::Records;
 use super::sparse::{self, Region};
 use crate::format::node::{Tally, escape, normalise};
@@ -237,6 +237,9 @@ impl Walk<'_> {
         let name = name.unwrap_or_else(|| header.name.clone());
         let raw_link = records.link.clone().or(before.link);
         let raw_link = raw_link.unwrap_or_else(|| header.link.clone());
+        if raw_link.len() > self.limits.max_path {
+            return Err(exceeded(at, "max_path", self.limits.max_path as u64));
+        }
         let kind = kind(header.flag, &name, at)?;
         let path = normalise(&name);
         self.check_path(&path.path, at)?;
@@ -250,7 +253,7 @@ impl Walk<'_> {
                 mtime: records.mtime.unwrap_or(header.mtime),
                 device: matches!(kind, FileType::CharDevice | FileType::BlockDevice)
                     .then_some(header.device),
-                xattrs: sorted(&records.xattrs),
+                xattrs: records.xattrs.clone().into_iter().collect(),
                 ..Metadata::plain(kind, 0)
             },
             link: None,
@@ -275,19 +278,12 @@ impl Walk<'_> {
     }
 
     fn check_path(&self, path: &str, at: u64) -> Result<(), FormatError> {
-        let exceeded = |limit, value| FormatError::Limit {
-            format: NAME,
-            offset: at,
-            limit,
-            value,
-            remedy: "no image in use is that deep; look at how this one was made",
-        };
         if path.len() > self.limits.max_path {
-            return Err(exceeded("max_path", self.limits.max_path as u64));
+            return Err(exceeded(at, "max_path", self.limits.max_path as u64));
         }
         let depth = path.bytes().filter(|byte| *byte == b'/').count();
         if depth >= self.limits.max_depth as usize {
-            return Err(exceeded("max_depth", u64::from(self.limits.max_depth)));
+            return Err(exceeded(at, "max_depth", u64::from(self.limits.max_depth)));
         }
         Ok(())
     }
@@ -432,5 +428,15 @@ impl Walk<'_> {
             });
         }
         Ok(())
+    }
+}
+
+fn exceeded(offset: u64, limit: &'static str, value: u64) -> FormatError {
+    FormatError::Limit {
+        format: NAME,
+        offset,
+        limit,
+        value,
+        remedy: "no image in use is that deep; look at how this one was made",
     }
 }

@@ -26,7 +26,7 @@ pub struct Node {
 #[derive(Debug)]
 pub enum NodeContent {
     /// A list of others.
-    Index(Index, Vec<Arc<Node>>),
+    Index(Box<Index>, Vec<Arc<Node>>),
     /// An image or an artifact.
     Picture(Arc<Picture>),
     /// Its blob is not there: `docker save` keeps the index and leaves other
@@ -169,7 +169,7 @@ impl<'g> Graph<'g> {
             Document::Index(index) => {
                 let nodes = index.manifests.iter().map(|child| self.node(child));
                 let nodes = nodes.collect::<Result<_, _>>()?;
-                Ok(NodeContent::Index(index, nodes))
+                Ok(NodeContent::Index(Box::new(index), nodes))
             }
             Document::Manifest(manifest) => {
                 let picture = Picture::of_manifest(descriptor, manifest, self.blobs, self.limits)?;

@@ -9,6 +9,7 @@
 //! of the file that is at its target then.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use super::NAME;
@@ -19,6 +20,9 @@ use crate::format::{FileType, FormatError, Limits, Metadata};
 use crate::image::follow::{Unresolved, follow_to_make};
 use crate::image::view::{Content, MergedEntry, Paths, remove_below};
 
+/// Links and directories that are walked through for all entries together; of an
+/// image in use, hardly any path leads through a link.
+const MAX_STEPS: u64 = 20_000_000;
 const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
 /// What AUFS kept for itself at the root of a layer.
@@ -44,6 +48,7 @@ pub(super) struct Stack<'s> {
     tree: usize,
     /// What the layer has taken away; nothing below it is left of others.
     gone: HashSet<String>,
+    steps: Cell<u64>,
 }
 
 impl<'s> Stack<'s> {
@@ -55,6 +60,7 @@ impl<'s> Stack<'s> {
             layer: 0,
             tree: 0,
             gone: HashSet::new(),
+            steps: Cell::new(0),
         }
     }
 
@@ -193,10 +199,22 @@ impl<'s> Stack<'s> {
         }
         let kind = |path: &str| {
             let entry = self.entries.get(path)?;
-            let target = entry.meta.target.as_deref().map(Cow::Borrowed);
-            Some((entry.meta.kind, target))
+            let target = entry.meta.target.as_deref();
+            let length = target.map_or(0, str::len) as u64;
+            self.steps.set(self.steps.get() + 1 + length / 2);
+            Some((entry.meta.kind, target.map(Cow::Borrowed)))
         };
-        match follow_to_make(kind, directory) {
+        let found = follow_to_make(kind, directory);
+        if self.steps.get() > MAX_STEPS {
+            return Err(FormatError::Limit {
+                format: NAME,
+                offset: 0,
+                limit: "steps through links",
+                value: MAX_STEPS,
+                remedy: "no image in use has that many; look at how this one was made",
+            });
+        }
+        match found {
             Ok(found) if self.entries.contains_key(&found) && !is_directory(&found) => Ok(None),
             Ok(found) => Ok(Some(found)),
             Err(Unresolved::Missing(_) | Unresolved::NotADirectory(_)) => Ok(None),

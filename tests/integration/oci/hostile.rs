@@ -310,6 +310,37 @@ fn layers_that_lead_out_or_are_broken() {
         &[b'x'; 2000],
         LAYER,
     );
+    // A chain of links, each of which goes to and fro, walked once for each entry below it.
+    let mut links = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(0);
+    header.set_mode(0o755);
+    header.set_entry_type(tar::EntryType::Directory);
+    links.append_data(&mut header, "x", &b""[..]).unwrap();
+    header.set_entry_type(tar::EntryType::Symlink);
+    for link in 0..39 {
+        let next = if link == 38 {
+            "x".to_owned()
+        } else {
+            format!("l{}", link + 1)
+        };
+        let target = "x/../".repeat(800) + &next;
+        links
+            .append_link(&mut header, format!("l{link}"), target)
+            .unwrap();
+    }
+    header.set_entry_type(tar::EntryType::Regular);
+    for file in 0..5000 {
+        links
+            .append_data(&mut header, format!("l0/d{file}/f"), &b""[..])
+            .unwrap();
+    }
+    case(
+        "links to and fro",
+        "steps through links",
+        &links.into_inner().unwrap(),
+        LAYER,
+    );
     let Some(gzip) = peer("gzip") else { return };
     let world = World::new();
     let packed = pipe(&gzip, world.path(), &["-c"], &whole);

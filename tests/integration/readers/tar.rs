@@ -403,6 +403,15 @@ fn hostile_headers_meet_an_error_that_says_what_is_wrong() {
         };
         assert!(error.to_string().contains(said), "{name}: {error}");
     }
+    // A header full of small attributes is read in one go.
+    let many: String = (0..50_000)
+        .map(|n| format!("25 SCHILY.xattr.a{n:05}=v\n"))
+        .collect();
+    let size = format!("{:011o}", many.len());
+    let begin = std::time::Instant::now();
+    let full = [block("x", b'x', size.as_bytes()), padded(many.into_bytes())].concat();
+    let _ = open([full, block("f", b'0', b"0"), vec![0; 1024]].concat()).entries();
+    assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
     // A link to nothing is no file, and opening it says why.
     let mut link = block("link", b'1', b"0");
     link[157..161].copy_from_slice(b"none");
