@@ -138,6 +138,19 @@ impl FormatError {
         self
     }
 
+    /// Tells whether nothing is wrong but that no reader here reads it.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        match self {
+            Self::Unsupported { .. } => true,
+            Self::Inside { source, .. } => source.is_unsupported(),
+            Self::Truncated { .. }
+            | Self::Corrupt { .. }
+            | Self::Limit { .. }
+            | Self::Io { .. } => false,
+        }
+    }
+
     /// Gives the byte offset that the error names.
     #[must_use]
     pub fn offset(&self) -> u64 {

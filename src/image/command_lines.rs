@@ -153,10 +153,15 @@ impl CommandLines {
         if disk {
             roots.clear();
             for part in folders.children("")?.to_vec() {
-                if part.meta.kind == FileType::Directory {
-                    roots.push(part.path);
-                } else {
-                    self.unread.extend(unread(image, prefix, &part)?);
+                let readable = part.meta.kind == FileType::Directory
+                    && match image.tree()?.children(&part.path) {
+                        Ok(_) => true,
+                        Err(error) if error.is_unsupported() => false,
+                        Err(error) => return Err(image.failed(error)),
+                    };
+                match readable {
+                    true => roots.push(part.path),
+                    false => self.unread.extend(unread(image, prefix, &part)?),
                 }
             }
         }
@@ -225,8 +230,9 @@ impl CommandLines {
     }
 }
 
-/// Says which file system a partition has that nothing here reads; `None` where
-/// it has none.
+/// Says which file system a partition has that nothing here reads, for its kind
+/// or, as one whose journal has to be replayed, for its state; `None` where it
+/// has none.
 fn unread(image: &Image, prefix: &str, part: &Entry) -> Result<Option<String>, ImageError> {
     let head = image.open_bytes(part)?.up_to(0, Content::HEAD);
     let content = Content::detect(&head.map_err(|error| image.failed(error))?);

@@ -18,6 +18,9 @@ fn disk(world: &World) -> Option<()> {
     fs::copy("/bin/true", root.join("usr/bin/true")).unwrap();
     fs::write(root.join("hello"), "hello\n").unwrap();
     std::os::unix::fs::symlink("usr/bin", root.join("bin")).unwrap();
+    fs::create_dir_all(root.join("loader/entries")).unwrap();
+    let entry = "title Linux\nlinux /vmlinuz\noptions console=ttyAMA0\n";
+    fs::write(root.join("loader/entries/linux.conf"), entry).unwrap();
     let run = |tool: &Path, line: &str| {
         let arguments: Vec<&str> = line.split(' ').collect();
         output(tool, world.path(), &arguments);
@@ -54,7 +57,7 @@ fn an_address_reaches_into_ext_and_erofs_and_what_cannot_be_read_is_told() {
         assert!(cat.stdout == fs::read("/bin/true").unwrap(), "{partition}");
     }
     let ls = world.tdg(&["ls", "disk!/ROOT"]);
-    assert_eq!(ls.stdout, "bin\nhello\nusr/\n");
+    assert_eq!(ls.stdout, "bin\nhello\nloader/\nusr/\n");
     assert_eq!(
         world.tdg(&["ls", "disk!/"]).stdout,
         "BOOT/\nROOT/\nSTATE/\n"
@@ -124,4 +127,22 @@ fn the_kind_disk_tells_ext_and_erofs_and_their_labels() {
         "{}",
         report.why("it")
     );
+}
+
+#[test]
+fn command_lines_are_found_in_ext_and_erofs_and_a_partition_that_is_not_read_is_named() {
+    let world = World::new();
+    let Some(()) = disk(&world) else { return };
+    let report = world.run(
+        "spec: Disks\nchecks:\n  - name: it\n    cmdline: { entry: 0 }\n    in: disk\n    expect: { source: BOOT/loader/entries/linux.conf, args: [console=ttyAMA0], entries: { len: 2 }, unread: [STATE (ext)] }\n",
+    );
+    assert_eq!(report.verdict("it"), "pass", "{}", report.why("it"));
+    let mut bytes = fs::read(world.path().join("disk")).unwrap();
+    // A broken file system is never passed over.
+    bytes[18 * MIB + 1024 + 70] ^= 1;
+    world.write("disk", &bytes);
+    let report = world.run(
+        "spec: Disks\nchecks:\n  - name: it\n    cmdline: { entry: 0 }\n    in: disk\n    expect: { length: { ge: 1 } }\n",
+    );
+    assert_eq!(report.verdict("it"), "error", "{}", report.why("it"));
 }
