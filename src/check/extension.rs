@@ -77,16 +77,19 @@ impl Kind for TheKind {
     ) -> Result<Evidence, ProbeError> {
         let subject = subject.ok_or_else(|| ProbeError::new("no initramfs is named"))?;
         let image = context.image(subject)?;
+        // An initramfs first: other checks decode it at the same time, and all share what that gives.
+        let talos = image.talos();
+        if let Ok(Some(talos)) = talos {
+            return installed(&image, talos, &args, context);
+        }
         if let Some(packed) = Packed::open(&image)? {
             return by_itself(&packed, &args, context);
         }
-        let talos = image.talos()?.ok_or_else(|| {
-            ProbeError::new(format!(
-                "{subject} holds neither `rootfs.sqsh` nor `extensions.yaml`: no initramfs of Talos"
-            ))
-            .remedy("look at it with `initramfs` or `tree`; extensions are a part of Talos")
-        })?;
-        installed(&image, talos, &args, context)
+        talos?;
+        Err(ProbeError::new(format!(
+            "{subject} holds neither `rootfs.sqsh` nor `extensions.yaml`: no initramfs of Talos"
+        ))
+        .remedy("look at it with `initramfs` or `tree`; extensions are a part of Talos"))
     }
 }
 

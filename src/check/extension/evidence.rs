@@ -81,7 +81,8 @@ pub struct Evidence {
     /// Links that lead nowhere. Absent of an extension by itself: what they lead to may be in the
     /// root file system.
     pub dangling: Option<Vec<Brought>>,
-    /// Paths that are there more than once, in the extension or in the archive.
+    /// Paths that are there more than once, in the extension or in the initramfs. Absent of an
+    /// extension by itself in a tar archive or an OCI image, which are seen as they unpack.
     pub repeated: Option<Vec<Repeated>>,
     /// The machine that its programs have to be for; absent where nothing tells.
     pub machine: Option<String>,
@@ -197,7 +198,7 @@ impl Evidence {
         self.world_writable = wants("world-writable").then(|| paths::world_writable(scope));
         self.sticky = wants("sticky").then(|| paths::sticky(scope));
         self.special = wants("special").then(|| paths::special(scope));
-        self.repeated = wants("repeated").then(|| paths::repeated(scope));
+        self.repeated = wants("repeated").then(|| paths::repeated(scope)).flatten();
         if wants("dangling") && scope.is_whole() {
             self.dangling = Some(paths::dangling(scope)?);
         }

@@ -167,8 +167,17 @@ pub(super) fn dangling(scope: &Scope<'_>) -> Result<Vec<Brought>, ProbeError> {
 }
 
 /// Lists what is there more than once: in the archive, or in the extension's own image. Who reads
-/// it takes one of them, and another reader another.
-pub(super) fn repeated(scope: &Scope<'_>) -> Vec<Repeated> {
+/// it takes one of them, and another reader another. `None` where a container shows only the last
+/// of several.
+pub(super) fn repeated(scope: &Scope<'_>) -> Option<Vec<Repeated>> {
+    const TELL: [&str; 2] = ["squashfs", "folder"];
+    if !scope
+        .parts
+        .iter()
+        .all(|part| TELL.contains(&part.tree.format()))
+    {
+        return None;
+    }
     let images = scope.images.iter().filter(|(_, count)| *count > 1);
     let mut repeated: Vec<Repeated> = images
         .map(|(path, count)| Repeated {
@@ -190,7 +199,7 @@ pub(super) fn repeated(scope: &Scope<'_>) -> Vec<Repeated> {
             count,
         }));
     }
-    repeated
+    Some(repeated)
 }
 
 #[cfg(test)]

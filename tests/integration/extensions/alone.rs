@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::installed::{KERNEL, Sound, mode, write};
-use crate::peers::output;
+use crate::peers::{output, peer};
 use crate::world::{Report, World};
 
 const MANIFEST: &str = "version: v1alpha1\nmetadata:\n  name: spin\n  version: v0.25.1\n  author: someone\n  compatibility:\n    talos:\n      version: \">= v1.8.0\"\n";
@@ -282,7 +282,7 @@ fn arguments_that_are_none_are_said_before_anything_runs() {
 /// The attributes of files on disk are those that the system's own tools tell.
 #[test]
 fn attributes_on_disk_are_those_that_getfattr_tells() {
-    let Some(setfattr) = crate::peers::peer("setfattr") else {
+    let Some(setfattr) = peer("setfattr") else {
         return;
     };
     let world = World::new();
@@ -314,4 +314,65 @@ checks:
 ",
     );
     report.as_named();
+}
+
+/// As it is published: an OCI image; and as `tarballPath` and `ociPath` of the imager take it.
+#[test]
+fn an_extension_in_an_archive_or_an_image_is_the_same() {
+    let (Some(sound), Some(tar), Some(umoci), Some(skopeo)) =
+        (Sound::get(), peer("tar"), peer("umoci"), peer("skopeo"))
+    else {
+        return;
+    };
+    let world = World::new();
+    let here = world.path();
+    extension(&sound, &here.join("whole"));
+    output(&tar, here, &["-C", "whole", "-cf", "whole.tar", "."]);
+    output(&tar, here, &["-C", "whole", "-czf", "whole.tar.gz", "."]);
+    output(&umoci, here, &["init", "--layout", "layout"]);
+    output(&umoci, here, &["new", "--image", "layout:v1"]);
+    output(
+        &umoci,
+        here,
+        &["insert", "--rootless", "--image", "layout:v1", "whole", "/"],
+    );
+    output(&tar, here, &["-C", "layout", "-cf", "layout.tar", "."]);
+    let (from, to) = ("oci:layout:v1", "docker-archive:docker.tar:spin:v1");
+    output(&skopeo, here, &["--insecure-policy", "copy", from, to]);
+    for subject in [
+        "whole.tar",
+        "whole.tar.gz",
+        "layout",
+        "layout.tar",
+        "docker.tar",
+    ] {
+        let report = run(&here.join(subject), &world);
+        for trial in report.trials() {
+            assert_eq!(trial["verdict"], "pass", "{subject}: {trial:#}");
+        }
+        let spec = format!(
+            "
+spec: by itself
+subject: {subject}
+checks:
+  - name: pass it is that one
+    extension: spin
+    expect: {{ present: true, version: v0.25.1, files: {{ contain: usr/local/bin/containerd-shim-spin-v2 }}, cri: {{ runtimes: [{{ name: spin, resolves: true }}] }}, services: [{{ name: agent, startable: true }}] }}
+  - name: fail it is no other
+    extension: tailscale
+    expect: {{ present: true }}
+  - name: fail for another machine
+    extension: {{ name: spin, machine: x86_64 }}
+    expect: {{ foreign: {{ len: 0 }} }}
+"
+        );
+        world.run(&spec).as_named();
+    }
+    // Of a second file of one name, an archive shows only the last: nobody says there is one alone.
+    for (subject, told) in [("whole", "[]"), ("whole.tar", "null"), ("layout", "null")] {
+        let spec = format!(
+            "spec: s\nchecks: [{{ name: it, extension: spin, in: {subject}, expect: {{ repeated: {told} }} }}]"
+        );
+        assert_eq!(world.run(&spec).verdict("it"), "pass", "{subject}");
+    }
 }
