@@ -1,10 +1,13 @@
 //! What an observation may use: subjects opened once, limits, and the way to be stopped.
 
 use super::ProbeError;
-use crate::format::Limits;
-use crate::image::{Image, ImageError, one_on_disk};
+use crate::format::{Keep, Limits};
+use crate::image::{Image, ImageError, LocalFile, one_on_disk};
+use crate::model::address::shown;
 use crate::model::{Address, Origin};
+use crate::probe::cache::{Cache, FileIdentity, Identity, Place};
 use crate::probe::exec::Cancel;
+use crate::probe::{http, registry};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -68,19 +71,21 @@ impl Context<'_> {
 type Opened = Arc<OnceLock<Result<Arc<Image>, ImageError>>>;
 
 /// The subjects of a run.
-#[derive(Default)]
 pub struct Subjects {
     /// By the first part of the address; what is inside is kept by each image.
     opened: Mutex<HashMap<String, Opened>>,
     limits: Limits,
+    cache: Option<Arc<Cache>>,
 }
 
 impl Subjects {
-    /// Makes an empty set; every image is read within `limits`.
+    /// Makes an empty set; every image is read within `limits`, and what was costly to decode or to
+    /// fetch is kept in the cache that the environment names.
     pub fn new(limits: Limits) -> Self {
         Self {
             opened: Mutex::default(),
             limits,
+            cache: Cache::shared(),
         }
     }
 
@@ -104,12 +109,50 @@ impl Subjects {
     }
 
     fn open(&self, address: &Address) -> Result<Arc<Image>, ImageError> {
-        if address.origin() != Origin::Disk {
-            let path = address.source().into();
-            return Err(ImageError::Elsewhere { path });
+        let (source, limits) = (address.source(), &self.limits);
+        match address.origin() {
+            Origin::Disk => {
+                let path = one_on_disk(Path::new(source), limits)?;
+                if path.is_dir() {
+                    return Image::open(path, limits.clone());
+                }
+                let file = LocalFile::open(&path)?;
+                let keep = self.place_of(file.file());
+                let image = Image::of_source(&path, Arc::new(file), None, limits.clone())?;
+                Ok(image.kept_at(keep))
+            }
+            Origin::Http => {
+                let (cache, path) = (self.cache.clone(), PathBuf::from(shown(source)));
+                let opened = http::open(source, limits, cache);
+                let (bytes, keep) = opened.map_err(|error| ImageError::Remote {
+                    what: error.to_string(),
+                    transient: error.is_transient(),
+                    path: path.clone(),
+                })?;
+                let image = Image::of_source(&path, bytes, None, limits.clone())?;
+                Ok(image.kept_at(keep))
+            }
+            Origin::Registry => {
+                let path = PathBuf::from(shown(source));
+                let opened = registry::open(source, limits, self.cache.clone());
+                let opened = opened.map_err(|error| ImageError::Remote {
+                    what: error.to_string(),
+                    transient: error.is_transient(),
+                    path: path.clone(),
+                })?;
+                let image = Image::of_folder(&path, opened.tree, None, limits.clone());
+                Ok(image.kept_at(opened.keep))
+            }
         }
-        let path = one_on_disk(Path::new(address.source()), &self.limits)?;
-        Image::open(path, self.limits.clone())
+    }
+
+    /// Gives the place of what is made from a file of this machine.
+    fn place_of(&self, file: &std::fs::File) -> Option<Arc<dyn Keep>> {
+        let cache = Arc::clone(self.cache.as_ref()?);
+        let file = file.try_clone().ok()?;
+        let identity = FileIdentity::of(Arc::clone(&cache), file).ok()?;
+        let identity = Identity::File(Arc::new(identity));
+        Some(Arc::new(Place::new(cache, identity, self.limits.deadline)))
     }
 
     /// Forgets the first part of an address whose last check has run, and with it everything
@@ -123,6 +166,12 @@ impl Subjects {
 
 impl From<ImageError> for ProbeError {
     fn from(error: ImageError) -> Self {
-        ProbeError::new(error.to_string())
+        let text = ProbeError::new(error.to_string());
+        match error {
+            ImageError::Remote {
+                transient: true, ..
+            } => text.transient(),
+            _ => text,
+        }
     }
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 pub struct Bounds {
     #[command(flatten)]
     sizes: Sizes,
-    /// Time [default: 5 s, and 1 s more for each 4 MiB of the file]
+    /// Time [default: 5 s, and 1 s more for each 4 MiB of the file; 5 min of what is elsewhere]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
 }
@@ -61,19 +61,23 @@ impl Sizes {
     }
 }
 
+/// How large what is elsewhere is, nobody knows beforehand, nor how fast it comes.
+const ELSEWHERE: Duration = Duration::from_secs(300);
+
 fn size(text: &str) -> Result<u64, String> {
     parse_size(text).ok_or_else(|| "write a size such as 512 MiB".into())
 }
 
 impl Bounds {
-    /// Gives the limits for a file on disk, or for anything else where `path` is `None`.
+    /// Gives the limits for a file on disk, or for anything elsewhere where `path` is `None`.
     pub fn limits(&self, path: Option<&Path>) -> Limits {
-        let bytes = path
-            .and_then(|path| path.metadata().ok())
-            .map_or(0, |meta| meta.len());
-        let time = self.timeout.unwrap_or_else(|| {
+        let time = self.timeout.unwrap_or_else(|| match path {
             // Hostile files are small, and have to end soon; large ones take their time.
-            Duration::from_secs(5 + bytes / (4 << 20))
+            Some(path) => {
+                let bytes = path.metadata().map_or(0, |meta| meta.len());
+                Duration::from_secs(5 + bytes / (4 << 20))
+            }
+            None => ELSEWHERE,
         });
         Limits {
             deadline: Some(Instant::now() + time),

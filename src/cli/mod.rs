@@ -16,6 +16,7 @@ macro_rules! say {
     }};
 }
 
+mod cache;
 mod cat;
 mod demo;
 mod explain;
@@ -55,6 +56,7 @@ enum Command {
     Tree(tree::Args),
     Ls(ls::Args),
     Cat(cat::Args),
+    Cache(cache::Args),
     List(list::Args),
     Explain(explain::Args),
     Schema(schema::Args),
@@ -86,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Tree(args) => tree::run(args),
         Command::Ls(args) => ls::run(args),
         Command::Cat(args) => cat::run(args),
+        Command::Cache(args) => cache::run(&args),
         Command::List(args) => list::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Schema(args) => schema::run(&args),

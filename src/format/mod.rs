@@ -29,6 +29,7 @@
 //! | [`pieces`] | a file made of ranges of another |
 //! | [`wasm`] | WebAssembly modules and components |
 //! | [`window`] | bytes read from front to back, from memory or out of a decoder |
+//! | [`keep`] | the way to what was kept of an earlier run |
 //! | [`extensions`] | Talos's `extensions.yaml`, an extension's `manifest.yaml` |
 //! | [`compatibility`] | the range of Talos versions that an extension is for |
 //! | [`service`] | the service of a Talos extension |
@@ -51,6 +52,7 @@ pub mod fat;
 pub mod gpt;
 pub mod initramfs;
 pub mod iso;
+pub mod keep;
 pub mod kernel;
 pub mod kmod;
 pub mod limits;
@@ -72,13 +74,14 @@ pub mod wasm;
 pub mod window;
 
 mod crc32c;
-mod field;
+pub(crate) mod field;
 mod names;
 mod yaml;
 
 pub use bytes::{Bytes, ReadAt, Reader, Source, source_error, whole};
 pub use detect::{Compression, Content};
 pub use error::FormatError;
+pub use keep::Keep;
 pub use limits::{Budget, Limits};
 pub use node::{FileType, Metadata, Xattrs};
 pub use pieces::{Piece, Pieces};

@@ -93,8 +93,9 @@ impl Image {
         let found = self.entry(path)?;
         // One path may lead to two entries: a link of the view to what is in the tree as well.
         let place = if found.merged { "view" } else { "tree" };
-        self.inner(&format!("{place}/{}", found.path), || {
-            found.image(self.limits())
+        let way = format!("{place}/{}", found.path);
+        self.inner(&way, || {
+            Ok(found.image(self.limits())?.kept_at(self.keep_inside(&way)))
         })
     }
 

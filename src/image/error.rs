@@ -70,11 +70,15 @@ pub enum ImageError {
         /// What it is.
         content: &'static str,
     },
-    /// An address begins where nothing is read from.
-    #[error("{}: images in registries and on web servers are not read yet; fetch it, and name the file", path.display())]
-    Elsewhere {
-        /// The address.
+    /// An address begins at a server that does not give what it should.
+    #[error("{what}")]
+    Remote {
+        /// The address, as far as it may be shown.
         path: PathBuf,
+        /// What the server did, with the address.
+        what: String,
+        /// Whether it may go away by itself.
+        transient: bool,
     },
     /// Nothing is where an address leads.
     #[error("{}: `/{inner}` is not there; {near}", path.display())]
@@ -148,7 +152,7 @@ impl ImageError {
             | Self::Io { path, .. }
             | Self::NoTree { path, .. }
             | Self::NoRoot { path, .. }
-            | Self::Elsewhere { path }
+            | Self::Remote { path, .. }
             | Self::NotThere { path, .. }
             | Self::Ambiguous { path, .. }
             | Self::Pattern { path, .. }

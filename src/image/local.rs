@@ -67,6 +67,12 @@ impl LocalFile {
         })
     }
 
+    /// Gives the open file. Its position is not to be moved.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     fn read_large(&self, offset: u64, length: usize) -> std::io::Result<Vec<u8>> {
         let _alone = self.position.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file = &self.file;

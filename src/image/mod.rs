@@ -17,6 +17,7 @@ mod error;
 mod folder;
 mod follow;
 mod glob;
+mod kept;
 mod layer;
 mod libraries;
 mod local;

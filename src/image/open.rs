@@ -14,7 +14,7 @@ use super::{ImageError, Merged, Talos};
 use crate::format::initramfs::Initramfs;
 use crate::format::kernel::Kernel;
 use crate::format::{
-    Bytes, Content, FormatError, Limits, Metadata, Source, Tree, source_error, whole,
+    Bytes, Content, FormatError, Keep, Limits, Metadata, Source, Tree, source_error, whole,
 };
 use crate::model::Sha256Digest;
 
@@ -50,6 +50,8 @@ pub struct Image {
     /// compressed stream says.
     whole: bool,
     limits: Limits,
+    /// The place of what is costly to make from it.
+    pub(super) keep: OnceLock<Arc<dyn Keep>>,
     /// Held while the file is read and decoded: two decodings of one bomb at a
     /// time would take twice the memory that one may.
     decoding: Mutex<()>,
@@ -119,7 +121,7 @@ impl Image {
     }
 
     /// Takes a tree as a folder.
-    pub(super) fn of_folder(
+    pub fn of_folder(
         path: &Path,
         folder: Arc<dyn Tree>,
         meta: Option<Metadata>,
@@ -141,6 +143,7 @@ impl Image {
             meta,
             whole,
             limits,
+            keep: OnceLock::new(),
             decoding: Mutex::new(()),
             digest: OnceLock::new(),
             kernel: OnceLock::new(),
@@ -355,10 +358,7 @@ impl Image {
                 else {
                     return Ok(None);
                 };
-                let decoded = super::spool::decoded(source, *compression, &self.limits)
-                    .map_err(|error| self.failed(error))?;
-                let (meta, limits) = (self.meta.clone(), self.limits.clone());
-                let image = Self::of_part(&self.path, decoded, meta, true, limits)?;
+                let image = self.decode(source, *compression)?;
                 let archive = image.content().is_some_and(containers::is_archive);
                 Ok((!archive).then_some(image))
             })

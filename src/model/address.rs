@@ -142,9 +142,35 @@ impl Address {
     }
 }
 
+/// Shows the first part of an address without what may be secret in it: a name and a password
+/// before the host and, of a web server's, the query, in which servers put signatures and tokens.
+pub fn shown(source: &str) -> String {
+    let Some((scheme, rest)) = source.split_once("://") else {
+        return source.to_owned();
+    };
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let (place, query) = rest.split_at(end);
+    let host = place.split(['/', '\\']).next().unwrap_or_default();
+    let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+    // A password with a `/` in it ends what looks like a host, whose port is no number then.
+    let odd = !host.contains('@') && !port.bytes().all(|b| b.is_ascii_digit() || b == b']');
+    let searched = if odd { place } else { host };
+    let from = searched.rfind('@').map_or(0, |at| at + 1);
+    let place = place.get(from..).unwrap_or_default();
+    match (scheme, query.starts_with('?')) {
+        ("oci", _) => format!("{scheme}://{place}{query}"),
+        (_, true) => format!("{scheme}://{place}?…"),
+        (_, false) => format!("{scheme}://{place}"),
+    }
+}
+
+/// Shows the address without what may be secret in it; see [`shown`].
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.source)?;
+        match self.origin() {
+            Origin::Disk => f.write_str(&self.source)?,
+            Origin::Http | Origin::Registry => f.write_str(&shown(&self.source))?,
+        }
         self.inner.iter().try_for_each(|part| write!(f, "!/{part}"))
     }
 }
@@ -171,6 +197,35 @@ mod tests {
             assert_eq!(Address::parse(text).unwrap().inner(), [""]);
         }
         assert!(Address::parse("disk.raw.xz").unwrap().disk_path().is_some());
+    }
+
+    #[test]
+    fn what_is_secret_in_an_address_is_not_shown() {
+        for (text, want) in [
+            (
+                "https://me:pw@h.example/a?token=x#y",
+                "https://h.example/a?…",
+            ),
+            ("https://h.example/a#token", "https://h.example/a"),
+            ("http://h.example:8080/a", "http://h.example:8080/a"),
+            ("http://h.example:8080/@a/b", "http://h.example:8080/@a/b"),
+            ("http://[::1]/@a", "http://[::1]/@a"),
+            ("https://me:p@w@h/a", "https://h/a"),
+            ("https://me:p/w@h/a", "https://h/a"),
+            ("https://me:p/w@h:1/a", "https://h:1/a"),
+            ("https://me@[x/a?token=x", "https://[x/a?…"),
+            ("oci://me:pw@h.example/a", "oci://h.example/a"),
+            (
+                "oci://h.example/a@sha256:00?platform=a/b",
+                "oci://h.example/a@sha256:00?platform=a/b",
+            ),
+            ("a/b?c@d", "a/b?c@d"),
+        ] {
+            assert_eq!(shown(text), want, "{text}");
+        }
+        let address = Address::parse("https://me:pw@h/a?token=x!/etc").unwrap();
+        assert_eq!(address.to_string(), "https://h/a?…!/etc");
+        assert_eq!(address.source(), "https://me:pw@h/a?token=x");
     }
 
     #[test]

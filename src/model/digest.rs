@@ -31,9 +31,34 @@ impl Sha256Digest {
         }
     }
 
+    /// Reads 64 hexadecimal digits, lowercase as everybody writes them; `None` of any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.as_bytes();
+        let hex = |digit: &u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+        if digits.len() != 64 || !digits.iter().all(hex) {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// Gives the 32 bytes.
+    pub fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// Gives the first twelve digits, enough to tell two apart on a screen.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
+    }
+}
+
+impl From<[u8; 32]> for Sha256Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 }
 
@@ -58,5 +83,14 @@ mod tests {
         let want = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Sha256Digest::of(b"").to_string(), want);
         assert_eq!(Sha256Digest::of_reader(&b""[..]).unwrap().to_string(), want);
+        assert_eq!(Sha256Digest::parse(want), Some(Sha256Digest::of(b"")));
+        for wrong in [
+            "",
+            &want[1..],
+            &want.to_uppercase(),
+            &want.replace('e', "g"),
+        ] {
+            assert_eq!(Sha256Digest::parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -1,10 +1,13 @@
-//! The world outside: processes, git, and what builds leave on disk.
+//! The world outside: processes, git, web servers, registries, and what builds leave on disk.
 //!
 //! [`exec`] is the only place in the crate that starts a process; [`git`] drives the `git`
 //! program through it; [`store`] writes files that are whole or not there; [`record`] is what a
 //! build leaves behind for the `build` kind.
 
+pub mod cache;
 pub mod exec;
 pub mod git;
+pub mod http;
 pub mod record;
+pub mod registry;
 pub mod store;

@@ -18,6 +18,7 @@ mod mutations;
 mod oci;
 mod readers;
 mod real;
+mod remote;
 mod runner;
 mod tidy;
 
@@ -29,6 +30,8 @@ mod installed;
 mod layouts;
 #[path = "../support/peers.rs"]
 mod peers;
+#[path = "../support/servers.rs"]
+mod servers;
 #[path = "../support/source.rs"]
 mod source;
 #[path = "../support/talos.rs"]

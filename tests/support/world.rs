@@ -58,6 +58,11 @@ impl World {
             command.env_remove(name);
         }
         command.env_remove("INSTA_SNAPSHOT_REFERENCES_FILE");
+        // Nothing of an earlier run, and nobody between the program and a server of the test.
+        command.env("TDG_CACHE", "off");
+        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+            command.env_remove(name).env_remove(name.to_uppercase());
+        }
         command
     }
 

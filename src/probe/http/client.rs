@@ -1,0 +1,334 @@
+//! One exchange with a server: redirects, time-outs, another try.
+
+use super::HttpError;
+use super::address::{follow, same_origin, shown_url};
+use super::error::is_busy;
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER,
+};
+use reqwest::{Response, Url};
+use std::sync::{OnceLock, mpsc};
+use std::time::{Duration, Instant};
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long nothing may come.
+const IDLE: Duration = Duration::from_secs(30);
+/// What has to come in each second on the average, beyond the first half minute: a server that
+/// sends a byte now and then is not waited for all day.
+const SLOWEST: u64 = 16 << 10;
+/// How many redirects are followed.
+const HOPS: usize = 5;
+/// How many times the same is asked where the server is busy or the connection breaks.
+const TRIES: u32 = 3;
+/// The longest pause between two tries, whatever the server asks for.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What is asked of a server.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where.
+    pub url: Url,
+    /// Who asks; told to this address's scheme, host and port, and to no other.
+    pub authorization: Option<HeaderValue>,
+    /// Everything else.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// When it has to be over.
+    pub deadline: Option<Instant>,
+}
+
+impl Request {
+    /// Asks for what is at an address.
+    pub fn get(url: Url, deadline: Option<Instant>) -> Self {
+        Self {
+            url,
+            authorization: None,
+            headers: Vec::new(),
+            deadline,
+        }
+    }
+
+    /// Adds a header; a value that cannot be one is left out.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+}
+
+/// What an answer begins with.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Where it came from in the end.
+    pub url: Url,
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+impl Head {
+    /// Shows where it came from.
+    pub fn shown(&self) -> String {
+        shown_url(&self.url)
+    }
+
+    /// Makes an error about the answer.
+    pub fn wrong(&self, what: impl Into<String>) -> HttpError {
+        HttpError::Answer {
+            address: self.shown(),
+            what: what.into(),
+        }
+    }
+
+    /// Makes the error for a status that was not hoped for.
+    pub fn refused(&self) -> HttpError {
+        HttpError::Status {
+            address: self.shown(),
+            status: self.status,
+        }
+    }
+
+    /// Refuses an answer whose bytes are not those of the file.
+    ///
+    /// # Errors
+    /// Where they are compressed for the way, although that was declined.
+    pub fn check_encoding(&self) -> Result<(), HttpError> {
+        let mut encodings = self.headers.get_all(CONTENT_ENCODING).iter();
+        let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+        match encodings.find(|value| !plain(value)) {
+            None => Ok(()),
+            Some(value) => Err(self.wrong(format!(
+                "the server sends it with Content-Encoding `{}`, although it was asked not to: \
+                 these are not the bytes of the file; switch that off on the server",
+                String::from_utf8_lossy(value.as_bytes()).escape_debug()
+            ))),
+        }
+    }
+}
+
+/// Takes an answer in.
+pub trait Sink: Send + 'static {
+    /// Looks at the answer's head; `false` says that the body is not wanted.
+    ///
+    /// # Errors
+    /// Where the answer is of no use.
+    fn begin(&mut self, head: &Head) -> Result<bool, HttpError>;
+
+    /// Takes the next bytes of the body.
+    ///
+    /// # Errors
+    /// Where they are too many, or cannot be put away.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), HttpError>;
+
+    /// Tells whether some of the body has been taken: then it is not asked for again.
+    fn has_begun(&self) -> bool;
+}
+
+/// The client of this process.
+pub struct Client {
+    inner: reqwest::Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Client {
+    /// Gives the one client, which keeps connections for the next request.
+    ///
+    /// # Errors
+    /// Where the system gives no threads, or no certificates to trust.
+    pub fn shared() -> Result<&'static Self, HttpError> {
+        static SHARED: OnceLock<Result<Client, HttpError>> = OnceLock::new();
+        SHARED.get_or_init(Self::new).as_ref().map_err(Clone::clone)
+    }
+
+    fn new() -> Result<Self, HttpError> {
+        let failed = |what: String| HttpError::Client { what };
+        // Another part of the process may have chosen one already; that one does as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let inner = reqwest::Client::builder()
+            .user_agent(concat!("tdg/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(CONNECT)
+            .read_timeout(IDLE)
+            .build()
+            .map_err(|error| failed(cause(&error)))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("tdg-net")
+            .enable_all()
+            .build()
+            .map_err(|error| failed(error.to_string()))?;
+        Ok(Self { inner, runtime })
+    }
+
+    /// Asks, and lets the sink take the answer. The sink comes back, whatever happened.
+    ///
+    /// It blocks the thread, and may be called from any, one that drives other futures included.
+    pub fn ask<S: Sink>(&self, request: Request, sink: S) -> (Result<Head, HttpError>, Option<S>) {
+        let (send, receive) = mpsc::sync_channel(1);
+        let client = self.inner.clone();
+        self.runtime.spawn(async move {
+            let mut sink = sink;
+            let answer = bounded(&client, &request, &mut sink).await;
+            // Nobody waits only where the process ends.
+            let _ = send.send((answer, sink));
+        });
+        match receive.recv() {
+            Ok((answer, sink)) => (answer, Some(sink)),
+            Err(_) => {
+                let what = "the thread that asks has ended".to_owned();
+                (Err(HttpError::Client { what }), None)
+            }
+        }
+    }
+}
+
+async fn bounded<S: Sink>(
+    client: &reqwest::Client,
+    request: &Request,
+    sink: &mut S,
+) -> Result<Head, HttpError> {
+    let exchange = tried(client, request, sink);
+    match request.deadline {
+        None => exchange.await,
+        Some(end) => match tokio::time::timeout_at(end.into(), exchange).await {
+            Ok(answer) => answer,
+            Err(_) => Err(HttpError::Slow {
+                address: shown_url(&request.url),
+                what: "the answer did not end within the time given",
+            }),
+        },
+    }
+}
+
+async fn tried<S: Sink>(
+    client: &reqwest::Client,
+    request: &Request,
+    sink: &mut S,
+) -> Result<Head, HttpError> {
+    let mut pause = Duration::from_millis(200);
+    for tries in 1.. {
+        let (error, wanted) = match redirected(client, request).await {
+            Ok((response, head)) if is_busy(head.status) && tries < TRIES => {
+                let wanted = after(&head.headers);
+                drop(response);
+                (head.refused(), wanted)
+            }
+            Ok((response, head)) => match body(response, &head, sink).await {
+                Ok(()) => return Ok(head),
+                Err(error) => (error, None),
+            },
+            Err(error) => (error, None),
+        };
+        let again = match &error {
+            HttpError::Cut { .. } | HttpError::Status { .. } => error.is_transient(),
+            _ => false,
+        };
+        if !again || tries >= TRIES || sink.has_begun() {
+            return Err(error);
+        }
+        tokio::time::sleep(wanted.unwrap_or(pause).min(PAUSE)).await;
+        pause *= 4;
+    }
+    Err(HttpError::Client {
+        what: "no try was made".into(),
+    })
+}
+
+/// Reads how long the server wants to be left alone.
+fn after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+async fn redirected(
+    client: &reqwest::Client,
+    request: &Request,
+) -> Result<(Response, Head), HttpError> {
+    let mut url = request.url.clone();
+    for _ in 0..=HOPS {
+        let mut asked = client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+        for (name, value) in &request.headers {
+            asked = asked.header(name, value);
+        }
+        if let Some(who) = &request.authorization
+            && same_origin(&request.url, &url)
+        {
+            asked = asked.header(AUTHORIZATION, who);
+        }
+        let response = asked.send().await.map_err(|error| failed(&url, error))?;
+        let head = Head {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            url: url.clone(),
+        };
+        if !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
+            return Ok((response, head));
+        }
+        let location = head.headers.get(LOCATION).and_then(|to| to.to_str().ok());
+        url = follow(
+            &url,
+            location.ok_or_else(|| head.wrong("a redirect that leads nowhere"))?,
+        )?;
+    }
+    Err(HttpError::Redirect {
+        address: shown_url(&request.url),
+        what: format!("more than {HOPS} redirects"),
+    })
+}
+
+async fn body<S: Sink>(mut response: Response, head: &Head, sink: &mut S) -> Result<(), HttpError> {
+    if !sink.begin(head)? {
+        return Ok(());
+    }
+    let begin = Instant::now();
+    let mut taken: u64 = 0;
+    loop {
+        let piece = response
+            .chunk()
+            .await
+            .map_err(|error| failed(&head.url, error))?;
+        let Some(piece) = piece else {
+            return Ok(());
+        };
+        sink.take(&piece)?;
+        taken += piece.len() as u64;
+        if begin.elapsed() > IDLE + Duration::from_secs(taken / SLOWEST) {
+            return Err(HttpError::Slow {
+                address: head.shown(),
+                what: "the answer comes too slowly",
+            });
+        }
+    }
+}
+
+/// Says what an error of the transport means.
+fn failed(url: &Url, error: reqwest::Error) -> HttpError {
+    let address = shown_url(url);
+    let error = error.without_url();
+    if error.is_timeout() {
+        let what = match error.is_connect() {
+            true => "no connection came about within 10 seconds",
+            false => "nothing came for 30 seconds",
+        };
+        return HttpError::Slow { address, what };
+    }
+    let what = cause(&error);
+    match error.is_connect() || error.is_builder() {
+        true => HttpError::Connection { address, what },
+        false => HttpError::Cut { address, what },
+    }
+}
+
+/// Gives the first cause of an error: what was done when it came is said already.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut first = error;
+    while let Some(cause) = first.source() {
+        first = cause;
+    }
+    first.to_string()
+}

@@ -1,0 +1,223 @@
+//! How a registry wants to be told who asks.
+
+use super::RegistryError;
+use crate::probe::http::client::{Client, Request};
+use crate::probe::http::download::Memory;
+use crate::probe::http::{self, HttpError};
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use serde::Deserialize;
+use std::time::Instant;
+
+/// No token is longer, nor what comes with it.
+const MAX_TOKEN: usize = 1 << 20;
+
+/// What a registry asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// Name and password. Source: RFC 7617.
+    Basic,
+    /// A token, to be had at another place. Source: distribution's `spec/auth/token.md`.
+    Bearer {
+        /// The place.
+        realm: String,
+        /// For whom the token is.
+        service: Option<String>,
+        /// What it is to allow.
+        scope: Option<String>,
+    },
+}
+
+impl Challenge {
+    /// Reads the headers of an answer 401; `None` where nothing in them is understood.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut basic = None;
+        for value in headers.get_all(WWW_AUTHENTICATE) {
+            let text = value.to_str().ok()?;
+            for challenge in http_auth::parse_challenges(text).ok()? {
+                let parameter = |wanted: &str| {
+                    let mut all = challenge.params.iter();
+                    let found = all.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+                    found.map(|(_, value)| value.to_unescaped())
+                };
+                if challenge.scheme.eq_ignore_ascii_case("bearer") {
+                    return Some(Self::Bearer {
+                        realm: parameter("realm")?,
+                        service: parameter("service"),
+                        scope: parameter("scope"),
+                    });
+                }
+                if challenge.scheme.eq_ignore_ascii_case("basic") {
+                    basic = Some(Self::Basic);
+                }
+            }
+        }
+        basic
+    }
+}
+
+/// Finds the address at which a token is to be had.
+///
+/// # Errors
+/// Where it is none, or where it would be asked for in plain text although the registry is not:
+/// what proves who asks could be read on the way.
+fn place(
+    realm: &str,
+    registry: &Url,
+    service: Option<&str>,
+    scope: &str,
+) -> Result<Url, RegistryError> {
+    let mut url = http::parse(realm)?;
+    let plain = registry.scheme() == "http" && url.host() == registry.host();
+    if url.scheme() != "https" && !plain && !http::is_loopback(&url) {
+        return Err(RegistryError::Credentials {
+            name: http::shown_url(registry),
+            what: format!(
+                "tokens are to be had at {}, which is not https: nothing is told there",
+                http::shown_url(&url)
+            ),
+        });
+    }
+    if http::is_loopback(&url) && !http::is_loopback(registry) {
+        return Err(RegistryError::Credentials {
+            name: http::shown_url(registry),
+            what: "tokens are to be had in this machine: it is not asked".into(),
+        });
+    }
+    let mut query = url.query_pairs_mut();
+    if let Some(service) = service {
+        query.append_pair("service", service);
+    }
+    query.append_pair("scope", scope);
+    drop(query);
+    Ok(url)
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+/// Gets a token to read a repository with.
+///
+/// # Errors
+/// Where the place gives none.
+pub fn token(
+    challenge: (&str, Option<&str>),
+    registry: &Url,
+    repository: &str,
+    basic: Option<HeaderValue>,
+    deadline: Option<Instant>,
+) -> Result<HeaderValue, RegistryError> {
+    let (realm, service) = challenge;
+    // Never more than reading, whatever the registry proposes.
+    let scope = format!("repository:{repository}:pull");
+    let url = place(realm, registry, service, &scope)?;
+    let shown = http::shown_url(&url);
+    let mut request = Request::get(url.clone(), deadline);
+    request.authorization = basic;
+    let (head, sink) = Client::shared()?.ask(request, Memory::new(&url, MAX_TOKEN, "a token"));
+    let head = head?;
+    let bytes = sink.map(|sink| sink.bytes).unwrap_or_default();
+    if head.status != 200 {
+        return Err(HttpError::Status {
+            address: shown,
+            status: head.status,
+        }
+        .into());
+    }
+    let answer: Option<Answer> = serde_json::from_slice(&bytes).ok();
+    let token = answer.and_then(|answer| answer.token.or(answer.access_token));
+    let header = token
+        .filter(|token| !token.is_empty())
+        .and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok());
+    let mut header = header.ok_or_else(|| RegistryError::Credentials {
+        name: shown,
+        what: "the answer holds no token".into(),
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(texts: &[&'static str]) -> Option<Challenge> {
+        let mut headers = HeaderMap::new();
+        for text in texts {
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(text));
+        }
+        Challenge::of(&headers)
+    }
+
+    #[test]
+    fn a_challenge_is_read_whatever_its_form() {
+        let bearer = |realm: &str, service: Option<&str>, scope: Option<&str>| {
+            Some(Challenge::Bearer {
+                realm: realm.into(),
+                service: service.map(str::to_owned),
+                scope: scope.map(str::to_owned),
+            })
+        };
+        assert_eq!(
+            read(&[
+                r#"Bearer realm="https://a.example/token",service="r.example",scope="repository:a/b:pull""#
+            ]),
+            bearer(
+                "https://a.example/token",
+                Some("r.example"),
+                Some("repository:a/b:pull")
+            )
+        );
+        assert_eq!(
+            read(&["Basic realm=\"x\"", "bearer Realm=\"https://a.example/\""]),
+            bearer("https://a.example/", None, None)
+        );
+        assert_eq!(
+            read(&["BASIC realm=\"a, Bearer realm=b\""]),
+            Some(Challenge::Basic)
+        );
+        for none in [
+            "",
+            "Bearer",
+            "Negotiate",
+            "Bearer service=\"x\"",
+            "Bearer realm=\"",
+            "\"",
+        ] {
+            assert_eq!(read(&[none]), None, "{none}");
+        }
+        assert_eq!(read(&[]), None);
+    }
+
+    #[test]
+    fn who_asks_is_not_told_in_plain_text_nor_to_this_machine() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let (safe, plain) = (
+            url("https://r.example/v2/"),
+            url("http://r.example:5000/v2/"),
+        );
+        let at = |realm: &str, registry: &Url| place(realm, registry, Some("a b"), "s");
+        assert_eq!(
+            at("https://a.example/t?x=1", &safe).unwrap().as_str(),
+            "https://a.example/t?x=1&service=a+b&scope=s"
+        );
+        assert!(at("http://r.example:5001/t", &plain).is_ok());
+        for realm in [
+            "http://a.example/t",
+            "http://r.example/t",
+            "http://127.0.0.1/t",
+            "https://127.0.0.1/t",
+            "file:///etc/passwd",
+            "",
+            "/t",
+        ] {
+            assert!(at(realm, &safe).is_err(), "{realm}");
+        }
+        assert!(at("http://a.example/t", &plain).is_err());
+        let local = url("http://127.0.0.1:5000/v2/");
+        assert!(at("http://127.0.0.1:5001/t", &local).is_ok());
+    }
+}

@@ -1,0 +1,77 @@
+//! Why a registry does not give what it should.
+
+use crate::format::FormatError;
+use crate::probe::http::HttpError;
+use thiserror::Error;
+
+/// Says why an image in a registry cannot be read. No credentials stand in it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RegistryError {
+    /// The address is none.
+    #[error("`{address}` names no image: {what}; write oci://host/repository:tag")]
+    Name {
+        /// The address, as far as it may be shown.
+        address: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The server does not answer as it should.
+    #[error("{0}")]
+    Http(#[from] HttpError),
+    /// The registry refuses, and says why.
+    #[error("{name}: {what}")]
+    Refused {
+        /// The image.
+        name: String,
+        /// What it says.
+        what: String,
+        /// Whether it may think better of it.
+        transient: bool,
+    },
+    /// What proves who asks cannot be had.
+    #[error("{name}: {what}")]
+    Credentials {
+        /// The image, or the file.
+        name: String,
+        /// What is missing.
+        what: String,
+    },
+    /// A manifest is not what it should be.
+    #[error("{name}: {source}")]
+    Document {
+        /// The image.
+        name: String,
+        /// What is wrong with it.
+        source: FormatError,
+    },
+    /// The platform that was asked for is not there, or is there twice.
+    #[error("{name}: {what}")]
+    Platform {
+        /// The image.
+        name: String,
+        /// What is there.
+        what: String,
+    },
+}
+
+impl RegistryError {
+    /// Tells whether the same may go well a moment later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Http(error) => error.is_transient(),
+            Self::Refused { transient, .. } => *transient,
+            Self::Name { .. }
+            | Self::Credentials { .. }
+            | Self::Document { .. }
+            | Self::Platform { .. } => false,
+        }
+    }
+
+    /// Says it as a reader's error.
+    pub(super) fn into_format(self) -> FormatError {
+        match self {
+            Self::Document { source, .. } => source,
+            other => FormatError::io("oci", 0, other.to_string()),
+        }
+    }
+}
