@@ -63,9 +63,10 @@ fn size(text: &str) -> Result<u64, String> {
 impl Bounds {
     /// Gives the limits for a file on disk, or for anything else where `path` is `None`.
     pub fn limits(&self, path: Option<&Path>) -> Limits {
-        let bytes = path
-            .and_then(|path| path.metadata().ok())
-            .map_or(0, |meta| meta.len());
+        self.limits_of(path.map_or(0, bytes))
+    }
+
+    fn limits_of(&self, bytes: u64) -> Limits {
         let time = self.timeout.unwrap_or_else(|| {
             // Hostile files are small, and have to end soon; large ones take their time.
             Duration::from_secs(5 + bytes / (4 << 20))
@@ -80,6 +81,10 @@ impl Bounds {
     pub fn max_entries(&self) -> u64 {
         self.sizes.max_entries
     }
+}
+
+fn bytes(path: &Path) -> u64 {
+    path.metadata().map_or(0, |meta| meta.len())
 }
 
 /// How a listing is written.
@@ -103,9 +108,29 @@ pub fn address(text: &str) -> Result<Address, String> {
 
 /// Opens what an address leads to, or says why not and gives the exit code.
 pub fn open(address: &Address, bounds: &Bounds) -> Result<Arc<Image>, u8> {
-    let path = (address.origin() == Origin::Disk).then(|| Path::new(address.source()));
-    let subjects = Subjects::new(bounds.limits(path));
-    subjects.image(address).map_err(|error| {
+    open_within(address, bounds.limits(on_disk(address)))
+}
+
+/// Opens two images that are read at the same time, each within half of the
+/// memory that one alone may take.
+pub fn open_two(addresses: [&Address; 2], bounds: &Bounds) -> Result<[Arc<Image>; 2], u8> {
+    let size = |address: &&Address| on_disk(address).map_or(0, bytes);
+    let mut limits = bounds.limits_of(addresses.iter().map(size).sum());
+    limits.max_metadata /= 2;
+    limits.max_listing /= 2;
+    if bounds.max_decoded.is_none() {
+        limits.free_decoded /= 2;
+    }
+    let [a, b] = addresses;
+    Ok([open_within(a, limits.clone())?, open_within(b, limits)?])
+}
+
+fn on_disk(address: &Address) -> Option<&Path> {
+    (address.origin() == Origin::Disk).then(|| Path::new(address.source()))
+}
+
+fn open_within(address: &Address, limits: Limits) -> Result<Arc<Image>, u8> {
+    Subjects::new(limits).image(address).map_err(|error| {
         complain(&error.message);
         if let Some(remedy) = &error.remedy {
             eprintln!("  help: {}", printable(remedy));

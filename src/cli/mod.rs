@@ -18,6 +18,8 @@ macro_rules! say {
 
 mod cat;
 mod demo;
+mod diff;
+mod diff_view;
 mod explain;
 mod generate;
 mod imager;
@@ -55,6 +57,7 @@ enum Command {
     Tree(tree::Args),
     Ls(ls::Args),
     Cat(cat::Args),
+    Diff(diff::Args),
     List(list::Args),
     Explain(explain::Args),
     Schema(schema::Args),
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Tree(args) => tree::run(args),
         Command::Ls(args) => ls::run(args),
         Command::Cat(args) => cat::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::List(args) => list::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Schema(args) => schema::run(&args),
