@@ -63,6 +63,7 @@ impl Kind for TheKind {
     cri: { runtimes: [{ name: spin, resolves: true }], misfits: { len: 0 } }
     disallowed: { len: 0 }
     problems: { len: 0 }";
+    const DESCRIBES: &'static [&'static str] = &["present", "listed", "version", "talos", "files"];
     type Args = Args;
     type Evidence = Evidence;
 

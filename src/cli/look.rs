@@ -2,7 +2,7 @@
 //! names are shown.
 
 use super::exit;
-use crate::check::Subjects;
+use crate::check::{ProbeError, Subjects};
 use crate::format::Limits;
 use crate::format::node::escape;
 use crate::image::Image;
@@ -61,12 +61,13 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 impl Bounds {
-    /// Gives the limits for a file on disk, or for anything else where `path` is `None`.
-    pub fn limits(&self, path: Option<&Path>) -> Limits {
-        self.limits_of(path.map_or(0, bytes))
+    /// Gives the limits for what an address leads to.
+    pub fn limits_at(&self, address: &Address) -> Limits {
+        self.limits_of(bytes(address))
     }
 
-    fn limits_of(&self, bytes: u64) -> Limits {
+    /// Gives the limits for so many bytes.
+    pub fn limits_of(&self, bytes: u64) -> Limits {
         let time = self.timeout.unwrap_or_else(|| {
             // Hostile files are small, and have to end soon; large ones take their time.
             Duration::from_secs(5 + bytes / (4 << 20))
@@ -83,8 +84,14 @@ impl Bounds {
     }
 }
 
-fn bytes(path: &Path) -> u64 {
-    path.metadata().map_or(0, |meta| meta.len())
+/// Gives the bytes of a file on disk, 0 of anything else.
+fn bytes(address: &Address) -> u64 {
+    match address.origin() {
+        Origin::Disk => Path::new(address.source())
+            .metadata()
+            .map_or(0, |meta| meta.len()),
+        Origin::Http | Origin::Registry => 0,
+    }
 }
 
 /// How a listing is written.
@@ -108,14 +115,13 @@ pub fn address(text: &str) -> Result<Address, String> {
 
 /// Opens what an address leads to, or says why not and gives the exit code.
 pub fn open(address: &Address, bounds: &Bounds) -> Result<Arc<Image>, u8> {
-    open_within(address, bounds.limits(on_disk(address)))
+    open_within(address, bounds.limits_at(address))
 }
 
 /// Opens two images that are read at the same time, each within half of the
 /// memory that one alone may take.
 pub fn open_two(addresses: [&Address; 2], bounds: &Bounds) -> Result<[Arc<Image>; 2], u8> {
-    let size = |address: &&Address| on_disk(address).map_or(0, bytes);
-    let mut limits = bounds.limits_of(addresses.iter().map(size).sum());
+    let mut limits = bounds.limits_of(addresses.into_iter().map(bytes).sum());
     limits.max_metadata /= 2;
     limits.max_listing /= 2;
     if bounds.max_decoded.is_none() {
@@ -125,21 +131,26 @@ pub fn open_two(addresses: [&Address; 2], bounds: &Bounds) -> Result<[Arc<Image>
     Ok([open_within(a, limits.clone())?, open_within(b, limits)?])
 }
 
-fn on_disk(address: &Address) -> Option<&Path> {
-    (address.origin() == Origin::Disk).then(|| Path::new(address.source()))
+fn open_within(address: &Address, limits: Limits) -> Result<Arc<Image>, u8> {
+    let image = Subjects::new(limits).image(address);
+    image.map_err(|error| refuse(&error))
 }
 
-fn open_within(address: &Address, limits: Limits) -> Result<Arc<Image>, u8> {
-    Subjects::new(limits).image(address).map_err(|error| {
-        complain(&error.message);
-        if let Some(remedy) = &error.remedy {
-            eprintln!("  help: {}", printable(remedy));
-        }
-        exit::ERROR
-    })
+/// Says why nothing could be seen, and gives the exit code.
+pub fn refuse(error: &ProbeError) -> u8 {
+    complain(&error.message);
+    if let Some(remedy) = &error.remedy {
+        eprintln!("  help: {}", printable(remedy));
+    }
+    exit::ERROR
 }
 
 /// Writes an error to standard error, names in it made harmless.
 pub fn complain(message: &str) {
     eprintln!("error: {}", printable(message));
+}
+
+/// Writes a line to standard error, names in it made harmless.
+pub fn complain_line(line: &str) {
+    eprintln!("{}", printable(line));
 }

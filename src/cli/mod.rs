@@ -16,8 +16,10 @@ macro_rules! say {
     }};
 }
 
+mod add;
 mod cat;
 mod demo;
+mod describe;
 mod diff;
 mod diff_view;
 mod explain;
@@ -58,6 +60,8 @@ enum Command {
     Ls(ls::Args),
     Cat(cat::Args),
     Diff(diff::Args),
+    Describe(describe::Args),
+    Add(add::Args),
     List(list::Args),
     Explain(explain::Args),
     Schema(schema::Args),
@@ -90,6 +94,8 @@ pub fn main() -> ExitCode {
         Command::Ls(args) => ls::run(args),
         Command::Cat(args) => cat::run(args),
         Command::Diff(args) => diff::run(args),
+        Command::Describe(args) => describe::run(args),
+        Command::Add(args) => add::run(args),
         Command::List(args) => list::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Schema(args) => schema::run(&args),

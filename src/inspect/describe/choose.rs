@@ -1,0 +1,346 @@
+//! Which checks speak of a subject, told by its content.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Asked;
+use crate::check::{self, ProbeError, Subjects};
+use crate::format::{Content, Entry, FileType, FormatError};
+use crate::image::{Image, ImageError, Pattern};
+use crate::model::value::Value;
+use crate::model::{Address, Origin};
+
+/// Images inside of one another are described so deep.
+const MAX_DEPTH: usize = 4;
+/// No subject needs more checks.
+const MAX_CHECKS: usize = 64;
+/// Containers of more files than this are root file systems, whose files are
+/// described together.
+const FEW: usize = 64;
+/// A folder of more entries than this is no place to look for what a program
+/// needs.
+const MAX_AROUND: usize = 2000;
+
+/// Chooses the checks for what an address leads to.
+///
+/// # Errors
+/// Where it cannot be opened, or what is in it cannot be listed.
+pub fn choose(address: &Address, subjects: &Subjects) -> Result<Vec<Asked>, ProbeError> {
+    let mut chosen = Chosen {
+        outermost: address.clone(),
+        subjects,
+        asked: Vec::new(),
+        names: BTreeSet::new(),
+    };
+    let image = subjects.image(address)?;
+    if image.content().is_some() {
+        chosen.file(address, &[]);
+    }
+    chosen.image(address, &image, 0)?;
+    chosen.asked.truncate(MAX_CHECKS);
+    Ok(chosen.asked)
+}
+
+/// Asks kinds by their names, with no arguments.
+///
+/// # Errors
+/// Where there is no such kind.
+pub fn of_kinds(names: &[String], address: &Address) -> Result<Vec<Asked>, ProbeError> {
+    let asked = |name: &String| {
+        let kind = check::find(name).ok_or_else(|| {
+            let known: Vec<&str> = check::KINDS.iter().map(|kind| kind.name()).collect();
+            ProbeError::new(format!("there is no kind `{name}`"))
+                .remedy(format!("known: {}", known.join(", ")))
+        })?;
+        Ok(Asked {
+            name: name.clone(),
+            kind,
+            args: Value::Null,
+            at: (kind.subject() != check::SubjectUse::None).then(|| address.clone()),
+            fields: Vec::new(),
+        })
+    };
+    names.iter().map(asked).collect()
+}
+
+struct Chosen<'c> {
+    outermost: Address,
+    subjects: &'c Subjects,
+    asked: Vec<Asked>,
+    names: BTreeSet<String>,
+}
+
+impl Chosen<'_> {
+    /// Asks a kind; one that does not exist is not asked.
+    fn ask(&mut self, kind: &str, main: Option<&str>, at: &Address, fields: &[&str]) -> bool {
+        let Some(kind) = check::find(kind) else {
+            return false;
+        };
+        let mut name = match main {
+            Some(main) => format!("{} {main}", kind.name()),
+            None => kind.name().to_owned(),
+        };
+        if let Some(inner) = self.inner(at) {
+            name.push_str(&format!(" of {inner}"));
+        }
+        if name.chars().any(char::is_control) {
+            name = name.escape_default().to_string();
+        }
+        // Trials are told apart by the letters and digits of their names.
+        if !self.names.insert(crate::spec::load::slug(&name)) {
+            name = format!("{name} {}", self.asked.len() + 1);
+            self.names.insert(crate::spec::load::slug(&name));
+        }
+        self.asked.push(Asked {
+            name,
+            kind,
+            args: main.map_or(Value::Null, Value::from),
+            at: Some(at.clone()),
+            fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+        });
+        true
+    }
+
+    /// Gives the way from the described subject to one inside of it.
+    fn inner(&self, at: &Address) -> Option<String> {
+        let whole = at.to_string();
+        let rest = whole.strip_prefix(&self.outermost.to_string())?;
+        let rest = rest.trim_start_matches("!/");
+        (!rest.is_empty()).then(|| rest.to_owned())
+    }
+
+    fn file(&mut self, at: &Address, fields: &[&str]) {
+        self.ask("file", None, at, fields);
+    }
+
+    fn image(&mut self, at: &Address, image: &Arc<Image>, depth: usize) -> Result<(), ProbeError> {
+        if depth > MAX_DEPTH || self.asked.len() >= MAX_CHECKS {
+            return Ok(());
+        }
+        if image.is_initramfs()? {
+            return self.initramfs(at, image);
+        }
+        let decoded = image.decoded()?;
+        let content = decoded.unwrap_or(image).content();
+        match content {
+            Some(Content::Zboot | Content::Arm64Image | Content::RiscvImage | Content::BzImage) => {
+                self.ask("kernel", None, at, &[]);
+                Ok(())
+            }
+            Some(Content::Pe) => self.sections(at, image, depth),
+            Some(Content::Gpt | Content::Mbr) => {
+                self.ask("disk", None, at, &[]);
+                self.notable(at, image, depth)
+            }
+            Some(Content::Elf) if decoded.is_none() => {
+                self.program(at);
+                Ok(())
+            }
+            Some(Content::Wasm) => {
+                self.ask("wasm", None, at, &[]);
+                Ok(())
+            }
+            Some(_) | None => match image.tree() {
+                Ok(_) => self.tree(at, image, depth),
+                Err(ImageError::NoTree { .. }) => {
+                    if decoded.is_some() {
+                        self.file(&at.inside(""), &["present", "size", "sha256"]);
+                    }
+                    Ok(())
+                }
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+
+    fn initramfs(&mut self, at: &Address, image: &Arc<Image>) -> Result<(), ProbeError> {
+        self.ask("initramfs", None, at, &[]);
+        if let Some(talos) = image.talos()? {
+            if !talos.extensions.is_empty() {
+                let fields = ["present", "all", "duplicates", "unlisted", "hollow"];
+                self.ask("extension", None, at, &fields);
+            }
+            for extension in &talos.extensions {
+                self.ask("extension", Some(&extension.listed.name), at, &[]);
+            }
+        }
+        self.programs(at, image)
+    }
+
+    /// Asks for the programs of a tree, where it has any, and for what it says
+    /// of itself.
+    fn programs(&mut self, at: &Address, image: &Arc<Image>) -> Result<(), ProbeError> {
+        let merged = image.merged()?;
+        let release = ["etc/os-release", "usr/lib/os-release"]
+            .into_iter()
+            .find(|path| {
+                merged
+                    .get(path)
+                    .is_some_and(|e| e.meta.kind == FileType::File)
+            });
+        if let Some(path) = release {
+            self.ask("file", Some(path), at, &[]);
+        }
+        let all = Pattern::new("**").map_err(|error| ProbeError::new(error.to_string()))?;
+        if !merged.binaries(&all)?.is_empty() {
+            self.ask("elf", Some("**"), at, &[]);
+        }
+        Ok(())
+    }
+
+    /// A single program is looked at from the folder or container that it is in.
+    fn program(&mut self, at: &Address) {
+        let around = match at.parent() {
+            Some((parent, name)) => Some((parent, name.to_owned())),
+            None if at.origin() == Origin::Disk => {
+                let path = std::path::Path::new(at.source());
+                let folder = path
+                    .parent()
+                    .filter(|folder| *folder != std::path::Path::new(""));
+                let folder = folder.unwrap_or(std::path::Path::new("."));
+                let name = path
+                    .file_name()
+                    .map(|name| name.to_string_lossy().into_owned());
+                name.map(|name| (Address::of_path(folder), name))
+            }
+            None => None,
+        };
+        let Some((parent, name)) = around.filter(|(_, name)| !Pattern::is_pattern(name)) else {
+            return;
+        };
+        if self
+            .subjects
+            .image(&parent)
+            .is_ok_and(|image| is_small(&image))
+        {
+            self.ask("elf", Some(&name), &parent, &[]);
+        }
+    }
+
+    /// A UKI is described by what is in its sections.
+    fn sections(
+        &mut self,
+        at: &Address,
+        image: &Arc<Image>,
+        depth: usize,
+    ) -> Result<(), ProbeError> {
+        let tree = image.tree()?;
+        if tree.format() != "uki" {
+            self.ask("kernel", None, at, &[]);
+            return Ok(());
+        }
+        self.ask("uki", None, at, &[]);
+        let mut entries = tree.entries().map_err(|error| image.failed(error))?;
+        entries.retain(|entry| entry.meta.size > 0);
+        for entry in entries {
+            let inner = at.inside(&entry.path);
+            let label = entry.path.split('#').next().unwrap_or_default();
+            match label {
+                ".cmdline" | ".osrel" | ".uname" => {
+                    self.file(&inner, &["present", "text"]);
+                }
+                ".linux" | ".initrd" => {
+                    self.image(&inner, &image.open_entry(&entry)?, depth + 1)?
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn tree(&mut self, at: &Address, image: &Arc<Image>, depth: usize) -> Result<(), ProbeError> {
+        self.ask("tree", None, at, &[]);
+        let before = self.asked.len();
+        self.notable(at, image, depth)?;
+        if self.asked.len() == before {
+            self.programs(at, image)?;
+        }
+        Ok(())
+    }
+
+    /// Describes the kernels, initramfs files, UKIs and disks among the files of
+    /// a container of few files. In a folder, whose bytes nothing else pins, each
+    /// file is described.
+    fn notable(
+        &mut self,
+        at: &Address,
+        image: &Arc<Image>,
+        depth: usize,
+    ) -> Result<(), ProbeError> {
+        let Some(entries) = few(image)? else {
+            return Ok(());
+        };
+        let folder = depth == 0 && image.content().is_none();
+        for entry in entries {
+            // A name that reads as a pattern leads to others as well.
+            if Pattern::is_pattern(&entry.path) {
+                continue;
+            }
+            let inner = at.inside(&entry.path);
+            if folder {
+                self.file(&inner, &[]);
+            }
+            if entry.meta.size == 0 {
+                continue;
+            }
+            let file = image.open_entry(&entry)?;
+            let decoded = file.decoded()?.unwrap_or(&file);
+            let boots = matches!(
+                decoded.content(),
+                Some(
+                    Content::Zboot
+                        | Content::Arm64Image
+                        | Content::RiscvImage
+                        | Content::BzImage
+                        | Content::Pe
+                        | Content::Gpt
+                        | Content::Mbr
+                )
+            );
+            if boots || file.is_initramfs()? {
+                self.image(&inner, &file, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lists the files of a container; `None` where they are many.
+fn few(image: &Arc<Image>) -> Result<Option<Vec<Entry>>, ProbeError> {
+    let mut files = Vec::new();
+    let mut many = false;
+    let listed = image.tree()?.list(&mut |entry| {
+        if entry.meta.kind == FileType::File {
+            files.push(entry);
+        }
+        many = files.len() > FEW;
+        enough(many)
+    });
+    match listed {
+        _ if many => Ok(None),
+        Ok(()) => {
+            files.sort_by(|a, b| a.path.cmp(&b.path));
+            Ok(Some(files))
+        }
+        Err(error) => Err(image.failed(error).into()),
+    }
+}
+
+fn is_small(image: &Arc<Image>) -> bool {
+    let mut seen = 0;
+    let listed = image.tree().map(|tree| {
+        tree.list(&mut |_| {
+            seen += 1;
+            enough(seen > MAX_AROUND)
+        })
+    });
+    matches!(listed, Ok(Ok(())))
+}
+
+/// Ends a listing of which the rest is of no interest.
+fn enough(yes: bool) -> Result<(), FormatError> {
+    match yes {
+        true => Err(FormatError::corrupt("listing", 0, "enough")),
+        false => Ok(()),
+    }
+}
