@@ -1,14 +1,13 @@
 //! `tdg add`: one more check in a spec, filled in from what is there.
 
-use super::exit;
 use super::look::{self, Bounds};
 use super::plan_args::pair;
-use crate::check::{self, AnyKind, SubjectUse, Subjects};
+use super::{exit, explain};
+use crate::check::{AnyKind, SubjectUse, Subjects};
 use crate::inspect::append::{AppendError, File};
 use crate::inspect::describe::{self, Asked, Check, Looking, Strictness, check_lines};
 use crate::model::{Address, SourceId};
 use crate::probe::exec::Cancel;
-use crate::spec::diagnostic::nearest;
 use crate::spec::{Diagnostics, document};
 use serde_json::{Map, Value};
 use std::fs::{self, Permissions};
@@ -100,6 +99,7 @@ fn added(args: &Args) -> Result<String, Refused> {
         Some(file) => {
             let subject = args.subject.as_ref().map(ToString::to_string);
             let subject = subject.filter(|subject| file.subject() != Some(subject));
+            let subject = subject.map(|subject| describe::literal(&subject));
             let lines = |indent| check_lines(&check, indent, subject.as_deref());
             file.with(lines)
                 .map_err(|error| unfit(args, &error, &lines(2)))?
@@ -112,14 +112,8 @@ fn added(args: &Args) -> Result<String, Refused> {
 
 fn kind(args: &Args) -> Result<&'static dyn AnyKind, Refused> {
     let usage = |message: String| Err(Refused(message, exit::USAGE));
-    let Some(kind) = check::find(&args.kind) else {
-        let known: Vec<&str> = check::KINDS.iter().map(|kind| kind.name()).collect();
-        let hint = match nearest(&args.kind, &known) {
-            Some(name) => format!("did you mean `{name}`?"),
-            None => format!("known: {}", known.join(", ")),
-        };
-        return usage(format!("error: there is no kind `{}`; {hint}", args.kind));
-    };
+    let kind = explain::kind(&args.kind);
+    let kind = kind.map_err(|message| Refused(format!("error: {message}"), exit::USAGE))?;
     match (kind.subject(), &args.subject) {
         (SubjectUse::Required, None) => usage(format!(
             "error: `{}` needs a subject: --in ADDRESS",
@@ -222,7 +216,8 @@ fn unfit(args: &Args, error: &AppendError, lines: &str) -> Refused {
 fn made(args: &Args, check: &Check) -> String {
     let stem = args.to.file_stem().unwrap_or_default().to_string_lossy();
     let title = stem.replace(['-', '_'], " ");
-    let subject = args.subject.as_ref().map(ToString::to_string);
+    let subject = args.subject.as_ref();
+    let subject = subject.map(|subject| describe::literal(&subject.to_string()));
     describe::new_file(&title, &check_lines(check, 2, subject.as_deref()))
 }
 

@@ -1,8 +1,8 @@
 //! `tdg describe`: a spec that holds of what is there.
 
-use super::exit;
 use super::look::{self, Bounds, Format};
-use crate::check::{ProbeError, Subjects};
+use super::{exit, explain};
+use crate::check::{AnyKind, ProbeError, Subjects};
 use crate::inspect::describe::{self, Asked, Check, Looking, Spec, Strictness};
 use crate::model::Address;
 use crate::model::path::printable;
@@ -49,14 +49,24 @@ struct Missing {
 
 /// Carries the command out and gives the exit code.
 pub fn run(args: Args) -> u8 {
-    let (checks, missing) = match seen(&args) {
+    let mut kinds = Vec::new();
+    for name in &args.kinds {
+        match explain::kind(name) {
+            Ok(kind) => kinds.push(kind),
+            Err(message) => {
+                look::complain(&message);
+                return exit::USAGE;
+            }
+        }
+    }
+    let (checks, missing) = match seen(&args, &kinds) {
         Ok(seen) => seen,
         Err(error) => return look::refuse(&error),
     };
     let (checks, missing) = match held(&args, checks, missing) {
         Ok(held) => held,
         Err(message) => {
-            look::complain(&message);
+            message.lines().for_each(look::complain_line);
             return exit::ERROR;
         }
     };
@@ -95,12 +105,15 @@ pub fn run(args: Args) -> u8 {
 }
 
 /// Looks; each check is filled in, or missing.
-fn seen(args: &Args) -> Result<(Vec<Check>, Vec<Missing>), ProbeError> {
+fn seen(
+    args: &Args,
+    kinds: &[&'static dyn AnyKind],
+) -> Result<(Vec<Check>, Vec<Missing>), ProbeError> {
     let limits = args.bounds.limits_at(&args.address);
     let subjects = Subjects::new(limits.clone());
-    let asked: Vec<Asked> = match args.kinds.as_slice() {
+    let asked: Vec<Asked> = match kinds {
         [] => describe::choose(&args.address, &subjects)?,
-        kinds => describe::of_kinds(kinds, &args.address)?,
+        kinds => describe::of_kinds(kinds, &args.address),
     };
     let looking = Looking {
         subjects: &subjects,
@@ -172,7 +185,7 @@ fn spec<'s>(
         title: format!("What {} is", printable(name.unwrap_or(&address))),
         notes,
         address: &args.address,
-        subject: subject.map_or(address, str::to_owned),
+        subject: subject.map_or_else(|| describe::literal(&address), str::to_owned),
         checks,
     }
 }

@@ -125,7 +125,7 @@ impl Human {
                 show!("{line}");
             }
             What::Changed => {
-                if !change.content.is_empty() {
+                if !change.content.is_empty() && !READ.contains(&change.content) {
                     line.push_str(&format!("  {}", change.content));
                 }
                 let details = details(change);

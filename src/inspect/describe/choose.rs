@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Asked;
-use crate::check::{self, ProbeError, Subjects};
+use crate::check::{self, AnyKind, ProbeError, SubjectUse, Subjects};
 use crate::format::{Content, Entry, FileType, FormatError};
 use crate::image::{Image, ImageError, Pattern};
 use crate::model::value::Value;
@@ -41,26 +41,17 @@ pub fn choose(address: &Address, subjects: &Subjects) -> Result<Vec<Asked>, Prob
     Ok(chosen.asked)
 }
 
-/// Asks kinds by their names, with no arguments.
-///
-/// # Errors
-/// Where there is no such kind.
-pub fn of_kinds(names: &[String], address: &Address) -> Result<Vec<Asked>, ProbeError> {
-    let asked = |name: &String| {
-        let kind = check::find(name).ok_or_else(|| {
-            let known: Vec<&str> = check::KINDS.iter().map(|kind| kind.name()).collect();
-            ProbeError::new(format!("there is no kind `{name}`"))
-                .remedy(format!("known: {}", known.join(", ")))
-        })?;
-        Ok(Asked {
-            name: name.clone(),
-            kind,
-            args: Value::Null,
-            at: (kind.subject() != check::SubjectUse::None).then(|| address.clone()),
-            fields: Vec::new(),
-        })
+/// Asks kinds with no arguments.
+#[must_use]
+pub fn of_kinds(kinds: &[&'static dyn AnyKind], address: &Address) -> Vec<Asked> {
+    let asked = |kind: &&'static dyn AnyKind| Asked {
+        name: kind.name().to_owned(),
+        kind: *kind,
+        args: Value::Null,
+        at: (kind.subject() != SubjectUse::None).then(|| address.clone()),
+        fields: Vec::new(),
     };
-    names.iter().map(asked).collect()
+    kinds.iter().map(asked).collect()
 }
 
 struct Chosen<'c> {

@@ -27,6 +27,7 @@ pub use choose::{choose, of_kinds};
 pub use demand::Strictness;
 pub use verify::{Failed, verify};
 pub use write::{Spec, check_lines, new_file};
+pub use yaml::literal;
 
 /// What a kind is asked.
 #[derive(Clone)]

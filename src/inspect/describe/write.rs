@@ -15,7 +15,8 @@ pub struct Spec<'s> {
     pub notes: Vec<String>,
     /// What is described.
     pub address: &'s Address,
-    /// What is written in the place of that address.
+    /// What is written in the place of that address, expressions among it; see
+    /// [`literal`](super::literal).
     pub subject: String,
     /// The checks.
     pub checks: &'s [Check],
@@ -29,8 +30,8 @@ impl Spec<'_> {
         for note in &self.notes {
             let _ = writeln!(out, "# {}", printable(note));
         }
-        yaml::entry(&mut out, "spec", &self.title.as_str().into(), 0);
-        yaml::entry(&mut out, "subject", &self.subject.as_str().into(), 0);
+        title(&mut out, &self.title);
+        yaml::expression(&mut out, "subject", &self.subject, 0);
         out.push_str("checks:\n");
         for (index, check) in self.checks.iter().enumerate() {
             if index > 0 {
@@ -47,13 +48,16 @@ impl Spec<'_> {
         let at = check.asked.at.as_ref()?.to_string();
         match at.strip_prefix(&self.address.to_string()) {
             Some("") => None,
-            Some(rest) if rest.starts_with("!/") => Some(format!("{}{rest}", self.subject)),
-            Some(_) | None => Some(at),
+            Some(rest) if rest.starts_with("!/") => {
+                Some(format!("{}{}", self.subject, yaml::literal(rest)))
+            }
+            Some(_) | None => Some(yaml::literal(&at)),
         }
     }
 }
 
-/// Writes a check as an element of the list `checks`, the dash at `indent`.
+/// Writes a check as an element of the list `checks`, the dash at `indent`. In
+/// the subject expressions are meant.
 #[must_use]
 pub fn check_lines(check: &Check, indent: usize, subject: Option<&str>) -> String {
     let margin = " ".repeat(indent);
@@ -73,7 +77,7 @@ pub fn check_lines(check: &Check, indent: usize, subject: Option<&str>) -> Strin
         args => yaml::entry(&mut lines, kind.name(), args, indent + 2),
     }
     if let Some(subject) = subject {
-        yaml::entry(&mut lines, "in", &subject.into(), indent + 2);
+        yaml::expression(&mut lines, "in", subject, indent + 2);
     }
     let _ = writeln!(lines, "{margin}  expect:");
     yaml::map(&mut lines, &check.expect, indent + 4);
@@ -86,8 +90,14 @@ pub fn check_lines(check: &Check, indent: usize, subject: Option<&str>) -> Strin
 #[must_use]
 pub fn new_file(title: &str, lines: &str) -> String {
     let mut out = String::new();
-    yaml::entry(&mut out, "spec", &title.into(), 0);
+    self::title(&mut out, title);
     out.push_str("checks:\n");
     out.push_str(lines);
     out
+}
+
+/// A title takes no expression, and no way to write what looks like one.
+fn title(out: &mut String, text: &str) {
+    let text = text.replace("${{", "$ {{");
+    yaml::entry(out, "spec", &text.into(), 0);
 }

@@ -18,6 +18,16 @@ pub(super) fn map(out: &mut String, map: &Map<String, Value>, indent: usize) {
     }
 }
 
+/// Writes a key and a text whose expressions are meant.
+pub(super) fn expression(out: &mut String, key: &str, text: &str, indent: usize) {
+    let text = if is_plain(text) {
+        text.to_owned()
+    } else {
+        quoted(text)
+    };
+    let _ = writeln!(out, "{}{key}: {text}", " ".repeat(indent));
+}
+
 /// Writes a key and its value.
 pub(super) fn entry(out: &mut String, key: &str, value: &Value, indent: usize) {
     let margin = " ".repeat(indent);
@@ -80,13 +90,14 @@ pub(super) fn scalar(value: &Value) -> String {
     let Value::String(text) = value else {
         return value.to_string();
     };
-    let text = without_expressions(text);
+    let text = literal(text);
     if is_plain(&text) { text } else { quoted(&text) }
 }
 
-/// An expression in a text from a stranger's image must not become one of the
-/// spec.
-fn without_expressions(text: &str) -> String {
+/// Gives a text in which nothing is an expression, and which stands for the
+/// text itself: what a stranger's image says must not become a part of the spec.
+#[must_use]
+pub fn literal(text: &str) -> String {
     text.replace("${{", "${{ '$' }}{{")
 }
 

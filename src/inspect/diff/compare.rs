@@ -104,7 +104,8 @@ impl Compare<'_> {
             return Ok(());
         }
         outcome.content = name_of(b);
-        if !alone && !(is_light(a) && is_light(b)) {
+        let light = is_light(a) && is_light(b);
+        if !(alone || light) {
             outcome.next = Next::Alone;
             return Ok(());
         }
