@@ -135,7 +135,10 @@ impl Contents {
 
     /// Gives the layer that an entry of a merged view comes from.
     pub(super) fn layer(&self, entry: &Entry) -> Option<&str> {
-        let merged = self.image.merged().ok().filter(|_| self.merged)?;
+        if !self.merged {
+            return None;
+        }
+        let merged = self.image.merged().ok()?;
         let place = usize::try_from(entry.inode).ok()?;
         Some(merged.layer(merged.entries().get(place)?))
     }

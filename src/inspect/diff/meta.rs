@@ -2,7 +2,7 @@
 
 use super::contents::Contents;
 use super::{Difference, Options};
-use crate::format::capabilities;
+use crate::format::capabilities::{self, Capabilities};
 use crate::format::node::escape;
 use crate::format::{Entry, FileType, Metadata};
 
@@ -91,10 +91,14 @@ fn xattrs(a: &Metadata, b: &Metadata, found: &mut Vec<Difference>) {
 
 /// Writes the value of an extended attribute for people.
 fn shown(name: &str, value: &[u8]) -> String {
-    let capabilities = (name == "security.capability").then(|| capabilities::shown(value));
-    capabilities
-        .flatten()
-        .unwrap_or_else(|| escape(value.strip_suffix(b"\0").unwrap_or(value)))
+    let held = (name == capabilities::ATTRIBUTE).then(|| Capabilities::read(value).ok());
+    match held.flatten() {
+        Some(held) => {
+            let root = held.root.map(|root| format!(" [rootid={root}]"));
+            format!("{}{}", held.names().join(","), root.unwrap_or_default())
+        }
+        None => escape(value.strip_suffix(b"\0").unwrap_or(value)),
+    }
 }
 
 fn time(seconds: i64) -> String {

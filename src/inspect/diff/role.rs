@@ -95,6 +95,10 @@ fn role(contents: &Contents, entry: &Entry) -> Option<String> {
             if is_kernel(&image) {
                 return Some("kernel".to_owned());
             }
+            // Not decoded for this: it is decoded again when it is gone into.
+            if image.is_initramfs().ok()? {
+                return Some("initramfs".to_owned());
+            }
             let tree = image.tree().ok()?;
             Some(format!("container {}", tree.format()))
         }
