@@ -9,7 +9,6 @@ use crate::image::Image;
 use crate::model::path::printable;
 use crate::model::size::parse_size;
 use crate::model::{Address, Origin};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -84,14 +83,21 @@ impl Bounds {
     }
 }
 
-/// Gives the bytes of a file on disk, 0 of anything else.
+/// Of a folder, this many files are counted.
+const COUNTED: usize = 10_000;
+
+/// Gives the bytes of a file on disk, of a folder those of the files in it; 0 of
+/// anything else.
 fn bytes(address: &Address) -> u64 {
-    match address.origin() {
-        Origin::Disk => Path::new(address.source())
-            .metadata()
-            .map_or(0, |meta| meta.len()),
-        Origin::Http | Origin::Registry => 0,
+    if address.origin() != Origin::Disk {
+        return 0;
     }
+    let files = walkdir::WalkDir::new(address.source()).follow_root_links(true);
+    let sizes = files.into_iter().take(COUNTED).filter_map(|file| {
+        let meta = file.ok()?.metadata().ok()?;
+        meta.is_file().then(|| meta.len())
+    });
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// How a listing is written.
@@ -124,7 +130,7 @@ pub fn open_two(addresses: [&Address; 2], bounds: &Bounds) -> Result<[Arc<Image>
     let mut limits = bounds.limits_of(addresses.into_iter().map(bytes).sum());
     limits.max_metadata /= 2;
     limits.max_listing /= 2;
-    if bounds.max_decoded.is_none() {
+    if bounds.sizes.max_decoded.is_none() {
         limits.free_decoded /= 2;
     }
     let [a, b] = addresses;
