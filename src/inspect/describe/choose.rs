@@ -62,10 +62,10 @@ struct Chosen<'c> {
 }
 
 impl Chosen<'_> {
-    /// Asks a kind; one that does not exist is not asked.
-    fn ask(&mut self, kind: &str, main: Option<&str>, at: &Address, fields: &[&str]) -> bool {
+    /// Asks a kind.
+    fn ask(&mut self, kind: &str, main: Option<&str>, at: &Address, fields: &[&str]) {
         let Some(kind) = check::find(kind) else {
-            return false;
+            return;
         };
         let mut name = match main {
             Some(main) => format!("{} {main}", kind.name()),
@@ -89,7 +89,6 @@ impl Chosen<'_> {
             at: Some(at.clone()),
             fields: fields.iter().map(|field| (*field).to_owned()).collect(),
         });
-        true
     }
 
     /// Gives the way from the described subject to one inside of it.
@@ -123,9 +122,16 @@ impl Chosen<'_> {
                 self.ask("disk", None, at, &[]);
                 self.notable(at, image, depth)
             }
-            Some(Content::Elf) if decoded.is_none() => {
-                self.program(at);
+            Some(Content::Elf) => {
+                match decoded {
+                    None => self.program(at),
+                    Some(_) => self.file(&at.inside(""), &["present", "size", "sha256"]),
+                }
                 Ok(())
+            }
+            Some(Content::Iso) => {
+                self.ask("iso", None, at, &[]);
+                self.notable(at, image, depth)
             }
             Some(Content::Wasm) => {
                 self.ask("wasm", None, at, &[]);
@@ -134,8 +140,12 @@ impl Chosen<'_> {
             Some(_) | None => match image.tree() {
                 Ok(_) => self.tree(at, image, depth),
                 Err(ImageError::NoTree { .. }) => {
+                    let name = at.inner().last().map_or(at.source(), String::as_str);
+                    let name = name.rsplit('/').next().unwrap_or_default();
                     if decoded.is_some() {
                         self.file(&at.inside(""), &["present", "size", "sha256"]);
+                    } else if name.starts_with("cmdline") || name.starts_with(".cmdline") {
+                        self.ask("cmdline", None, at, &[]);
                     }
                     Ok(())
                 }
@@ -171,6 +181,10 @@ impl Chosen<'_> {
             });
         if let Some(path) = release {
             self.ask("file", Some(path), at, &[]);
+        }
+        let modules = ["usr/lib/modules", "lib/modules"];
+        if modules.iter().any(|path| merged.get(path).is_some()) {
+            self.ask("modules", None, at, &[]);
         }
         let all = Pattern::new("**").map_err(|error| ProbeError::new(error.to_string()))?;
         if !merged.binaries(&all)?.is_empty() {
@@ -221,19 +235,10 @@ impl Chosen<'_> {
             return Ok(());
         }
         self.ask("uki", None, at, &[]);
-        let mut entries = tree.entries().map_err(|error| image.failed(error))?;
-        entries.retain(|entry| entry.meta.size > 0);
-        for entry in entries {
-            let inner = at.inside(&entry.path);
-            let label = entry.path.split('#').next().unwrap_or_default();
-            match label {
-                ".cmdline" | ".osrel" | ".uname" => {
-                    self.file(&inner, &["present", "text"]);
-                }
-                ".linux" | ".initrd" => {
-                    self.image(&inner, &image.open_entry(&entry)?, depth + 1)?
-                }
-                _ => {}
+        self.ask("cmdline", None, at, &[]);
+        for section in [".linux", ".initrd"] {
+            if let Some(entry) = image.exactly(section)?.filter(|entry| entry.meta.size > 0) {
+                self.image(&at.inside(section), &image.open_entry(&entry)?, depth + 1)?;
             }
         }
         Ok(())

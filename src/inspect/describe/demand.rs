@@ -24,7 +24,10 @@ pub enum Strictness {
 
 /// A list of up to so many records is written record by record.
 const WHOLE: usize = 4;
-/// A list of up to so many elements is written in full.
+/// A list of up to so many plain values is written in full: a command line has
+/// that many arguments.
+const PLAIN: usize = 32;
+/// A list of up to so many records is named in full.
 const SHORT: usize = 12;
 /// Of a longer one, this many elements stand for it.
 const SOME: usize = 8;
@@ -166,11 +169,11 @@ fn list(of: &Shape, seen: &[Value], strictness: Strictness, depth: usize) -> Opt
         _ => {
             let plain = |seen: &Value| value(of, seen, Strictness::Exact, depth + 1);
             let plain = |list: &[Value]| list.iter().map(plain).collect::<Option<Vec<_>>>();
-            match plain(seen.get(..SHORT.min(seen.len())).unwrap_or_default()) {
-                Some(all) if seen.len() <= SHORT && strictness == Strictness::Exact => {
+            match plain(seen.get(..PLAIN.min(seen.len())).unwrap_or_default()) {
+                Some(all) if seen.len() <= PLAIN && strictness == Strictness::Exact => {
                     return Some(Value::Array(all));
                 }
-                Some(all) if seen.len() <= SHORT => {
+                Some(all) if seen.len() <= PLAIN => {
                     demands.insert("contain".to_owned(), Value::Array(all));
                 }
                 Some(mut some) => {

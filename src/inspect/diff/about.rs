@@ -50,8 +50,9 @@ pub(super) fn differences(
     } else if is(Content::Pe) {
         let machine = |side, image: &Image| {
             let source = image.source().map_err(|error| (side, error))?;
-            let table = pe::table(&**source).map_err(|error| (side, image.failed(error)))?;
-            Ok(format!("{:#06x}", table.0))
+            let headers = pe::Headers::read(&**source);
+            let headers = headers.map_err(|error| (side, image.failed(error)))?;
+            Ok(pe::arch(headers.machine))
         };
         found.extend(Difference::both(
             "machine",

@@ -6,7 +6,7 @@ use super::change::Trouble;
 use super::contents::Contents;
 use super::facts::{self, Failed, Sort};
 use super::meta::{self, Says};
-use super::role::is_kernel;
+use super::role::{is_kernel, is_program};
 use super::{Difference, Options, Side, bytes, text};
 use crate::format::{Compression, Content, Entry, FileType};
 use crate::image::{Image, ImageError};
@@ -246,12 +246,8 @@ fn is_light(image: &Image) -> bool {
 
 /// Tells whether a file is a container that is gone into.
 pub(super) fn holds(side: Side, image: &Arc<Image>) -> Result<bool, Failed> {
-    if is_kernel(image) {
-        return Ok(false);
-    }
-    if let Some(decoded) = image.decoded().map_err(|error| (side, error))?
-        && is_kernel(decoded)
-    {
+    let plain = decoded(side, image)?;
+    if is_kernel(&plain) || is_program(&plain) {
         return Ok(false);
     }
     match image.tree() {

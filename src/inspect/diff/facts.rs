@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::role::is_kernel;
 use super::{Difference, Side};
+use crate::format::cmdline::Cmdline;
 use crate::format::elf::Elf;
-use crate::format::{Content, Limits, extensions};
+use crate::format::{Content, Limits, extensions, uki};
 use crate::image::{Image, ImageError};
 
 pub(super) type Failed = (Side, ImageError);
@@ -122,7 +123,10 @@ impl Sort {
     /// differ in nothing that counts.
     pub(super) fn differences(self, a: &str, b: &str, limits: &Limits) -> Vec<Difference> {
         match self {
-            Self::OsRelease => maps("", os_release(a), os_release(b)),
+            Self::OsRelease => {
+                let read = |text: &str| uki::variables(text.as_bytes());
+                maps("", read(a), read(b))
+            }
             Self::CommandLine => command_line(a, b),
             Self::Extensions => {
                 let read = |text: &str| extensions::read(text.as_bytes(), limits).ok();
@@ -133,23 +137,6 @@ impl Sort {
             }
         }
     }
-}
-
-/// Reads `os-release`: `NAME=value`, with or without quotes. Source:
-/// `os-release(5)`.
-fn os_release(text: &str) -> BTreeMap<String, String> {
-    let pair = |line: &str| {
-        let (name, value) = line.split_once('=')?;
-        let value = value.trim_end();
-        let quoted = ['"', '\'']
-            .iter()
-            .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
-        Some((name.trim().to_owned(), quoted.unwrap_or(value).to_owned()))
-    };
-    let lines = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'));
-    lines.filter_map(pair).collect()
 }
 
 fn maps(prefix: &str, a: BTreeMap<String, String>, b: BTreeMap<String, String>) -> Vec<Difference> {
@@ -165,11 +152,9 @@ fn maps(prefix: &str, a: BTreeMap<String, String>, b: BTreeMap<String, String>) 
 /// each side is changed, any other is added or removed; of the same arguments
 /// in another order, that is said.
 fn command_line(a: &str, b: &str) -> Vec<Difference> {
-    let words = |text: &str| -> Vec<String> {
-        let text = text.trim_matches(|c: char| c == '\0' || c.is_whitespace());
-        text.split_whitespace().map(str::to_owned).collect()
+    let (Some(a), Some(b)) = (words(a), words(b)) else {
+        return Vec::new();
     };
-    let (a, b) = (words(a), words(b));
     let (counts_a, counts_b) = (counts(&a), counts(&b));
     let (removed, mut added) = (without(&a, &b), without(&b, &a));
     let single =
@@ -216,6 +201,18 @@ fn command_line(a: &str, b: &str) -> Vec<Difference> {
         ));
     }
     found
+}
+
+/// Takes a command line apart as the kernel does; what is for init stands behind
+/// ` -- `. `None` where it is none.
+fn words(text: &str) -> Option<Vec<String>> {
+    let line = Cmdline::parse(text.trim_matches('\0').as_bytes()).ok()?;
+    let mut words: Vec<String> = line.arguments().iter().map(|a| a.text.clone()).collect();
+    if !line.init().is_empty() {
+        words.push("--".to_owned());
+        words.extend(line.init().iter().cloned());
+    }
+    Some(words)
 }
 
 /// Gives the name of an argument.

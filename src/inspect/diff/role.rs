@@ -92,8 +92,12 @@ fn role(contents: &Contents, entry: &Entry) -> Option<String> {
         }
         FileType::File => {
             let image = contents.open(entry).ok()??;
-            if is_kernel(&image) {
+            let decoded = image.decoded().ok()?.unwrap_or(&image);
+            if is_kernel(decoded) {
                 return Some("kernel".to_owned());
+            }
+            if is_program(decoded) {
+                return None;
             }
             // Not decoded for this: it is decoded again when it is gone into.
             if image.is_initramfs().ok()? {
@@ -118,6 +122,12 @@ pub(super) fn is_kernel(image: &Image) -> bool {
         image.content(),
         Some(Content::Zboot | Content::Arm64Image | Content::RiscvImage | Content::BzImage)
     )
+}
+
+/// Tells whether a file is a program, a library or a module. They have sections,
+/// as containers have files, and are compared by what they are built for.
+pub(super) fn is_program(image: &Image) -> bool {
+    image.content() == Some(Content::Elf)
 }
 
 /// Takes the version out of a name: `6.18.38-talos` is `#-talos`. `None` where

@@ -107,48 +107,39 @@ fn each_sort_of_subject_is_described_by_its_own_kinds_and_by_its_bytes() {
     let Some(()) = disk(&world, "disk.raw", "16", 12 << 20, &esp) else {
         return;
     };
+    let Some(xorriso) = peer("xorriso") else {
+        return;
+    };
+    let iso = ["-as", "mkisofs", "-quiet", "-R", "-o", "esp.iso", "esp"];
+    output(&xorriso, world.path(), &iso);
+    world.write("empty.wasm", b"\0asm\x01\0\0\0");
+    world.write("cmdline-metal", "console=ttyAMA0 talos.platform=metal\n");
+    let initramfs = [
+        "initramfs",
+        "extension",
+        "extension",
+        "extension",
+        "file",
+        "elf",
+    ];
+    let in_a_uki = [&["uki", "cmdline", "kernel"][..], &initramfs].concat();
+    let all = |first: &[&'static str], more: &[&'static str]| [first, more].concat();
     for (subject, wanted) in [
-        ("kernel", &["file", "kernel"][..]),
-        (
-            "initramfs",
-            &[
-                "file",
-                "initramfs",
-                "extension",
-                "extension",
-                "extension",
-                "file",
-                "elf",
-            ],
-        ),
-        ("root.sqsh", &["file", "tree", "file", "elf"]),
-        (
-            "disk.raw",
-            &[
-                "file",
-                "disk",
-                "file",
-                "file",
-                "kernel",
-                "initramfs",
-                "extension",
-            ],
-        ),
-        (
-            "one.efi",
-            &["file", "file", "file", "kernel", "initramfs", "extension"],
-        ),
-        ("root.true", &["file", "elf"]),
-        ("note.txt", &["file"]),
-        ("unknown", &["file"]),
-        ("note.gz", &["file", "file"]),
+        ("kernel", vec!["file", "kernel"]),
+        ("initramfs", all(&["file"], &initramfs)),
+        ("root.sqsh", vec!["file", "tree", "file", "elf"]),
+        ("disk.raw", all(&["file", "disk"], &in_a_uki)),
+        ("esp.iso", all(&["file", "iso"], &in_a_uki)),
+        ("one.efi", all(&["file"], &in_a_uki)),
+        ("root.true", vec!["file", "elf"]),
+        ("empty.wasm", vec!["file", "wasm"]),
+        ("cmdline-metal", vec!["file", "cmdline"]),
+        ("note.txt", vec!["file"]),
+        ("unknown", vec!["file"]),
+        ("note.gz", vec!["file", "file"]),
     ] {
         let spec = described(&world, &[subject]);
-        let found = kinds(&spec);
-        // Kinds of the image that come to be are more, none is less.
-        let mut left = found.iter();
-        let all = wanted.iter().all(|kind| left.any(|found| found == kind));
-        assert!(all, "{subject}: {found:?}\n{spec}");
+        assert_eq!(kinds(&spec), wanted, "{subject}:\n{spec}");
         let path = world.path().join(subject);
         let size = fs::metadata(&path).unwrap().len() as usize;
         for at in [size / 2, size - 1] {
