@@ -124,12 +124,17 @@ pub fn open(address: &Address, bounds: &Bounds) -> Result<Arc<Image>, u8> {
     open_within(address, bounds.limits_at(address))
 }
 
+/// Of two images that are read at the same time, larger initramfs files are
+/// decoded into temporary files.
+const IN_MEMORY: u64 = 32 << 20;
+
 /// Opens two images that are read at the same time, each within half of the
 /// memory that one alone may take.
 pub fn open_two(addresses: [&Address; 2], bounds: &Bounds) -> Result<[Arc<Image>; 2], u8> {
     let mut limits = bounds.limits_of(addresses.into_iter().map(bytes).sum());
     limits.max_metadata /= 2;
     limits.max_listing /= 2;
+    limits.max_in_memory = IN_MEMORY;
     if bounds.sizes.max_decoded.is_none() {
         limits.free_decoded /= 2;
     }

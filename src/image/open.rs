@@ -14,7 +14,7 @@ use super::{ImageError, Merged, Talos};
 use crate::format::initramfs::Initramfs;
 use crate::format::kernel::Kernel;
 use crate::format::{
-    Bytes, Content, FormatError, Limits, Metadata, Source, Tree, source_error, whole,
+    Bytes, Compression, Content, FormatError, Limits, Metadata, Source, Tree, source_error, whole,
 };
 use crate::model::Sha256Digest;
 
@@ -233,6 +233,12 @@ impl Image {
     pub fn initramfs(&self) -> Result<&Arc<Initramfs>, ImageError> {
         let decoded = self.segments()?.decoded();
         decoded.map_err(|error| self.failed(error))
+    }
+
+    /// Gives how each segment of an initramfs is compressed.
+    pub fn packing(&self) -> Result<Vec<Compression>, ImageError> {
+        let compressions = self.segments()?.compressions();
+        compressions.map_err(|error| self.failed(error))
     }
 
     fn segments(&self) -> Result<&Arc<Segments>, ImageError> {

@@ -64,9 +64,11 @@ pub(super) fn differences(
             if !image.is_initramfs().map_err(|error| (side, error))? {
                 return Ok(None);
             }
-            let initramfs = image.initramfs().map_err(|error| (side, error))?;
-            let segments = initramfs.segments().iter();
-            let names: Vec<&str> = segments.map(|segment| segment.compression.name()).collect();
+            let packing = image.packing().map_err(|error| (side, error))?;
+            let names: Vec<&str> = packing
+                .iter()
+                .map(|compression| compression.name())
+                .collect();
             Ok(Some(names.join(" ")))
         };
         if let (Some(a), Some(b)) = (packed(Side::A, &a)?, packed(Side::B, &b)?) {

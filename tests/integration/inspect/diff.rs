@@ -631,3 +631,51 @@ fn files_and_folders_at_any_depth_are_compared() {
     assert_eq!(ran.code, 1);
     assert!(ran.stdout.contains("squashfs → text"), "{}", ran.stdout);
 }
+
+#[test]
+fn an_initramfs_too_large_for_memory_is_read_the_same_segment_by_segment() {
+    let Some(tools) = Tools::find() else { return };
+    let world = World::new();
+    world.write("root/etc/os-release", "ID=talos\n");
+    let root = world.path().join("root");
+    for pack in [Pack::Zstd, Pack::Xz] {
+        let extensions = [("spin", "v1", Image::Full), ("zfs", "2", Image::Full)];
+        let made = initramfs(&tools, world.path(), &root, &extensions, pack);
+        // A bare archive also behind the compressed ones.
+        let mut bytes = fs::read(&made).unwrap();
+        let first = bytes.len().next_multiple_of(512);
+        bytes.resize(first, 0);
+        let Some(cpio) = peer("cpio") else { return };
+        world.write("late", "the last one\n");
+        let late = pipe(
+            &cpio,
+            world.path(),
+            &["-o", "-H", "newc", "--quiet"],
+            b"late\n",
+        );
+        bytes.extend_from_slice(&late);
+        fs::write(&made, bytes).unwrap();
+        let files = |max_in_memory| {
+            let limits = tdg::format::Limits {
+                max_in_memory,
+                ..tdg::format::Limits::default()
+            };
+            let image = tdg::image::Image::open(&made, limits).unwrap();
+            let entries = image.tree().unwrap().entries().unwrap();
+            let content = |entry: &tdg::format::Entry| {
+                let found = image.exactly(&entry.path).unwrap();
+                assert_eq!(found.as_ref(), Some(entry));
+                let file = entry.meta.kind == tdg::format::FileType::File;
+                let bytes = file.then(|| image.open_bytes(entry).unwrap());
+                bytes.map(|bytes| bytes.up_to(0, 1 << 20).unwrap().to_vec())
+            };
+            let read = |entry: tdg::format::Entry| (content(&entry), entry);
+            entries.into_iter().map(read).collect::<Vec<_>>()
+        };
+        let (large, small) = (files(0), files(u64::MAX));
+        assert!(large == small);
+        assert!(small.iter().any(|(content, entry)| {
+            entry.path == "late" && content.as_deref() == Some(b"the last one\n")
+        }));
+    }
+}
