@@ -3,7 +3,7 @@
 use super::look::{self, Bounds, Format};
 use super::{exit, explain};
 use crate::check::{AnyKind, ProbeError, Subjects};
-use crate::inspect::describe::{self, Asked, Check, Looking, Spec, Strictness};
+use crate::inspect::describe::{self, Check, Choice, Looking, Spec, Strictness};
 use crate::model::Address;
 use crate::model::path::printable;
 use crate::probe::exec::Cancel;
@@ -111,9 +111,12 @@ fn seen(
 ) -> Result<(Vec<Check>, Vec<Missing>), ProbeError> {
     let limits = args.bounds.limits_at(&args.address);
     let subjects = Subjects::new(limits.clone());
-    let asked: Vec<Asked> = match kinds {
+    let choice = match kinds {
         [] => describe::choose(&args.address, &subjects)?,
-        kinds => describe::of_kinds(kinds, &args.address),
+        kinds => Choice {
+            asked: describe::of_kinds(kinds, &args.address),
+            unread: Vec::new(),
+        },
     };
     let looking = Looking {
         subjects: &subjects,
@@ -126,7 +129,11 @@ fn seen(
         cancel: &Cancel::default(),
     };
     let (mut checks, mut missing) = (Vec::new(), Vec::new());
-    for asked in asked {
+    missing.extend(choice.unread.into_iter().map(|(check, error)| Missing {
+        check,
+        why: error.message,
+    }));
+    for asked in choice.asked {
         let check = asked.name.clone();
         match looking.look(asked) {
             Ok(check) => checks.push(check),

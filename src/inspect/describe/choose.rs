@@ -21,24 +21,35 @@ const FEW: usize = 64;
 /// needs.
 const MAX_AROUND: usize = 2000;
 
+/// What is to be asked of a subject.
+pub struct Choice {
+    /// The checks.
+    pub asked: Vec<Asked>,
+    /// Addresses that could not be looked into, and why.
+    pub unread: Vec<(String, ProbeError)>,
+}
+
 /// Chooses the checks for what an address leads to.
 ///
 /// # Errors
-/// Where it cannot be opened, or what is in it cannot be listed.
-pub fn choose(address: &Address, subjects: &Subjects) -> Result<Vec<Asked>, ProbeError> {
+/// Where it cannot be opened.
+pub fn choose(address: &Address, subjects: &Subjects) -> Result<Choice, ProbeError> {
     let mut chosen = Chosen {
         outermost: address.clone(),
         subjects,
-        asked: Vec::new(),
+        choice: Choice {
+            asked: Vec::new(),
+            unread: Vec::new(),
+        },
         names: BTreeSet::new(),
     };
     let image = subjects.image(address)?;
     if image.content().is_some() {
         chosen.file(address, &[]);
     }
-    chosen.image(address, &image, 0)?;
-    chosen.asked.truncate(MAX_CHECKS);
-    Ok(chosen.asked)
+    chosen.image(address, &image, 0);
+    chosen.choice.asked.truncate(MAX_CHECKS);
+    Ok(chosen.choice)
 }
 
 /// Asks kinds with no arguments.
@@ -57,7 +68,7 @@ pub fn of_kinds(kinds: &[&'static dyn AnyKind], address: &Address) -> Vec<Asked>
 struct Chosen<'c> {
     outermost: Address,
     subjects: &'c Subjects,
-    asked: Vec<Asked>,
+    choice: Choice,
     names: BTreeSet<String>,
 }
 
@@ -79,10 +90,10 @@ impl Chosen<'_> {
         }
         // Trials are told apart by the letters and digits of their names.
         if !self.names.insert(crate::spec::load::slug(&name)) {
-            name = format!("{name} {}", self.asked.len() + 1);
+            name = format!("{name} {}", self.choice.asked.len() + 1);
             self.names.insert(crate::spec::load::slug(&name));
         }
-        self.asked.push(Asked {
+        self.choice.asked.push(Asked {
             name,
             kind,
             args: main.map_or(Value::Null, Value::from),
@@ -103,10 +114,18 @@ impl Chosen<'_> {
         self.ask("file", None, at, fields);
     }
 
-    fn image(&mut self, at: &Address, image: &Arc<Image>, depth: usize) -> Result<(), ProbeError> {
-        if depth > MAX_DEPTH || self.asked.len() >= MAX_CHECKS {
-            return Ok(());
+    /// Asks for what an image is. What cannot be read is no reason to say
+    /// nothing of the rest.
+    fn image(&mut self, at: &Address, image: &Arc<Image>, depth: usize) {
+        if depth > MAX_DEPTH || self.choice.asked.len() >= MAX_CHECKS {
+            return;
         }
+        if let Err(error) = self.known(at, image, depth) {
+            self.choice.unread.push((at.to_string(), error));
+        }
+    }
+
+    fn known(&mut self, at: &Address, image: &Arc<Image>, depth: usize) -> Result<(), ProbeError> {
         if image.is_initramfs()? {
             return self.initramfs(at, image);
         }
@@ -238,7 +257,7 @@ impl Chosen<'_> {
         self.ask("cmdline", None, at, &[]);
         for section in [".linux", ".initrd"] {
             if let Some(entry) = image.exactly(section)?.filter(|entry| entry.meta.size > 0) {
-                self.image(&at.inside(section), &image.open_entry(&entry)?, depth + 1)?;
+                self.image(&at.inside(section), &image.open_entry(&entry)?, depth + 1);
             }
         }
         Ok(())
@@ -246,9 +265,9 @@ impl Chosen<'_> {
 
     fn tree(&mut self, at: &Address, image: &Arc<Image>, depth: usize) -> Result<(), ProbeError> {
         self.ask("tree", None, at, &[]);
-        let before = self.asked.len();
+        let before = self.choice.asked.len();
         self.notable(at, image, depth)?;
-        if self.asked.len() == before {
+        if self.choice.asked.len() == before {
             self.programs(at, image)?;
         }
         Ok(())
@@ -279,26 +298,33 @@ impl Chosen<'_> {
             if entry.meta.size == 0 {
                 continue;
             }
-            let file = image.open_entry(&entry)?;
-            let decoded = file.decoded()?.unwrap_or(&file);
-            let boots = matches!(
-                decoded.content(),
-                Some(
-                    Content::Zboot
-                        | Content::Arm64Image
-                        | Content::RiscvImage
-                        | Content::BzImage
-                        | Content::Pe
-                        | Content::Gpt
-                        | Content::Mbr
-                )
-            );
-            if boots || file.is_initramfs()? {
-                self.image(&inner, &file, depth + 1)?;
+            let file = image.open_entry(&entry);
+            match file.and_then(|file| Ok((boots(&file)?, file))) {
+                Ok((true, file)) => self.image(&inner, &file, depth + 1),
+                Ok((false, _)) => {}
+                Err(error) => self.choice.unread.push((inner.to_string(), error.into())),
             }
         }
         Ok(())
     }
+}
+
+/// Tells whether a machine boots with a file: a kernel, an initramfs, a UKI, a
+/// disk.
+fn boots(file: &Arc<Image>) -> Result<bool, ImageError> {
+    let decoded = file.decoded()?.unwrap_or(file);
+    Ok(match decoded.content() {
+        Some(
+            Content::Zboot
+            | Content::Arm64Image
+            | Content::RiscvImage
+            | Content::BzImage
+            | Content::Pe
+            | Content::Gpt
+            | Content::Mbr,
+        ) => true,
+        Some(_) | None => file.is_initramfs()?,
+    })
 }
 
 /// Lists the files of a container; `None` where they are many.

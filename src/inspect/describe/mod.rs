@@ -23,7 +23,7 @@ use crate::probe::exec::Cancel;
 use crate::spec::args::arguments;
 use crate::spec::{Diagnostics, Node};
 
-pub use choose::{choose, of_kinds};
+pub use choose::{Choice, choose, of_kinds};
 pub use demand::Strictness;
 pub use verify::{Failed, verify};
 pub use write::{Spec, check_lines, new_file};

@@ -244,6 +244,14 @@ fn what_cannot_be_read_is_said_and_never_ends_with_0() {
         assert!(!ran.stderr.is_empty());
     }
     assert_eq!(world.tdg(&["describe", "absent"]).code, 4);
+    // What can be said of a broken one is said: its bytes.
+    let ran = world.tdg(&["describe", "short.sqsh"]);
+    assert_eq!(kinds(&ran.stdout), ["file"], "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("# Not described: short.sqsh"),
+        "{}",
+        ran.stdout
+    );
     // What holds is printed, what does not is named.
     world.write("kernel", kernel("6.18.38-talos"));
     let arguments = [
