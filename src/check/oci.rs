@@ -182,6 +182,17 @@ impl Kind for TheKind {
     config: { os: linux, architecture: arm64 }
     layers: { every: { diff-id-ok: true } }
     problems: { len: 0 }";
+    const DESCRIBES: &'static [&'static str] = &[
+        "present",
+        "format",
+        "type",
+        "digest",
+        "platforms",
+        "config",
+        "layer-count",
+        "layers",
+        "problems",
+    ];
     type Args = Args;
     type Evidence = Evidence;
 

@@ -105,6 +105,22 @@ impl Segments {
         Ok(Pieces::range(decoded, start, length))
     }
 
+    /// Gives the entries for whoever is about to read what they hold.
+    pub(super) fn held(&self) -> Result<&[Located], FormatError> {
+        match self.large()? {
+            Some(outline) => Ok(&outline.entries),
+            None => Ok(self.decoded()?.entries()),
+        }
+    }
+
+    /// Opens the content of an entry.
+    pub(super) fn content(&self, located: &Located) -> Result<Source, FormatError> {
+        match self.large()? {
+            Some(outline) => self.part(outline, located),
+            None => Ok(Arc::new(self.decoded()?.content(located))),
+        }
+    }
+
     /// Gives how each segment is compressed.
     pub(super) fn compressions(&self) -> Result<Vec<Compression>, FormatError> {
         if self.decoded.get().is_none()
@@ -146,10 +162,6 @@ impl Archive {
     }
 }
 
-fn is_file(located: &&Located) -> bool {
-    located.entry.meta.kind == FileType::File
-}
-
 fn entry(entries: &[Located], place: usize) -> Option<Entry> {
     let entry = &entries.get(place)?.entry;
     Some(Entry {
@@ -174,11 +186,8 @@ impl Tree for Archive {
     }
 
     fn lookup(&self, path: &str) -> Result<Option<Entry>, FormatError> {
-        let entries = match self.segments.large()? {
-            Some(outline) => &outline.entries,
-            // Who looks for one file is about to read it.
-            None => self.segments.decoded()?.entries(),
-        };
+        // Who looks for one file is about to read it.
+        let entries = self.segments.held()?;
         let held = |place: &usize| entries.get(*place).map_or("", |l| l.entry.path.as_str());
         let lasting = self.lasting(entries);
         let found = lasting.binary_search_by(|place| held(place).cmp(path));
@@ -188,20 +197,9 @@ impl Tree for Archive {
 
     fn open(&self, entry: &Entry) -> Result<Source, FormatError> {
         let place = usize::try_from(entry.inode).unwrap_or(usize::MAX);
-        let file = |entries| <[Located]>::get(entries, place).filter(is_file);
-        let opened = match self.segments.large()? {
-            Some(outline) => {
-                let located = file(&outline.entries);
-                located.map(|located| self.segments.part(outline, located))
-            }
-            None => {
-                let initramfs = self.segments.decoded()?;
-                let located = file(initramfs.entries());
-                located.map(|located| Ok(Arc::new(initramfs.content(located)) as Source))
-            }
-        };
-        match opened {
-            Some(opened) => opened,
+        let located = self.segments.held()?.get(place);
+        match located.filter(|located| located.entry.meta.kind == FileType::File) {
+            Some(located) => self.segments.content(located),
             None => {
                 let what = format!("`{}` is no file", entry.path);
                 Err(FormatError::corrupt("initramfs", 0, what))

@@ -251,7 +251,7 @@ impl Image {
     /// initramfs holds neither `rootfs.sqsh` nor `extensions.yaml`.
     pub fn talos(&self) -> Result<Option<&Talos>, ImageError> {
         self.talos
-            .get_or_init(|| Talos::read(self.initramfs()?, &self.path, &self.limits))
+            .get_or_init(|| Talos::read(self.segments()?, &self.path, &self.limits))
             .as_ref()
             .map(Option::as_ref)
             .map_err(Clone::clone)
@@ -299,7 +299,7 @@ impl Image {
         if self.is_initramfs()? {
             return match self.talos()? {
                 Some(talos) => Merged::of_layers(&self.path, &talos.layers()?, &self.limits),
-                None => Merged::of_initramfs(&self.path, self.initramfs()?, &self.limits),
+                None => Merged::of_initramfs(&self.path, self.segments()?, &self.limits),
             };
         }
         if let Some(oci) = self.oci()? {

@@ -129,6 +129,17 @@ impl Chosen<'_> {
         if image.is_initramfs()? {
             return self.initramfs(at, image);
         }
+        if let Some(oci) = image.oci()? {
+            let names = oci.references.iter().flat_map(|one| one.names.clone());
+            let names: Vec<String> = names.take(FEW).collect();
+            match names.as_slice() {
+                [] | [_] => self.ask("oci", None, at, &[]),
+                several => several
+                    .iter()
+                    .for_each(|name| self.ask("oci", Some(name), at, &[])),
+            }
+            return self.programs(at, image);
+        }
         let decoded = image.decoded()?;
         let content = decoded.unwrap_or(image).content();
         match content {

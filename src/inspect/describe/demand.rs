@@ -36,7 +36,7 @@ const MAX_TEXT: usize = 1000;
 /// Records lie no deeper in one another than this.
 const MAX_DEPTH: usize = 4;
 /// Fields of records in lists that each build or each reader makes anew.
-const NOISE: [&str; 5] = ["layer", "uuid", "offset", "index", "position"];
+const NOISE: [&str; 6] = ["layer", "uuid", "offset", "index", "position", "created"];
 
 /// Stands for a list that is written as it is, matchers in it.
 const EXACTLY: &str = "";
@@ -201,7 +201,10 @@ fn records(
     demands: &mut Map<String, Value>,
 ) {
     let key = record.key.as_deref();
-    let keys = key.and_then(|key| keys(key, seen));
+    let keys = key.and_then(|key| keys(key, seen)).filter(|keys| {
+        let digest = |key: &Value| key.as_str().is_some_and(is_digest);
+        strictness == Strictness::Exact || !keys.iter().any(digest)
+    });
     if seen.len() <= WHOLE {
         let all = seen
             .iter()

@@ -679,3 +679,41 @@ fn an_initramfs_too_large_for_memory_is_read_the_same_segment_by_segment() {
         }));
     }
 }
+
+#[test]
+fn images_of_layers_are_compared_by_their_merged_view() {
+    let Some(umoci) = peer("umoci") else { return };
+    let world = World::new();
+    for (name, version) in [("one", "1"), ("two", "2")] {
+        let image = format!("{name}:latest");
+        let run = |arguments: &[&str]| output(&umoci, world.path(), arguments);
+        run(&["init", "--layout", name]);
+        run(&["new", "--image", &image]);
+        for layer in ["base", "app"] {
+            let folder = format!("{name}-{layer}");
+            world.write(&format!("{folder}/etc/{layer}"), format!("{layer}\n"));
+            world.write(
+                &format!("{folder}/etc/version"),
+                format!("{layer} {version}\n"),
+            );
+            run(&["insert", "--rootless", "--image", &image, &folder, "/"]);
+        }
+    }
+    let ran = world.tdg(&["diff", "--merged", "one", "two", "--format", "json"]);
+    let document = json(&ran);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert_eq!(changes(&document), ["changed etc/version: content"]);
+    let text = document["changes"][0]["text"].as_str().unwrap();
+    assert_eq!(text, "@@ -1 +1 @@\n-app 1\n+app 2");
+    // Its spec holds, and no longer where a layer is another.
+    let ran = world.tdg(&["describe", "one", "--loose"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\n    oci:\n"), "{}", ran.stdout);
+    let ran = world.tdg(&["describe", "one"]);
+    world.write(
+        "described.yaml",
+        ran.stdout.replace("subject: one\n", "subject: two\n"),
+    );
+    let ran = world.tdg(&["run", "described.yaml"]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+}
