@@ -33,6 +33,7 @@ fn main() {
     raw_disk(&work, &initramfs);
     compressed_disk(&work);
     one_path_of_a_million(&work);
+    two_images(&work);
     many_checks(&work, &initramfs);
 }
 
@@ -171,6 +172,64 @@ fn one_path_of_a_million(work: &Path) {
     show("of a million", large);
     show("of ten", small);
     ratio("a million : ten", large, small, 2.0);
+}
+
+/// Two file systems, and two initramfs files that hold them, of 243 MB and 50,000
+/// entries each, of which 40 differ; against unpacking both and `diff -r`.
+fn two_images(work: &Path) {
+    let folder = work.join("two");
+    if !folder.exists() {
+        script(
+            r#"
+            cd "$1"; rm -rf two.partial; mkdir -p two.partial; cd two.partial
+            python3 - <<'END'
+            import os, random
+            random.seed(1)
+            for d in range(200):
+                os.makedirs(f"a/usr/share/d{d}")
+                for f in range(250):
+                    open(f"a/usr/share/d{d}/f{f}", "wb").write(random.randbytes(random.randrange(100, 4000)))
+            os.makedirs("a/noise")
+            for n in range(140):
+                open(f"a/noise/{n}", "wb").write(random.randbytes(1000000))
+            END
+            cp -a a b
+            for n in $(seq 0 7 139); do printf changed | dd of=b/noise/$n conv=notrunc status=none; done
+            for d in $(seq 0 10 199); do echo text > b/usr/share/d$d/f3; done
+            for side in a b; do
+              mksquashfs $side $side.sqsh -all-root -noappend -comp zstd -Xcompression-level 1 -no-progress
+              rm -r $side; mkdir $side; mv $side.sqsh $side/rootfs.sqsh
+              (cd $side; echo rootfs.sqsh | cpio -o -H newc --quiet | zstd -q -1) > $side.initramfs
+              mv $side/rootfs.sqsh $side.sqsh; rmdir $side
+            done
+            cd ..; mv two.partial two
+            "#,
+            &[work],
+        );
+    }
+    println!("\ntwo images of 243 MB, 50,000 entries, 40 of which differ");
+    for kind in ["sqsh", "initramfs"] {
+        let [a, b] = ["a", "b"].map(|side| folder.join(format!("{side}.{kind}")));
+        let arguments = ["diff", &a.to_string_lossy(), &b.to_string_lossy()].map(str::to_owned);
+        let arguments = arguments.each_ref().map(String::as_str);
+        let mut times = Vec::new();
+        for _ in 0..ROUNDS {
+            times.push(support::time_of(tdg(&arguments), 1));
+        }
+        show(&format!("tdg diff, {kind}"), median(times));
+        let memory = support::peak_memory_of(&arguments, 1);
+        println!(
+            "  peak memory {:>27.1} MB  (at most 300)",
+            memory as f64 / 1e6
+        );
+    }
+    let both = r#"
+        cd "$1"; rm -rf x y
+        unsquashfs -q -n -d x a.sqsh > /dev/null; unsquashfs -q -n -d y b.sqsh > /dev/null
+        ! diff -rq x y > /dev/null; rm -rf x y
+        "#;
+    let times = (0..3).map(|_| time(shell(both, &[&folder]))).collect();
+    show("unsquashfs twice, diff -rq", median(times));
 }
 
 /// Ten thousand checks on one image against one.

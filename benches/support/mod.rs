@@ -8,14 +8,19 @@ use std::time::{Duration, Instant};
 pub const ROUNDS: usize = 7;
 
 /// Runs a command to its end, its output thrown away.
-pub fn time(mut command: Command) -> Duration {
+pub fn time(command: Command) -> Duration {
+    time_of(command, 0)
+}
+
+/// The same of a command that ends with another exit code.
+pub fn time_of(mut command: Command, code: i32) -> Duration {
     let begin = Instant::now();
     let status = command
         .stdout(Stdio::null())
         .status()
         .expect("the command starts");
     let took = begin.elapsed();
-    assert!(status.success(), "{command:?} failed");
+    assert!(status.code() == Some(code), "{command:?} failed");
     took
 }
 
@@ -36,6 +41,11 @@ pub fn shell(script: &str, arguments: &[&Path]) -> Command {
 
 /// Gives the most memory that the program took, in bytes.
 pub fn peak_memory(arguments: &[&str]) -> u64 {
+    peak_memory_of(arguments, 0)
+}
+
+/// The same of a run that ends with another exit code.
+pub fn peak_memory_of(arguments: &[&str], code: i32) -> u64 {
     let output = Command::new("/usr/bin/time")
         .args(["-f", "%M", env!("CARGO_BIN_EXE_tdg")])
         .args(arguments)
@@ -43,7 +53,8 @@ pub fn peak_memory(arguments: &[&str]) -> u64 {
         .output()
         .expect("GNU time starts");
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "tdg {arguments:?}: {text}");
+    let ended = output.status.code() == Some(code);
+    assert!(ended, "tdg {arguments:?}: {text}");
     let last = text.lines().last().unwrap_or_default();
     last.trim().parse::<u64>().expect("a number of KiB") * 1024
 }

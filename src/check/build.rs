@@ -92,6 +92,7 @@ impl Kind for TheKind {
   expect:
     ok: true
     artifacts: { every: { fresh: true }, contain: [kernel-arm64, initramfs-metal-arm64.xz] }";
+    const DESCRIBES: &'static [&'static str] = &["ok", "artifacts"];
     type Args = Args;
     type Evidence = Evidence;
 

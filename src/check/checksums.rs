@@ -75,6 +75,7 @@ impl Kind for TheKind {
 - name: the checksums verify
   checksums: _out/assets/checksums.sha256
   expect: { ok: true, files: { contain: kernel-arm64 }, unlisted: { len: 0 } }";
+    const DESCRIBES: &'static [&'static str] = &["ok", "count", "files", "unlisted"];
     type Args = Args;
     type Evidence = Evidence;
 

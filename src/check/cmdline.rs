@@ -184,6 +184,15 @@ impl Kind for TheKind {
     args: { contain: console=ttyAMA0 }
     missing: { len: 0 }
     duplicates: { len: 0 }";
+    const DESCRIBES: &'static [&'static str] = &[
+        "format",
+        "args",
+        "duplicates",
+        "init-args",
+        "too-long",
+        "open-quote",
+        "quoted",
+    ];
     type Args = Args;
     type Evidence = Evidence;
 

@@ -66,6 +66,7 @@ impl Kind for TheKind {
     exit-code: 0
     stdout: { match: '^git version \\d+' }
     stderr: \"\"";
+    const DESCRIBES: &'static [&'static str] = &["exit-code", "stdout", "stderr"];
     type Args = Args;
     type Evidence = Evidence;
 

@@ -98,6 +98,8 @@ impl Kind for TheKind {
     partitions: { contain: [EFI, META] }
     overlaps: { len: 0 }
     boots: { contain: arm64 }";
+    const DESCRIBES: &'static [&'static str] =
+        &["table", "sector", "partitions", "backup", "overlaps", "boots"];
     type Args = Args;
     type Evidence = Evidence;
 

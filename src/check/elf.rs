@@ -143,6 +143,7 @@ impl Kind for TheKind {
   expect:
     files: { every: { machine: aarch64, interpreter: { resolves: true } } }
     count: { ge: 20 }";
+    const DESCRIBES: &'static [&'static str] = &["count", "files"];
     type Args = Args;
     type Evidence = Evidence;
 

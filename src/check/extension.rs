@@ -63,6 +63,18 @@ impl Kind for TheKind {
     cri: { runtimes: [{ name: spin, resolves: true }], misfits: { len: 0 } }
     disallowed: { len: 0 }
     problems: { len: 0 }";
+    const DESCRIBES: &'static [&'static str] = &[
+        "present",
+        "listed",
+        "version",
+        "compatible",
+        "files",
+        "needs-configuration",
+        "disallowed",
+        "foreign",
+        "unresolved",
+        "problems",
+    ];
     type Args = Args;
     type Evidence = Evidence;
 

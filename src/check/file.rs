@@ -77,6 +77,8 @@ impl Kind for TheKind {
   file: /usr/local/bin/containerd-shim-spin-v2
   in: _out/assets/initramfs-metal-arm64.xz
   expect: { present: true, mode: \"0755\", size: { ge: 100 KiB } }";
+    const DESCRIBES: &'static [&'static str] =
+        &["present", "type", "size", "mode", "target", "sha256"];
     type Args = Args;
     type Evidence = Evidence;
 

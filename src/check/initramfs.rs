@@ -72,6 +72,8 @@ impl Kind for TheKind {
     segments: { ge: 2 }
     entries: { contain: [init, rootfs.sqsh, extensions.yaml] }
     duplicates: { len: 0 }";
+    const DESCRIBES: &'static [&'static str] =
+        &["segments", "layout", "entries", "duplicates", "escaping", "decoded-size"];
     type Args = Args;
     type Evidence = Evidence;
 

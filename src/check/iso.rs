@@ -120,6 +120,18 @@ impl Kind for TheKind {
     boot: { any: { platform: efi, bootable: true, file-system: { starts-with: fat } } }
     boots-cd: { contain: arm64 }
     boots-usb: { contain: arm64 }";
+    const DESCRIBES: &'static [&'static str] = &[
+        "volume-id",
+        "names",
+        "count",
+        "catalogue",
+        "boot",
+        "table",
+        "hybrid",
+        "boots",
+        "boots-cd",
+        "boots-usb",
+    ];
     type Args = Args;
     type Evidence = Evidence;
 

@@ -56,6 +56,8 @@ impl Kind for TheKind {
   kernel:
   in: _out/assets/kernel-arm64
   expect: { arch: arm64, format: { one-of: [zboot, image] }, version: { semver: \">=6.1\" } }";
+    const DESCRIBES: &'static [&'static str] =
+        &["format", "arch", "compression", "version", "page-size", "big-endian"];
     type Args = Args;
     type Evidence = Evidence;
 

@@ -35,6 +35,10 @@ pub trait Kind: Send + Sync + 'static {
     const PURE: bool;
     /// A check as it stands in a spec; a test parses it.
     const EXAMPLE: &'static str;
+    /// The fields of its evidence that `tdg describe` and `tdg add` pin, in the order in which they
+    /// are written; where none is named, every field that is plain or a list. What each build or
+    /// each machine makes anew, such as a date or a path on disk, is not worth pinning.
+    const DESCRIBES: &'static [&'static str] = &[];
     /// The value of the kind's key.
     type Args: DeserializeOwned + JsonSchema;
     /// What it saw.
@@ -73,6 +77,8 @@ pub trait AnyKind: Send + Sync {
     fn pure(&self) -> bool;
     /// A check as it stands in a spec.
     fn example(&self) -> &'static str;
+    /// The fields of its evidence that are worth pinning; none where that is all of them.
+    fn describes(&self) -> &'static [&'static str];
     /// The shape of its arguments.
     fn args(&self) -> &Shape;
     /// The shape of its evidence.
@@ -134,6 +140,10 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     fn example(&self) -> &'static str {
         K::EXAMPLE
+    }
+
+    fn describes(&self) -> &'static [&'static str] {
+        K::DESCRIBES
     }
 
     fn args(&self) -> &Shape {

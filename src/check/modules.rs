@@ -249,6 +249,21 @@ impl Kind for TheKind {
     missing-dependencies: { len: 0 }
     not-in-dep: { len: 0 }
     dep-missing: { len: 0 }";
+    const DESCRIBES: &'static [&'static str] = &[
+        "count",
+        "releases",
+        "machines",
+        "vermagic-mismatches",
+        "missing-dependencies",
+        "unsigned",
+        "foreign",
+        "damaged",
+        "duplicates",
+        "stray",
+        "dep-file",
+        "not-in-dep",
+        "dep-missing",
+    ];
     type Args = Args;
     type Evidence = Evidence;
 

@@ -182,6 +182,8 @@ impl Kind for TheKind {
     config: { os: linux, architecture: arm64 }
     layers: { every: { diff-id-ok: true } }
     problems: { len: 0 }";
+    const DESCRIBES: &'static [&'static str] =
+        &["present", "format", "digest", "config", "problems"];
     type Args = Args;
     type Evidence = Evidence;
 

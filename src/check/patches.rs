@@ -108,6 +108,7 @@ impl Kind for TheKind {
   expect:
     applies: true
     changed: { every: { path: { starts-with: packages/core/talos/ }, mode-changed: false, stray: false } }";
+    const DESCRIBES: &'static [&'static str] = &["applies", "count", "patches", "unlisted"];
     type Args = Args;
     type Evidence = Evidence;
 

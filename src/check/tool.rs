@@ -45,6 +45,7 @@ impl Kind for TheKind {
 - name: make is new enough
   tool: make
   expect: { present: true, version: { semver: \">=4.0\" } }";
+    const DESCRIBES: &'static [&'static str] = &["present", "version"];
     type Args = Args;
     type Evidence = Evidence;
 

@@ -43,6 +43,7 @@ impl Kind for TheKind {
   tree: usr/**
   in: _out/assets/initramfs-metal-arm64.xz
   expect: { entries: { none: { type: file, mode: { match: '[2367]$' } } } }";
+    const DESCRIBES: &'static [&'static str] = &["count", "files", "size", "entries"];
     type Args = Args;
     type Evidence = Evidence;
 

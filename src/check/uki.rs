@@ -166,6 +166,20 @@ impl Kind for TheKind {
     profiles: { contain: reset }
     duplicate-sections: { len: 0 }
     overlaps: { len: 0 }";
+    const DESCRIBES: &'static [&'static str] = &[
+        "machine",
+        "stub",
+        "os-release",
+        "uname",
+        "cmdline",
+        "profiles",
+        "kernel",
+        "signed",
+        "kernel-matches-uname",
+        "machine-agrees",
+        "duplicate-sections",
+        "overlaps",
+    ];
     type Args = Args;
     type Evidence = Evidence;
 

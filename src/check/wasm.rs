@@ -132,6 +132,7 @@ impl Kind for TheKind {
     valid: true
     exports: { any: { interface: wasi:http/incoming-handler, version: { semver: \">=0.2\" } } }
     imports: { every: { interface: { match: \"^(wasi|fermyon):\" } } }";
+    const DESCRIBES: &'static [&'static str] = &["type", "valid", "imports", "exports", "memories"];
     type Args = Args;
     type Evidence = Evidence;
 

@@ -25,21 +25,33 @@ pub fn run(args: Args) -> u8 {
         put!("{}", matchers());
         return 0;
     }
-    match check::find(&topic) {
-        Some(kind) => {
+    match kind(&topic) {
+        Ok(kind) => {
             put!("{}", explain(kind));
             0
         }
-        None => {
-            let known: Vec<&str> = check::KINDS.iter().map(|k| k.name()).collect();
-            let hint = match nearest(&topic, &known) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => format!("known: {}, matchers", known.join(", ")),
+        Err(message) => {
+            let more = if message.contains("known: ") {
+                ", matchers"
+            } else {
+                ""
             };
-            eprintln!("error: there is no kind `{topic}`; {hint}");
+            eprintln!("error: {message}{more}");
             exit::USAGE
         }
     }
+}
+
+/// Finds a kind by its name, or says which one was probably meant.
+pub(super) fn kind(name: &str) -> Result<&'static dyn AnyKind, String> {
+    check::find(name).ok_or_else(|| {
+        let known: Vec<&str> = check::KINDS.iter().map(|k| k.name()).collect();
+        let hint = match nearest(name, &known) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("known: {}", known.join(", ")),
+        };
+        format!("there is no kind `{name}`; {hint}")
+    })
 }
 
 fn overview() -> String {

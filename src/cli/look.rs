@@ -2,14 +2,13 @@
 //! names are shown.
 
 use super::exit;
-use crate::check::Subjects;
+use crate::check::{ProbeError, Subjects};
 use crate::format::Limits;
 use crate::format::node::escape;
 use crate::image::Image;
 use crate::model::path::printable;
 use crate::model::size::{parse_duration, parse_size};
 use crate::model::{Address, Origin};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,11 +21,6 @@ pub struct Bounds {
     /// Time [default: 5 s, and 1 s more for each 4 MiB of the file; 5 min of what is elsewhere]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
-}
-
-/// Reads a duration argument.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| "write a duration such as 90s or 5m".into())
 }
 
 /// The bounds that are no time.
@@ -61,24 +55,29 @@ impl Sizes {
     }
 }
 
-/// How large what is elsewhere is, nobody knows beforehand, nor how fast it comes.
-const ELSEWHERE: Duration = Duration::from_secs(300);
+/// Reads a duration argument.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "write a duration such as 90s or 5m".into())
+}
 
 fn size(text: &str) -> Result<u64, String> {
     parse_size(text).ok_or_else(|| "write a size such as 512 MiB".into())
 }
 
 impl Bounds {
-    /// Gives the limits for a file on disk, or for anything elsewhere where `path` is `None`.
-    pub fn limits(&self, path: Option<&Path>) -> Limits {
-        let time = self.timeout.unwrap_or_else(|| match path {
-            // Hostile files are small, and have to end soon; large ones take their time.
-            Some(path) => {
-                let bytes = path.metadata().map_or(0, |meta| meta.len());
-                Duration::from_secs(5 + bytes / (4 << 20))
-            }
-            None => ELSEWHERE,
-        });
+    /// Gives the limits for what an address leads to.
+    pub fn limits_at(&self, address: &Address) -> Limits {
+        self.limits_in(time(address))
+    }
+
+    /// Gives the limits where no address is named.
+    pub fn limits(&self) -> Limits {
+        self.limits_in(Duration::from_secs(5))
+    }
+
+    /// Gives the limits where reading takes so long unless a time is asked for.
+    fn limits_in(&self, usual: Duration) -> Limits {
+        let time = self.timeout.unwrap_or(usual);
         Limits {
             deadline: Some(Instant::now() + time),
             ..self.sizes.limits()
@@ -89,6 +88,27 @@ impl Bounds {
     pub fn max_entries(&self) -> u64 {
         self.sizes.max_entries
     }
+}
+
+/// Of a folder, this many files are counted.
+const COUNTED: usize = 10_000;
+
+/// How large what is elsewhere is, nobody knows beforehand, nor how fast it comes.
+const ELSEWHERE: Duration = Duration::from_secs(300);
+
+/// Gives how long reading takes at most, by the bytes of a file on disk, or those of the files in
+/// a folder.
+fn time(address: &Address) -> Duration {
+    if address.origin() != Origin::Disk {
+        return ELSEWHERE;
+    }
+    let files = walkdir::WalkDir::new(address.source()).follow_root_links(true);
+    let sizes = files.into_iter().take(COUNTED).filter_map(|file| {
+        let meta = file.ok()?.metadata().ok()?;
+        meta.is_file().then_some(meta.len())
+    });
+    // Hostile files are small, and have to end soon; large ones take their time.
+    Duration::from_secs(5 + sizes.fold(0, u64::saturating_add) / (4 << 20))
 }
 
 /// How a listing is written.
@@ -112,18 +132,47 @@ pub fn address(text: &str) -> Result<Address, String> {
 
 /// Opens what an address leads to, or says why not and gives the exit code.
 pub fn open(address: &Address, bounds: &Bounds) -> Result<Arc<Image>, u8> {
-    let path = (address.origin() == Origin::Disk).then(|| Path::new(address.source()));
-    let subjects = Subjects::new(bounds.limits(path));
-    subjects.image(address).map_err(|error| {
-        complain(&error.message);
-        if let Some(remedy) = &error.remedy {
-            eprintln!("  help: {}", printable(remedy));
-        }
-        exit::ERROR
-    })
+    open_within(address, bounds.limits_at(address))
+}
+
+/// Of two images that are read at the same time, larger initramfs files are
+/// decoded into temporary files.
+const IN_MEMORY: u64 = 32 << 20;
+
+/// Opens two images that are read at the same time, each within half of the
+/// memory that one alone may take.
+pub fn open_two(addresses: [&Address; 2], bounds: &Bounds) -> Result<[Arc<Image>; 2], u8> {
+    let mut limits = bounds.limits_in(addresses.into_iter().map(time).sum());
+    limits.max_metadata /= 2;
+    limits.max_listing /= 2;
+    limits.max_in_memory = IN_MEMORY;
+    if bounds.sizes.max_decoded.is_none() {
+        limits.free_decoded /= 2;
+    }
+    let [a, b] = addresses;
+    Ok([open_within(a, limits.clone())?, open_within(b, limits)?])
+}
+
+fn open_within(address: &Address, limits: Limits) -> Result<Arc<Image>, u8> {
+    let image = Subjects::new(limits).image(address);
+    image.map_err(|error| refuse(&error))
+}
+
+/// Says why nothing could be seen, and gives the exit code.
+pub fn refuse(error: &ProbeError) -> u8 {
+    complain(&error.message);
+    if let Some(remedy) = &error.remedy {
+        eprintln!("  help: {}", printable(remedy));
+    }
+    exit::ERROR
 }
 
 /// Writes an error to standard error, names in it made harmless.
 pub fn complain(message: &str) {
     eprintln!("error: {}", printable(message));
+}
+
+/// Writes a line to standard error, names in it made harmless.
+pub fn complain_line(line: &str) {
+    eprintln!("{}", printable(line));
 }

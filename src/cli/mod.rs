@@ -16,9 +16,13 @@ macro_rules! say {
     }};
 }
 
+mod add;
 mod cache;
 mod cat;
 mod demo;
+mod describe;
+mod diff;
+mod diff_view;
 mod explain;
 mod generate;
 mod imager;
@@ -57,6 +61,9 @@ enum Command {
     Ls(ls::Args),
     Cat(cat::Args),
     Cache(cache::Args),
+    Diff(diff::Args),
+    Describe(describe::Args),
+    Add(add::Args),
     List(list::Args),
     Explain(explain::Args),
     Schema(schema::Args),
@@ -89,6 +96,9 @@ pub fn main() -> ExitCode {
         Command::Ls(args) => ls::run(args),
         Command::Cat(args) => cat::run(args),
         Command::Cache(args) => cache::run(&args),
+        Command::Diff(args) => diff::run(args),
+        Command::Describe(args) => describe::run(args),
+        Command::Add(args) => add::run(args),
         Command::List(args) => list::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Schema(args) => schema::run(&args),

@@ -26,6 +26,10 @@ pub struct Limits {
     /// Bytes of temporary files, those of all files together whose sizes do not
     /// explain more. 90 MB.
     pub free_stored: u64,
+    /// Bytes of an initramfs whose segments are decoded into memory. Of a larger
+    /// one, what is read of it is decoded into temporary files, each segment
+    /// once, which takes longer. No bound.
+    pub max_in_memory: u64,
     /// Entries of one archive or file system; a million would not fit beside
     /// what they were decoded from. 500 000.
     pub max_entries: u64,
@@ -54,6 +58,7 @@ impl Default for Limits {
             free_decoded: 256 * MIB,
             max_ratio: 6,
             free_stored: 90_000_000,
+            max_in_memory: u64::MAX,
             max_entries: 500_000,
             max_listing: 64 * MIB,
             max_depth: 128,

@@ -4,12 +4,12 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use super::archive::Segments;
 use super::binaries::{Binaries, Binary};
 use super::libraries::root_of;
 use super::modules::{ModuleFile, Modules};
 use super::services::{self, ServiceFile};
 use super::{ImageError, Layer, MergedEntry, Pattern, Unresolved, View};
-use crate::format::initramfs::Initramfs;
 use crate::format::tree::Visit;
 use crate::format::{Entry, FileType, FormatError, Limits, Source, Tree};
 
@@ -34,7 +34,7 @@ impl Merged {
 
     pub(super) fn of_initramfs(
         subject: &Path,
-        initramfs: &Initramfs,
+        initramfs: &Segments,
         limits: &Limits,
     ) -> Result<Self, ImageError> {
         View::of_initramfs(subject, initramfs, limits).map(|view| Self::of(view, limits))

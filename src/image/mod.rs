@@ -6,6 +6,7 @@
 //! system as the machine will see it, with the layer that each file came from
 //! and, for programs, whether what they need is there.
 
+mod all;
 mod archive;
 mod binaries;
 mod blocks;

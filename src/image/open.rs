@@ -14,7 +14,8 @@ use super::{ImageError, Merged, Talos};
 use crate::format::initramfs::Initramfs;
 use crate::format::kernel::Kernel;
 use crate::format::{
-    Bytes, Content, FormatError, Keep, Limits, Metadata, Source, Tree, source_error, whole,
+    Bytes, Compression, Content, FormatError, Keep, Limits, Metadata, Source, Tree, source_error,
+    whole,
 };
 use crate::model::Sha256Digest;
 
@@ -238,6 +239,12 @@ impl Image {
         decoded.map_err(|error| self.failed(error))
     }
 
+    /// Gives how each segment of an initramfs is compressed.
+    pub fn packing(&self) -> Result<Vec<Compression>, ImageError> {
+        let compressions = self.segments()?.compressions();
+        compressions.map_err(|error| self.failed(error))
+    }
+
     fn segments(&self) -> Result<&Arc<Segments>, ImageError> {
         let source = self.source()?;
         let new = || Arc::new(Segments::new(source, &self.limits));
@@ -248,7 +255,7 @@ impl Image {
     /// initramfs holds neither `rootfs.sqsh` nor `extensions.yaml`.
     pub fn talos(&self) -> Result<Option<&Talos>, ImageError> {
         self.talos
-            .get_or_init(|| Talos::read(self.initramfs()?, &self.path, &self.limits))
+            .get_or_init(|| Talos::read(self.segments()?, &self.path, &self.limits))
             .as_ref()
             .map(Option::as_ref)
             .map_err(Clone::clone)
@@ -296,7 +303,7 @@ impl Image {
         if self.is_initramfs()? {
             return match self.talos()? {
                 Some(talos) => Merged::of_layers(&self.path, &talos.layers()?, &self.limits),
-                None => Merged::of_initramfs(&self.path, self.initramfs()?, &self.limits),
+                None => Merged::of_initramfs(&self.path, self.segments()?, &self.limits),
             };
         }
         if let Some(oci) = self.oci()? {
@@ -414,23 +421,6 @@ impl Image {
 
     fn alone(&self) -> MutexGuard<'_, ()> {
         self.decoding.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads all bytes.
-    ///
-    /// Errors above `max_input`.
-    pub fn read(&self) -> Result<Bytes, ImageError> {
-        let (source, size) = (self.source()?, self.size()?);
-        if size > self.limits.max_input {
-            return Err(ImageError::TooLarge {
-                path: self.path.clone(),
-                size,
-                limit: self.limits.max_input,
-            });
-        }
-        source
-            .up_to(0, usize::try_from(size).unwrap_or(usize::MAX))
-            .map_err(|error| self.failed(error))
     }
 
     /// Gives the first bytes, up to 33 KiB; none of a folder.

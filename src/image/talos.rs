@@ -4,15 +4,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::archive::Segments;
 use super::{ImageError, Layer};
 use crate::format::extensions::{self, Listed};
-use crate::format::initramfs::Initramfs;
+use crate::format::initramfs::Located;
 use crate::format::squashfs::Squashfs;
 use crate::format::{FileType, Limits};
 
 const ROOTFS: &str = "rootfs.sqsh";
 const LIST: &str = "extensions.yaml";
 const MODULES: &str = "modules.dep.sqsh";
+/// A longer list is refused by its reader, which has to see that it is longer.
+const MAX_LIST: usize = 2 << 20;
 const FIRMWARE: &str = "usr/lib/firmware/";
 
 /// One extension, as `extensions.yaml` lists it, with the squashfs image that
@@ -136,23 +139,34 @@ impl Talos {
     }
 
     pub(super) fn read(
-        initramfs: &Initramfs,
+        initramfs: &Segments,
         subject: &Path,
         limits: &Limits,
     ) -> Result<Option<Self>, ImageError> {
-        if initramfs.find(ROOTFS).is_none() && initramfs.find(LIST).is_none() {
+        let failed = |error| ImageError::format(subject, error);
+        let entries = initramfs.held().map_err(failed)?;
+        let find = |path: &str| {
+            let mut last = entries.iter().rev();
+            last.find(|located| located.entry.path == path)
+        };
+        if find(ROOTFS).is_none() && find(LIST).is_none() {
             return Ok(None);
         }
         let open = |image: &str, name: &str| {
-            let located = initramfs.find(image)?;
-            let opened = Squashfs::open(Arc::new(initramfs.content(located)), limits)
+            let located = find(image)?;
+            let opened = initramfs
+                .content(located)
+                .and_then(|source| Squashfs::open(source, limits))
                 .map(|squashfs| Layer::new(name, image, Arc::new(squashfs)))
-                .map_err(|error| ImageError::format(subject, error.inside(image)));
+                .map_err(|error| failed(error.inside(image)));
             Some(opened)
         };
-        let listed = match initramfs.find(LIST) {
-            Some(located) => extensions::read(&initramfs.content(located), limits)
-                .map_err(|error| ImageError::format(subject, error))?,
+        let listed = match find(LIST) {
+            Some(located) => initramfs
+                .content(located)
+                .and_then(|list| list.up_to(0, MAX_LIST))
+                .and_then(|list| extensions::read(&list, limits))
+                .map_err(failed)?,
             None => Vec::new(),
         };
         let mut duplicates: Vec<String> = Vec::new();
@@ -180,9 +194,9 @@ impl Talos {
         Ok(Some(Self {
             rootfs: open(ROOTFS, ROOTFS).transpose()?,
             modules: open(MODULES, MODULES).transpose()?,
-            has_list: initramfs.find(LIST).is_some(),
-            unlisted: unlisted(initramfs, &extensions),
-            firmware: firmware(initramfs),
+            has_list: find(LIST).is_some(),
+            unlisted: unlisted(entries, &extensions),
+            firmware: firmware(entries),
             subject: subject.to_owned(),
             extensions,
             duplicates,
@@ -195,13 +209,12 @@ fn in_archive(listed: &Listed) -> String {
     crate::format::node::normalise(listed.image.as_bytes()).path
 }
 
-fn unlisted(initramfs: &Initramfs, extensions: &[Extension]) -> Vec<String> {
+fn unlisted(entries: &[Located], extensions: &[Extension]) -> Vec<String> {
     let named: Vec<String> = extensions
         .iter()
         .map(|extension| in_archive(&extension.listed))
         .collect();
-    let mut names: Vec<String> = initramfs
-        .entries()
+    let mut names: Vec<String> = entries
         .iter()
         .map(|located| &located.entry.path)
         .filter(|path| path.ends_with(".sqsh") && !path.contains('/'))
@@ -214,9 +227,8 @@ fn unlisted(initramfs: &Initramfs, extensions: &[Extension]) -> Vec<String> {
     names
 }
 
-fn firmware(initramfs: &Initramfs) -> Vec<String> {
-    initramfs
-        .entries()
+fn firmware(entries: &[Located]) -> Vec<String> {
+    entries
         .iter()
         .map(|located| &located.entry)
         .filter(|entry| entry.meta.kind != FileType::Directory && entry.path.starts_with(FIRMWARE))

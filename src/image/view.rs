@@ -6,10 +6,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::archive::Segments;
 use super::follow::{Unresolved, follow};
 use super::glob::Fixed;
 use super::{ImageError, Layer, Pattern};
-use crate::format::initramfs::Initramfs;
 use crate::format::{Bytes, Entry, FileType, FormatError, Limits, Metadata, Source, Tree};
 
 /// Where the content of an entry lies.
@@ -18,7 +18,6 @@ pub(super) enum Content {
     /// In the tree at this place, by this number. A hard link's is that of the
     /// layer which brought the file.
     Tree(usize, u64),
-    Bytes(Bytes),
     File(Source),
 }
 
@@ -111,15 +110,14 @@ impl View {
     /// through links that earlier entries made.
     pub(super) fn of_initramfs(
         subject: &Path,
-        initramfs: &Initramfs,
+        initramfs: &Segments,
         limits: &Limits,
     ) -> Result<Self, ImageError> {
-        limits
-            .check_deadline("initramfs", 0)
-            .map_err(|error| ImageError::format(subject, error))?;
+        let failed = |error| ImageError::format(subject, error);
+        limits.check_deadline("initramfs", 0).map_err(failed)?;
         let mut tree = Paths::new();
         let mut orphans = Vec::new();
-        for located in initramfs.entries() {
+        for located in initramfs.held().map_err(failed)? {
             let entry = &located.entry;
             if entry.path.is_empty() {
                 continue;
@@ -138,11 +136,12 @@ impl View {
                 path: path.clone(),
                 meta: entry.meta.clone(),
                 layer: located.segment,
-                content: Content::Bytes(initramfs.content(located)),
+                content: Content::File(initramfs.content(located).map_err(failed)?),
             };
             tree.insert(path, merged);
         }
-        let names = (0..initramfs.segments().len()).map(|index| format!("segment {index}"));
+        let count = initramfs.compressions().map_err(failed)?.len();
+        let names = (0..count).map(|index| format!("segment {index}"));
         let parts = Parts {
             names: names.collect(),
             entries: tree,
@@ -275,7 +274,6 @@ impl View {
     /// Opens a file; the error is the reader's own.
     pub(super) fn open_plain(&self, entry: &MergedEntry) -> Result<Source, FormatError> {
         let (tree, inode) = match &entry.content {
-            Content::Bytes(bytes) => return Ok(Arc::new(bytes.clone())),
             Content::File(file) => return Ok(Arc::clone(file)),
             Content::Tree(tree, inode) => (self.trees.get(*tree), *inode),
         };
@@ -317,7 +315,7 @@ impl View {
     pub(super) fn place(&self, index: usize) -> (usize, u64) {
         match self.entries.get(index).map(|entry| &entry.content) {
             Some(Content::Tree(tree, inode)) => (*tree, *inode),
-            Some(Content::Bytes(_) | Content::File(_)) | None => (0, index as u64),
+            Some(Content::File(_)) | None => (0, index as u64),
         }
     }
 }

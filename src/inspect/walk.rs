@@ -229,11 +229,7 @@ fn try_look_at(image: &Arc<Image>, item: &mut Item, options: &Options) -> Result
     if item.entry.is_none() {
         item.size = image.size()?;
     }
-    item.what = match content {
-        Content::Unknown if is_text(&image.head()) => "text",
-        Content::Unknown => "data",
-        known => known.name(),
-    };
+    item.what = name_of(image);
     if options.digests {
         item.sha256 = Some(image.digest()?);
     }
@@ -248,7 +244,7 @@ fn try_look_at(image: &Arc<Image>, item: &mut Item, options: &Options) -> Result
     }
     if let Content::Compressed(_) = content {
         item.detail = Some(match image.decoded()? {
-            Some(decoded) => inner_name(decoded),
+            Some(decoded) => name_of(decoded).to_owned(),
             None => "initramfs".to_owned(),
         });
     }
@@ -269,11 +265,13 @@ fn try_look_at(image: &Arc<Image>, item: &mut Item, options: &Options) -> Result
     }
 }
 
-fn inner_name(decoded: &Arc<Image>) -> String {
-    match decoded.content() {
-        Some(Content::Unknown) if is_text(&decoded.head()) => "text".to_owned(),
-        Some(content) => content.name().to_owned(),
-        None => String::new(),
+/// Names what a file is by its content.
+pub(super) fn name_of(image: &Arc<Image>) -> &'static str {
+    match image.content() {
+        Some(Content::Unknown) if is_text(&image.head()) => "text",
+        Some(Content::Unknown) => "data",
+        Some(known) => known.name(),
+        None => "folder",
     }
 }
 

@@ -12,12 +12,33 @@ use crate::format::{Budget, Compression, FormatError, Limits, Reader, Source};
 
 type File = Window<Reader>;
 
-/// Lists an initramfs; see [`super::Initramfs::list`]. Its errors are not shown.
-pub(super) fn list(source: &Source, limits: &Limits) -> Result<Option<Vec<Located>>, FormatError> {
+/// What an initramfs holds, without its content.
+#[derive(Debug, Clone)]
+pub struct Outline {
+    /// The entries of all segments, in the order of the file.
+    pub entries: Vec<Located>,
+    /// Where the segments lie.
+    pub extents: Vec<Extent>,
+}
+
+/// Where a segment lies in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Where it begins.
+    pub offset: u64,
+    /// Its bytes in the file.
+    pub length: u64,
+    /// How it is compressed.
+    pub compression: Compression,
+}
+
+/// Lists an initramfs; see [`super::Initramfs::outline`]. Its errors are not
+/// shown.
+pub(super) fn list(source: &Source, limits: &Limits) -> Result<Option<Outline>, FormatError> {
     let mut file = file(source, limits);
     let mut budget = Budget::new(limits, source.size()?);
     let mut reader = cpio::Reader::default();
-    let (mut entries, mut index) = (Vec::new(), 0);
+    let (mut entries, mut extents) = (Vec::new(), Vec::new());
     loop {
         file.skip_zeros()?;
         let offset = file.offset();
@@ -26,6 +47,7 @@ pub(super) fn list(source: &Source, limits: &Limits) -> Result<Option<Vec<Locate
             Start::Archive => Compression::None,
             Start::Member(compression) => compression,
         };
+        let index = extents.len();
         if index as u64 >= limits.max_segments {
             return Err(too_many(offset, limits));
         }
@@ -41,15 +63,26 @@ pub(super) fn list(source: &Source, limits: &Limits) -> Result<Option<Vec<Locate
         } else {
             return Ok(None);
         };
-        let located = |entry| Located {
-            segment: index,
-            entry,
+        let located = |mut entry: cpio::Entry| {
+            // What lies in a file as it is was counted from the start of the file.
+            if compression == Compression::None {
+                entry.offset -= offset;
+                entry.data = entry.data.start - offset..entry.data.end - offset;
+            }
+            Located {
+                segment: index,
+                entry,
+            }
         };
         let found = found.into_iter().flat_map(|archive| archive.entries);
         entries.extend(found.map(located));
-        index += 1;
+        extents.push(Extent {
+            offset: offset as u64,
+            length: (file.offset() - offset) as u64,
+            compression,
+        });
     }
-    Ok((index > 0).then_some(entries))
+    Ok((!extents.is_empty()).then_some(Outline { entries, extents }))
 }
 
 /// Gives the file behind a member. A decoder has seen the member's end, and its

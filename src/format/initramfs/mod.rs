@@ -13,6 +13,7 @@ mod scan;
 use super::cpio::{self, Entry};
 use super::window::{Input, Slice};
 use super::{Budget, Bytes, Compression, Content, FormatError, Limits, Source};
+pub use listing::{Extent, Outline};
 use scan::{Part, Scan, caveat, not_a_segment};
 
 const NAME: &str = "initramfs";
@@ -108,6 +109,13 @@ impl Initramfs {
     /// because something is wrong, which [`Initramfs::read`] then says in full.
     #[must_use]
     pub fn list(source: &Source, limits: &Limits) -> Option<Vec<Located>> {
+        Self::outline(source, limits).map(|outline| outline.entries)
+    }
+
+    /// Lists the entries as [`Initramfs::list`] does, and tells where the
+    /// segments lie, so that each can be decoded by itself.
+    #[must_use]
+    pub fn outline(source: &Source, limits: &Limits) -> Option<Outline> {
         listing::list(source, limits).ok().flatten()
     }
 
@@ -308,6 +316,32 @@ mod tests {
         let init = initramfs.find("init").unwrap();
         assert_eq!(init.segment, 2, "the last one wins");
         assert_eq!(&*initramfs.content(init), b"init");
+    }
+
+    #[test]
+    fn each_segment_can_be_decoded_by_itself() {
+        let packed = zstd::encode_all(&archive(&["init"])[..], 3).unwrap();
+        let mut input = packed.clone();
+        input.resize(input.len().next_multiple_of(512), 0);
+        let raw = input.len();
+        input.extend_from_slice(&archive(&["late"]));
+        read(input.clone()).unwrap();
+        let source: Source = Arc::new(Bytes::new(input.clone()));
+        let outline = Initramfs::outline(&source, &Limits::default()).unwrap();
+        let extent = |offset: usize, length: usize, compression| Extent {
+            offset: offset as u64,
+            length: length as u64,
+            compression,
+        };
+        assert_eq!(
+            outline.extents,
+            [
+                extent(0, packed.len(), Compression::Zstd),
+                extent(raw, input.len() - raw, Compression::None),
+            ]
+        );
+        let late = &outline.entries[1];
+        assert_eq!(input[raw..][late.entry.data.clone()], *b"late");
     }
 
     #[test]

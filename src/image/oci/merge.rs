@@ -167,6 +167,6 @@ fn node(entry: &MergedEntry) -> (usize, u64) {
     match entry.content {
         Content::Tree(tree, node) => (tree, node),
         // The file of one layer, under one name.
-        Content::Bytes(_) | Content::File(_) => (usize::MAX, entry.layer as u64),
+        Content::File(_) => (usize::MAX, entry.layer as u64),
     }
 }

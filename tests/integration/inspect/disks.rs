@@ -12,7 +12,7 @@ use crate::world::World;
 const START: usize = 1 << 20;
 
 /// Makes a disk with a FAT partition `EFI` that holds a folder's files; `None` where a tool is missing.
-fn disk(world: &World, name: &str, bits: &str, size: u64, files: &Path) -> Option<()> {
+pub(super) fn disk(world: &World, name: &str, bits: &str, size: u64, files: &Path) -> Option<()> {
     let (sfdisk, mkfs, mcopy) = (peer("sfdisk")?, peer("mkfs.vfat")?, peer("mcopy")?);
     let path = world.write(name, "");
     let file = fs::OpenOptions::new().write(true).open(&path).unwrap();

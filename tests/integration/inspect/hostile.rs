@@ -66,6 +66,8 @@ fn what_is_no_image_or_cannot_be_read_in_full_never_ends_with_0() {
             4,
             "cat {name}"
         );
+        assert_eq!(run(&world, &["describe", name]).code, 4, "describe {name}");
+        assert_eq!(run(&world, &["diff", name, "."]).code, 4, "diff {name}");
     }
 }
 
@@ -126,4 +128,67 @@ fn no_link_of_a_folder_is_followed_out_of_it() {
     let ran = run(&world, &["tree", "folder"]);
     assert_eq!(ran.code, 0);
     assert!(!ran.stdout.contains("passwd"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_comparison_of_what_is_hostile_ends_within_its_bounds() {
+    let (Some(zstd), Some(cpio), Some(mksquashfs)) =
+        (peer("zstd"), peer("cpio"), peer("mksquashfs"))
+    else {
+        return;
+    };
+    let world = World::new();
+    // Two bombs that differ in their last byte, as files, and as segments of an initramfs.
+    let mut much = vec![b'a'; 160 << 20];
+    for side in ["a", "b"] {
+        if let Some(last) = much.last_mut() {
+            *last = side.as_bytes()[0];
+        }
+        let bomb = pipe(&zstd, world.path(), &["-q", "-c", "-1"], &much);
+        world.write(&format!("{side}/bomb.zst"), &bomb);
+        let mut segment = pipe(
+            &cpio,
+            world.path(),
+            &["-o", "-H", "newc", "--quiet"],
+            b"a\n",
+        );
+        segment.extend_from_slice(&bomb);
+        world.write(&format!("{side}/initramfs"), segment);
+        // Deep, with names that would drive a terminal.
+        let deep = "d/".repeat(100);
+        world.write(&format!("{side}/tree/{deep}\u{1b}[31m"), side);
+        world.write(
+            &format!("{side}/\u{1b}]0;title\u{7}"),
+            format!("\u{1b}[2J{side}\n"),
+        );
+        let tree = format!("{side}/tree");
+        let image = format!("{side}/deep.sqsh");
+        let arguments = [tree.as_str(), &image, "-noappend", "-quiet", "-no-progress"];
+        output(&mksquashfs, world.path(), &arguments);
+        symlink("../secret", world.path().join(side).join("out")).unwrap();
+        symlink("/etc", world.path().join(side).join("etc")).unwrap();
+    }
+    world.write("secret", "not to be read");
+    let ran = run(&world, &["diff", "a", "b"]);
+    assert_eq!(ran.code, 4, "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("max_decoded") || ran.stdout.contains("deadline"),
+        "{}",
+        ran.stdout
+    );
+    assert!(!ran.stdout.contains("passwd") && !ran.stdout.contains("not to be read"));
+    assert!(ran.stdout.contains("\\u{1b}[31m"), "{}", ran.stdout);
+    let ran = run(&world, &["diff", "a", "b", "--format", "json"]);
+    assert_eq!(ran.code, 4);
+    let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["complete"], false);
+    // A link that turns is a difference, and still is not followed.
+    std::fs::remove_file(world.path().join("b/out")).unwrap();
+    symlink("../secrets", world.path().join("b/out")).unwrap();
+    let ran = run(&world, &["diff", "a", "b", "--timeout", "20s"]);
+    assert!(
+        ran.stdout.contains("../secret → ../secrets"),
+        "{}",
+        ran.stdout
+    );
 }
