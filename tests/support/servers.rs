@@ -131,9 +131,7 @@ pub(crate) fn registry(folder: &Path, locked: bool) -> Option<Server> {
     fs::write(&path, config).unwrap();
     let mut command = Command::new(program);
     command.arg("serve").arg(&path);
-    for name in ["OTEL_TRACES_EXPORTER"] {
-        command.env(name, "none");
-    }
+    command.env("OTEL_TRACES_EXPORTER", "none");
     Some(Server::start(command, port, folder))
 }
 

@@ -126,7 +126,8 @@ fn whatever_happens_to_the_cache_the_result_is_the_same() {
     }
     let content = content();
     cat(&world, "a.sqsh.xz!/large");
-    let harm: &[(&str, fn(&Path, &[u8]))] = &[
+    type Harm = fn(&Path, &[u8]);
+    let harm: &[(&str, Harm)] = &[
         ("cut", |path, bytes| {
             fs::write(path, &bytes[..bytes.len() / 2]).unwrap()
         }),
