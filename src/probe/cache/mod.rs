@@ -4,10 +4,10 @@
 //! written beside their place, renamed and never changed, each with a table of its chunks and their
 //! digests behind them. The segments of one key lie in one folder; what they hold together is what
 //! is known of the source. So two processes never wait for one another to be right, only to save
-//! work ([`lock`]), and a segment that is cut, foreign or changed is thrown away, not believed.
+//! work (`lock`), and a segment that is cut, foreign or changed is thrown away, not believed.
 //!
 //! A key is the digest of what the source was made from, of what was done to it, of the bounds, and
-//! of the version of the decoders ([`key`]). Whatever fails here costs the cache, never the result.
+//! of the version of the decoders (`key`). Whatever fails here costs the cache, never the result.
 
 mod clean;
 mod entry;

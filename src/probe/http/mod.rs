@@ -1,7 +1,7 @@
 //! What web servers have, read by parts: `http://…` and `https://…` as the beginning of an address.
 //!
-//! [`remote`] reads a file as far as it is asked for; [`client`] is one exchange, with redirects,
-//! time-outs and another try; [`download`] takes a body in; [`range`] and [`address`] read what
+//! `remote` reads a file as far as it is asked for; `client` is one exchange, with redirects,
+//! time-outs and another try; `download` takes a body in; `range` and `address` read what
 //! servers and people write. Nothing secret of an address stands in an error: see [`crate::model::address::shown`].
 
 mod address;
@@ -22,7 +22,7 @@ pub use address::{is_loopback, parse, same_origin, shown_url};
 pub use error::HttpError;
 pub use remote::How;
 
-/// Opens what is at an address; see [`remote::open`]. What was read of the same state of it
+/// Opens what is at an address; see `remote::open`. What was read of the same state of it
 /// before is not asked for again, where the server tells states apart by a strong `ETag`.
 ///
 /// Gives the bytes, and the place of what is made from them.
