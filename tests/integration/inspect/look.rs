@@ -186,7 +186,7 @@ fn an_address_that_leads_nowhere_says_what_is_there() {
         ("initramfs!/nothing*", "in `/` there is 0.sqsh"),
         ("initramfs!/rootfs.sqsh!/usr/bin", "directory"),
         ("absent!/x", "no such file"),
-        ("oci://registry/image:1!/etc", "not read yet"),
+        ("oci://127.0.0.1:1/image:1!/etc", "no connection"),
         ("initramfs!/init!/x", "nothing can be inside"),
     ] {
         let ran = world.tdg(&["cat", address]);
