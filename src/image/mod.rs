@@ -27,6 +27,7 @@ mod modules;
 pub mod oci;
 mod open;
 mod releases;
+mod root;
 mod services;
 pub mod spool;
 mod talos;
