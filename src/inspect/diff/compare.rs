@@ -259,7 +259,7 @@ pub(super) fn holds(side: Side, image: &Arc<Image>) -> Result<bool, Failed> {
 }
 
 /// Gives what a compressed file decompresses to, anything else as it is.
-fn decoded(side: Side, image: &Arc<Image>) -> Result<Arc<Image>, Failed> {
+pub(super) fn decoded(side: Side, image: &Arc<Image>) -> Result<Arc<Image>, Failed> {
     let decoded = image.decoded().map_err(|error| (side, error))?;
     Ok(Arc::clone(decoded.unwrap_or(image)))
 }
