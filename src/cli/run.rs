@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(short, long, value_name = "N")]
     jobs: Option<std::num::NonZeroUsize>,
     /// How long one trial may take where its spec says nothing
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::look::duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     timeout: Duration,
     /// Show only what did not pass
     #[arg(short, long)]

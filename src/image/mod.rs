@@ -27,7 +27,6 @@ mod modules;
 pub mod oci;
 mod open;
 mod releases;
-mod root;
 mod services;
 pub mod spool;
 mod talos;

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::archive::{Archive, Segments};
 use super::containers;
 use super::folder::Folder;
+use super::layer::Layer;
 use super::local::LocalFile;
-use super::oci::Oci;
+use super::oci::{self, Oci};
 use super::{ImageError, Merged, Talos};
 use crate::format::initramfs::Initramfs;
 use crate::format::kernel::Kernel;
@@ -244,7 +245,7 @@ impl Image {
         compressions.map_err(|error| self.failed(error))
     }
 
-    pub(super) fn segments(&self) -> Result<&Arc<Segments>, ImageError> {
+    fn segments(&self) -> Result<&Arc<Segments>, ImageError> {
         let source = self.source()?;
         let new = || Arc::new(Segments::new(source, &self.limits));
         Ok(self.segments.get_or_init(new))
@@ -296,6 +297,35 @@ impl Image {
             .get_or_init(|| self.merge().map(Arc::new))
             .as_ref()
             .map_err(Clone::clone)
+    }
+
+    fn merge(&self) -> Result<Merged, ImageError> {
+        if self.is_initramfs()? {
+            return match self.talos()? {
+                Some(talos) => Merged::of_layers(&self.path, &talos.layers()?, &self.limits),
+                None => Merged::of_initramfs(&self.path, self.segments()?, &self.limits),
+            };
+        }
+        if let Some(oci) = self.oci()? {
+            let view = oci::merged(oci, &self.path, &self.limits);
+            let merged = view.map(|view| Merged::of(view, &self.limits));
+            return merged.map_err(|error| self.failed(error));
+        }
+        if self.is_program()? {
+            return Err(ImageError::NoRoot {
+                path: self.path.clone(),
+                content: Content::Elf.name(),
+            });
+        }
+        let tree = self.tree()?;
+        let layer = Layer::new(tree.format(), "", Arc::clone(tree));
+        Merged::of_layers(&self.path, &[&layer], &self.limits)
+    }
+
+    /// Tells whether the merged view is another than the tree itself: whether
+    /// layers, or an initramfs's links, make the root file system.
+    pub fn is_layered(&self) -> Result<bool, ImageError> {
+        Ok(self.is_initramfs()? || self.oci()?.is_some())
     }
 
     /// Tells whether the bytes, decompressed where they are compressed, are an
