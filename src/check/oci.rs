@@ -183,7 +183,7 @@ impl Kind for TheKind {
     layers: { every: { diff-id-ok: true } }
     problems: { len: 0 }";
     const DESCRIBES: &'static [&'static str] =
-        &["present", "format", "digest", "config", "problems"];
+        &["present", "format", "type", "digest", "platforms", "config", "layers", "problems"];
     type Args = Args;
     type Evidence = Evidence;
 

@@ -72,7 +72,7 @@ impl Bounds {
 
     /// Gives the limits where no address is named.
     pub fn limits(&self) -> Limits {
-        self.limits_in(Duration::from_secs(5))
+        self.limits_in(LEAST)
     }
 
     /// Gives the limits where reading takes so long unless a time is asked for.
@@ -89,6 +89,9 @@ impl Bounds {
         self.sizes.max_entries
     }
 }
+
+/// How long reading of whatever may take.
+const LEAST: Duration = Duration::from_secs(5);
 
 /// Of a folder, this many files are counted.
 const COUNTED: usize = 10_000;
@@ -108,7 +111,7 @@ fn time(address: &Address) -> Duration {
         meta.is_file().then_some(meta.len())
     });
     // Hostile files are small, and have to end soon; large ones take their time.
-    Duration::from_secs(5 + sizes.fold(0, u64::saturating_add) / (4 << 20))
+    LEAST + Duration::from_secs(sizes.fold(0, u64::saturating_add) / (4 << 20))
 }
 
 /// How a listing is written.
@@ -142,7 +145,8 @@ const IN_MEMORY: u64 = 32 << 20;
 /// Opens two images that are read at the same time, each within half of the
 /// memory that one alone may take.
 pub fn open_two(addresses: [&Address; 2], bounds: &Bounds) -> Result<[Arc<Image>; 2], u8> {
-    let mut limits = bounds.limits_in(addresses.into_iter().map(time).sum());
+    let both: Duration = addresses.into_iter().map(time).sum();
+    let mut limits = bounds.limits_in(both.saturating_sub(LEAST));
     limits.max_metadata /= 2;
     limits.max_listing /= 2;
     limits.max_in_memory = IN_MEMORY;

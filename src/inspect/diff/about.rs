@@ -1,8 +1,8 @@
 //! What two containers say about themselves, beside what is in them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
+use super::compare::decoded;
 use super::contents::Contents;
 use super::facts::Failed;
 use super::{Difference, Options, Side, partitions};
@@ -36,7 +36,7 @@ pub(super) fn differences(
             format(Side::B, b)?,
         ));
     }
-    let [a, b] = [plain(Side::A, a)?, plain(Side::B, b)?];
+    let [a, b] = [decoded(Side::A, &a.image)?, decoded(Side::B, &b.image)?];
     let is = |content| a.content() == Some(content) && b.content() == Some(content);
     let disk = |image: &Image| matches!(image.content(), Some(Content::Gpt | Content::Mbr));
     if disk(&a) && disk(&b) {
@@ -97,10 +97,4 @@ fn layers_of(a: Vec<String>, b: Vec<String>, found: &mut Vec<Difference>) {
     };
     let (a, b) = (kept(&a, &removed), kept(&b, &added));
     found.extend(Difference::both("order of layers", a, b));
-}
-
-/// Gives what a compressed file decompresses to, anything else as it is.
-pub(super) fn plain(side: Side, contents: &Contents) -> Result<Arc<Image>, Failed> {
-    let decoded = contents.image.decoded().map_err(|error| (side, error))?;
-    Ok(Arc::clone(decoded.unwrap_or(&contents.image)))
 }

@@ -177,7 +177,7 @@ pub struct Summary {
     /// packed again, or at another time.
     pub repacked: u64,
     /// Entries that nothing is said of, because the other side could not be
-    /// listed in full.
+    /// listed in full, or because the time was over.
     pub unknown: u64,
     /// Parts that could not be read in full.
     pub troubles: u64,

@@ -6,7 +6,7 @@ use super::change::Trouble;
 use super::contents::Contents;
 use super::facts::{self, Failed, Sort};
 use super::meta::{self, Says};
-use super::role::{is_kernel, is_program};
+use super::role::is_kernel;
 use super::{Difference, Options, Side, bytes, text};
 use crate::format::{Compression, Content, Entry, FileType};
 use crate::image::{Image, ImageError};
@@ -246,8 +246,9 @@ fn is_light(image: &Image) -> bool {
 
 /// Tells whether a file is a container that is gone into.
 pub(super) fn holds(side: Side, image: &Arc<Image>) -> Result<bool, Failed> {
-    let plain = decoded(side, image)?;
-    if is_kernel(&plain) || is_program(&plain) {
+    // The sections of programs and kernels are no files: they are compared by what they are for.
+    let program = image.is_program().map_err(|error| (side, error))?;
+    if program || is_kernel(&*decoded(side, image)?) {
         return Ok(false);
     }
     match image.tree() {
@@ -258,7 +259,7 @@ pub(super) fn holds(side: Side, image: &Arc<Image>) -> Result<bool, Failed> {
 }
 
 /// Gives what a compressed file decompresses to, anything else as it is.
-fn decoded(side: Side, image: &Arc<Image>) -> Result<Arc<Image>, Failed> {
+pub(super) fn decoded(side: Side, image: &Arc<Image>) -> Result<Arc<Image>, Failed> {
     let decoded = image.decoded().map_err(|error| (side, error))?;
     Ok(Arc::clone(decoded.unwrap_or(image)))
 }

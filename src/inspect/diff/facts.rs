@@ -11,6 +11,9 @@ use crate::format::elf::Elf;
 use crate::format::{Content, Limits, extensions, uki};
 use crate::image::{Image, ImageError};
 
+/// No kernel in use is larger; of a file that is, the digest has to do.
+const MAX_KERNEL: u64 = 128 << 20;
+
 pub(super) type Failed = (Side, ImageError);
 
 /// Gives the facts of two binaries that differ.
@@ -22,10 +25,16 @@ pub(super) fn of_binaries(pair: [&Arc<Image>; 2]) -> Result<Vec<Difference>, Fai
     if is(Content::Elf) {
         return elf([read_elf(Side::A, a)?, read_elf(Side::B, b)?]);
     }
-    if pair.iter().all(|image| is_kernel(image)) {
-        return kernel(pair);
+    if !pair.iter().all(|image| is_kernel(image)) {
+        return Ok(Vec::new());
     }
-    Ok(Vec::new())
+    for (side, image) in [(Side::A, a), (Side::B, b)] {
+        // It is read into memory as a whole.
+        if image.size().map_err(|error| (side, error))? > MAX_KERNEL {
+            return Ok(Vec::new());
+        }
+    }
+    kernel(pair)
 }
 
 fn read_elf(side: Side, image: &Arc<Image>) -> Result<Elf, Failed> {

@@ -6,6 +6,11 @@ use crate::format::capabilities::{self, Capabilities};
 use crate::format::node::escape;
 use crate::format::{Entry, FileType, Metadata};
 
+/// Formats that keep owners, permissions and extended attributes.
+const KEEP_ALL: [&str; 8] = [
+    "squashfs", "erofs", "ext2", "ext3", "ext4", "tar", "folder", "merged",
+];
+
 /// What a format says about its entries.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Says {
@@ -22,15 +27,15 @@ impl Says {
 
     /// Gives what both of two formats say. Of two of one format all counts; of
     /// different ones, what both are known to keep: a FAT file system has no
-    /// owners, and a folder's attributes are not read.
+    /// owners, and an initramfs no attributes.
     pub(super) fn of(pair: &[Contents; 2]) -> Self {
         let [a, b] = pair
             .each_ref()
             .map(|contents| contents.format().unwrap_or_default());
-        let both = |formats: &[&str]| a == b || formats.contains(&a) && formats.contains(&b);
+        let both = |keeps: &dyn Fn(&str) -> bool| a == b || keeps(a) && keeps(b);
         Self {
-            owner: both(&["squashfs", "initramfs", "folder", "erofs", "ext", "tar"]),
-            xattrs: both(&["squashfs", "erofs", "ext", "tar"]),
+            owner: both(&|format| format == "initramfs" || KEEP_ALL.contains(&format)),
+            xattrs: both(&|format| KEEP_ALL.contains(&format)),
         }
     }
 }

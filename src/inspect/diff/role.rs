@@ -96,7 +96,7 @@ fn role(contents: &Contents, entry: &Entry) -> Option<String> {
             if is_kernel(decoded) {
                 return Some("kernel".to_owned());
             }
-            if is_program(decoded) {
+            if image.is_program().ok()? {
                 return None;
             }
             // Not decoded for this: it is decoded again when it is gone into.
@@ -122,12 +122,6 @@ pub(super) fn is_kernel(image: &Image) -> bool {
         image.content(),
         Some(Content::Zboot | Content::Arm64Image | Content::RiscvImage | Content::BzImage)
     )
-}
-
-/// Tells whether a file is a program, a library or a module. They have sections,
-/// as containers have files, and are compared by what they are built for.
-pub(super) fn is_program(image: &Image) -> bool {
-    image.content() == Some(Content::Elf)
 }
 
 /// Takes the version out of a name: `6.18.38-talos` is `#-talos`. `None` where

@@ -135,7 +135,15 @@ impl Walk<'_> {
             },
             Row::Only(..) => Outcome::default(),
         };
-        for part in rows.chunks(PART) {
+        let limits = pair[0].image.limits();
+        for (number, part) in rows.chunks(PART).enumerate() {
+            if let Err(error) = limits.check_deadline("diff", 0) {
+                // Once for all that is left, not once for each entry.
+                let left = rows.len().saturating_sub(number * PART);
+                self.summary.unknown += left as u64;
+                self.trouble(&Trouble::new(Side::A, &pair[0].image.failed(error)));
+                break;
+            }
             let looked: Vec<_> = part.par_iter().map(|row| look(row, false)).collect();
             for (row, mut outcome) in part.iter().zip(looked) {
                 if let Next::Alone = outcome.next {

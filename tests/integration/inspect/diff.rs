@@ -266,6 +266,16 @@ fn the_same_files_packed_in_another_way_at_another_time_are_the_same() {
     );
     assert_eq!(world.tdg(&["diff", "two.sqsh.xz", "two.sqsh.zst"]).code, 0);
     assert_eq!(world.tdg(&["diff", "two.sqsh.xz", "one.sqsh"]).code, 0);
+    // Other formats that keep as much.
+    let (Some(tar), Some(erofs)) = (peer("tar"), peer("mkfs.erofs")) else {
+        return;
+    };
+    output(&tar, world.path(), &["-cf", "a.tar", "-C", "a", "."]);
+    output(&erofs, world.path(), &["--quiet", "a.erofs", "a"]);
+    for image in ["a.tar", "a.erofs"] {
+        let ran = world.tdg(&["diff", "two.sqsh", image]);
+        assert_eq!(ran.code, 0, "{image}: {}{}", ran.stdout, ran.stderr);
+    }
     // Inside of another container how it is compressed is a difference.
     world.write("p/f.xz", pipe(&xz, world.path(), &["-c", "-0"], b"text\n"));
     world.write("q/f.xz", pipe(&xz, world.path(), &["-c", "-9e"], b"text\n"));
