@@ -49,6 +49,7 @@ pub fn peak_memory_of(arguments: &[&str], code: i32) -> u64 {
     let output = Command::new("/usr/bin/time")
         .args(["-f", "%M", env!("CARGO_BIN_EXE_tdg")])
         .args(arguments)
+        .env("TDG_CACHE", "off")
         .stdout(Stdio::null())
         .output()
         .expect("GNU time starts");
