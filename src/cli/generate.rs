@@ -202,6 +202,7 @@ fn document(outcome: &LoopOutcome) -> Value {
                 "failures": v.failures,
                 "artifacts": v.artifacts,
                 "look_at": v.look_at,
+                "remedies": v.remedies,
             })
         })
         .collect();

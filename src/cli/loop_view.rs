@@ -121,12 +121,12 @@ impl<W: Write> LoopView<W> {
                 self.say(&format!("  remedy   {} …", printable(remedy)));
             }
             LoopEvent::RemedyFinished {
-                changed, duration, ..
+                record, duration, ..
             } => {
-                let what = if changed.is_empty() {
-                    "changed nothing".to_owned()
-                } else {
-                    format!("changed {}", changed.join(", "))
+                let what = match (record.changed.is_empty(), record.why.as_str()) {
+                    (true, "") => "changed nothing".to_owned(),
+                    (true, why) => why.to_owned(),
+                    (false, _) => format!("changed {}", record.changed.join(", ")),
                 };
                 let took = show_duration(*duration);
                 self.say(&format!(

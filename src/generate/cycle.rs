@@ -3,7 +3,7 @@
 use super::attempt::{self, Attempt, attempt};
 use super::event::{LoopEvent, Stage, VariantEnd, VariantOutcome};
 use super::journal::Record;
-use super::recipe::{Remedy, Variant};
+use super::recipe::Variant;
 use super::remedy::{self, Remedied};
 use super::session::{Session, Stop};
 use super::state::Progress;
@@ -88,7 +88,7 @@ pub(super) fn variant(
                 return stuck(session, variant, number, tried.join("; "), attempt);
             }
             Remedied::None => {
-                let why = no_remedy(session, &attempt);
+                let why = "the recipe names no remedy that could mend this".to_owned();
                 return finish(session, variant, number, red, why, attempt);
             }
         }
@@ -110,19 +110,6 @@ pub(super) fn variant(
 fn over_budget(session: &Session<'_>) -> String {
     let budget = session.budget.unwrap_or_default();
     format!("the budget of {} is used up", show_duration(budget))
-}
-
-fn no_remedy(session: &Session<'_>, attempt: &Attempt) -> String {
-    let rebase = session.recipe.iterate.remedies.contains(&Remedy::Rebase);
-    let patch = attempt
-        .failures
-        .iter()
-        .any(|f| f.kind == "patches" && f.trial == "patch");
-    if rebase && patch {
-        "rebase is not available yet, and the recipe names no `run:` remedy".into()
-    } else {
-        "the recipe names no `run:` remedy that could change the patches".into()
-    }
 }
 
 /// Makes one attempt; gives it with the digest of what it rested on.
@@ -226,6 +213,7 @@ fn finish(
         failures: attempt.failures,
         artifacts: collected.files.into_iter().map(|f| f.path).collect(),
         look_at,
+        remedies: session.state.remedies(&variant.name),
         passed: verified.passed,
         skipped: verified.skipped,
     };

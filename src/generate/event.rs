@@ -1,5 +1,6 @@
 //! What happens in the loop, as its front shows it.
 
+use super::remedied::RemedyRecord;
 use super::verify::{Failure, VerifyReport};
 use crate::probe::exec::Stream;
 use serde::{Deserialize, Serialize};
@@ -198,10 +199,8 @@ pub enum LoopEvent<'e> {
     RemedyFinished {
         /// The variant.
         variant: &'e str,
-        /// The remedy.
-        remedy: &'e str,
-        /// The files it changed, relative to the project.
-        changed: &'e [String],
+        /// What it did, or why nothing.
+        record: &'e RemedyRecord,
         /// How long it took.
         duration: Duration,
     },
@@ -269,6 +268,8 @@ pub struct VariantOutcome {
     pub artifacts: Vec<String>,
     /// Where to look.
     pub look_at: Vec<String>,
+    /// What each remedy did, oldest first.
+    pub remedies: Vec<RemedyRecord>,
     /// How many trials passed at the last verification.
     pub passed: usize,
     /// How many trials did not run at the last verification; no pass.

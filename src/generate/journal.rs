@@ -5,6 +5,7 @@
 use super::event::{Stage, VariantEnd};
 use super::inputs::Inputs;
 use super::law::Law;
+use super::remedied::RemedyRecord;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -74,11 +75,16 @@ pub(super) enum Record {
     RemedyStarted {
         variant: String,
         attempt: u32,
+        #[serde(default)]
+        remedy: String,
     },
     RemedyFinished {
         variant: String,
         attempt: u32,
         changed: Vec<String>,
+        /// What it did; journals of before do not have it.
+        #[serde(default)]
+        record: Option<RemedyRecord>,
     },
     VariantFinished {
         variant: String,

@@ -22,6 +22,7 @@ mod paths;
 mod plan;
 pub mod recipe;
 mod red_first;
+mod remedied;
 mod remedy;
 mod series;
 mod session;
@@ -36,6 +37,7 @@ pub use event::{LoopEvent, LoopOutcome, Stage, VariantEnd, VariantOutcome};
 pub use journal::JournalError;
 pub use lock::LockError;
 pub use plan::{LoopPlan, StagePlan, VariantPlan, plan_loop};
+pub use remedied::{RemedyEnd, RemedyRecord};
 pub use verify::{
     Failure, MismatchReport, Place, TrialReport, TrialVerdict, Verifier, VerifyError, VerifyReport,
     VerifyRequest,
@@ -331,6 +333,7 @@ fn interrupted(
             failures: Vec::new(),
             artifacts: Vec::new(),
             look_at: Vec::new(),
+            remedies: Vec::new(),
             passed: 0,
             skipped: 0,
         },

@@ -5,7 +5,7 @@ use super::event::Stage;
 use super::inputs::Inputs;
 use super::journal::Success;
 use super::paths::Paths;
-use super::recipe::{Recipe, Remedy, Variant};
+use super::recipe::{Recipe, Variant};
 use super::session::{Session, StageEnd, Stop};
 use super::verify::{Failure, Place};
 use crate::model::Sha256Digest;
@@ -120,13 +120,6 @@ pub(super) fn apply(
             },
         });
     };
-    if session.recipe.iterate.remedies.contains(&Remedy::Rebase) {
-        let text = format!(
-            "rebase is not available yet: {} stays as it is",
-            failure.patch
-        );
-        session.note(variant, &text);
-    }
     let line = series
         .patches
         .iter()

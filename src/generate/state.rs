@@ -4,6 +4,7 @@ use super::event::{Stage, VariantEnd};
 use super::inputs::Inputs;
 use super::journal::{Line, Record, Success};
 use super::law::Law;
+use super::remedied::RemedyRecord;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Everything known from the journal.
@@ -39,6 +40,8 @@ pub(super) struct Progress {
     pub(super) spent_ms: u64,
     /// The inputs and failures of finished attempts, by attempt.
     pub(super) seen: Vec<(u32, String, String)>,
+    /// What each remedy did, oldest first.
+    pub(super) remedies: Vec<RemedyRecord>,
     /// How it ended, if it did.
     pub(super) end: Option<VariantEnd>,
 }
@@ -125,8 +128,11 @@ impl State {
                     .insert(*stage, (inputs.clone(), success.clone()));
             }
             Record::RemedyStarted { variant, .. } => self.progress(variant).in_remedy = true,
-            Record::RemedyFinished { variant, .. } => {
+            Record::RemedyFinished {
+                variant, record, ..
+            } => {
                 let progress = self.progress(variant);
+                progress.remedies.extend(record.clone());
                 progress.in_remedy = false;
                 progress.remedied = true;
             }
@@ -158,6 +164,12 @@ impl State {
     pub(super) fn broke_off(&self, variant: &str, stage: Stage) -> bool {
         let variant = self.variants.get(variant);
         variant.is_some_and(|v| v.begun.contains(&stage))
+    }
+
+    /// Lists what remedies did for a variant in the open loop, oldest first.
+    pub(super) fn remedies(&self, variant: &str) -> Vec<RemedyRecord> {
+        let progress = self.open.as_ref().and_then(|o| o.progress.get(variant));
+        progress.map(|p| p.remedies.clone()).unwrap_or_default()
     }
 
     /// Gives the digest of the specs that have been seen red.

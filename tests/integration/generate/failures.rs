@@ -114,7 +114,7 @@ fn a_patch_that_does_not_apply_says_where() {
     let rebase = "iterate: { remedies: [rebase] }\n";
     world.write("project/tdg.yaml", &recipe("[make]", rebase));
     let told = world.run();
-    assert!(told.says("note: rebase is not available yet: 02.patch stays as it is"));
+    assert!(told.says("remedy changed [] (nothing: rebase is not available yet"));
     assert!(
         told.outcome().variants[0]
             .why

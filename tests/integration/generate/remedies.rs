@@ -48,6 +48,12 @@ fn a_remedy_that_repairs_a_patch_makes_it_green() {
         "message": "",
     });
     assert_eq!(report["failures"], serde_json::json!([failure]));
+    assert_eq!(report["tried"], serde_json::json!([]));
+    let did = &told.outcome().variants[0].remedies[0];
+    assert_eq!((did.remedy.as_str(), did.attempt), ("./remedy", 1));
+    assert_eq!(did.end, tdg::generate::RemedyEnd::Changed);
+    assert_eq!(did.looked_at, ["a::the-image-is-arm64"]);
+    assert_eq!(did.changed, ["patches/01.patch"]);
 }
 
 #[test]

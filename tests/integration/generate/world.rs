@@ -212,7 +212,12 @@ fn line(event: &LoopEvent<'_>) -> String {
         LoopEvent::Retry {
             why, attempt, of, ..
         } => format!("retry {attempt}/{of}: {why}"),
-        LoopEvent::RemedyFinished { changed, .. } => format!("remedy changed {changed:?}"),
+        LoopEvent::RemedyFinished { record, .. } => format!(
+            "remedy changed {:?} ({}: {})",
+            record.changed,
+            record.end.name(),
+            record.why
+        ),
         LoopEvent::Stuck { why, look_at, .. } => format!("stuck: {why}; look at {look_at:?}"),
         LoopEvent::AttemptFinished {
             attempt, failures, ..

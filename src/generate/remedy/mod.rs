@@ -1,0 +1,162 @@
+//! Remedies: what is tried between two attempts, one unit a file.
+//!
+//! The recipe lists them; [`apply`] goes through the list until one has changed what the next
+//! attempt rests on. Each is a [`Unit`](unit::Unit): what it is for, what it may touch, what it
+//! does. The dispatcher keeps the patches before it, looks at what differs after it, holds it to
+//! the law, journals what it did, and undoes half a remedy.
+
+mod keep;
+mod rebase;
+mod retry;
+mod run;
+mod unit;
+
+pub(super) use keep::restore;
+
+use super::event::LoopEvent;
+use super::journal::Record;
+use super::recipe::{Remedy, Variant};
+use super::remedied::{RemedyEnd, RemedyRecord};
+use super::series;
+use super::session::{Session, Stop};
+use super::verify::Failure;
+use std::time::Instant;
+use unit::{Did, Situation, Touch, Unit};
+
+/// What the remedies came to.
+pub(super) enum Remedied {
+    /// The next attempt rests on something else now.
+    Changed,
+    /// Remedies ran, and everything is what it was; with what each said or why it failed.
+    Unchanged(Vec<String>),
+    /// The recipe names no remedy that has to do with these failures.
+    None,
+}
+
+/// Gives the unit of a remedy: the one list of them.
+fn unit(remedy: &Remedy) -> Box<dyn Unit + '_> {
+    match remedy {
+        Remedy::Rebase => Box::new(rebase::Rebase),
+        Remedy::Retry { .. } => Box::new(retry::Retry),
+        Remedy::Run { argv, env, timeout } => Box::new(run::Run {
+            argv,
+            env,
+            timeout: *timeout,
+        }),
+    }
+}
+
+/// Tries each remedy in order until one has changed something.
+pub(super) fn apply(
+    session: &mut Session<'_>,
+    variant: &Variant,
+    attempt: u32,
+    failures: &[Failure],
+    tail: &str,
+) -> Result<Remedied, Stop> {
+    let mut said = Vec::new();
+    for remedy in session.recipe.iterate.remedies.clone() {
+        let unit = unit(&remedy);
+        let tried = session.state.remedies(&variant.name);
+        let situation = Situation {
+            variant,
+            attempt,
+            failures,
+            tail,
+            tried: &tried,
+        };
+        if !unit.is_for(&situation) {
+            continue;
+        }
+        let record = one(session, unit.as_ref(), &situation)?;
+        let name = &record.remedy;
+        match record.end {
+            RemedyEnd::Changed => return Ok(Remedied::Changed),
+            RemedyEnd::Nothing if record.why.is_empty() => {
+                said.push(format!("the remedy `{name}` changed nothing"));
+            }
+            RemedyEnd::Nothing => said.push(record.why),
+            RemedyEnd::Failed => said.push(format!("the remedy `{name}` failed: {}", record.why)),
+            RemedyEnd::Refused => {
+                said.push(format!("the remedy `{name}` was refused: {}", record.why))
+            }
+        }
+    }
+    Ok(if said.is_empty() {
+        Remedied::None
+    } else {
+        Remedied::Unchanged(said)
+    })
+}
+
+/// Tries one remedy: kept before, journalled around, looked at after.
+fn one(
+    session: &mut Session<'_>,
+    unit: &dyn Unit,
+    situation: &Situation<'_>,
+) -> Result<RemedyRecord, Stop> {
+    let Situation {
+        variant, attempt, ..
+    } = *situation;
+    session.check_cancel()?;
+    let name = unit.name();
+    keep::keep(session, variant)?;
+    session.record(Record::RemedyStarted {
+        variant: variant.name.clone(),
+        attempt,
+        remedy: name.clone(),
+    })?;
+    session.emit(&LoopEvent::RemedyStarted {
+        variant: &variant.name,
+        remedy: &name,
+    });
+    let begin = Instant::now();
+    let before = series::patches(session.recipe, variant);
+    let Did {
+        mut end,
+        looked_at,
+        mut why,
+    } = unit.apply(session, situation)?;
+    session.check_cancel()?;
+    session.check_law(&format!("the remedy `{name}`"))?;
+    let differs = series::patches(session.recipe, variant).changed(&before);
+    if !differs.is_empty() && !unit.may_touch().contains(&Touch::Series) {
+        end = RemedyEnd::Refused;
+        why = format!("it may not touch {}", differs.join(", "));
+    }
+    let changed = match end {
+        RemedyEnd::Changed | RemedyEnd::Nothing => differs,
+        RemedyEnd::Failed | RemedyEnd::Refused => {
+            // Half a remedy is none.
+            let text = format!("the remedy `{name}` {}: {why}", end.name());
+            session.note(variant, &text);
+            keep::restore(session, variant)?;
+            Vec::new()
+        }
+    };
+    let record = RemedyRecord {
+        remedy: name,
+        attempt,
+        end: match (end, changed.is_empty()) {
+            (RemedyEnd::Changed | RemedyEnd::Nothing, false) => RemedyEnd::Changed,
+            (RemedyEnd::Changed | RemedyEnd::Nothing, true) => RemedyEnd::Nothing,
+            (RemedyEnd::Failed | RemedyEnd::Refused, _) => end,
+        },
+        looked_at,
+        changed,
+        why,
+        took_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
+    };
+    session.record(Record::RemedyFinished {
+        variant: variant.name.clone(),
+        attempt,
+        changed: record.changed.clone(),
+        record: Some(record.clone()),
+    })?;
+    session.emit(&LoopEvent::RemedyFinished {
+        variant: &variant.name,
+        record: &record,
+        duration: begin.elapsed(),
+    });
+    Ok(record)
+}
