@@ -9,7 +9,7 @@ use crate::generate::{
     GenerateError, LoopOptions, LoopOutcome, LoopPlan, Stage, VariantEnd, plan_loop, run_loop,
 };
 use crate::model::value::Value;
-use crate::probe::exec::{Cancel, watch_signals};
+use crate::probe::exec::watch_signals;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +37,9 @@ pub struct Args {
     /// How long the loop may take [default: what the recipe says]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     budget: Option<Duration>,
+    /// How many variants are worked on at once [default: what the recipe says, else 1]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
     /// Go on with an interrupted loop
     #[arg(long)]
     resume: bool,
@@ -72,6 +75,7 @@ pub fn run(args: Args) -> u8 {
     options.variants = args.variant;
     options.max_attempts = args.max_attempts;
     options.budget = args.budget;
+    options.jobs = args.jobs;
     options.resume = args.resume;
     options.from = args.from;
     options.accept_specs = args.accept_specs;
@@ -101,7 +105,7 @@ pub fn carry_out(options: &LoopOptions, verbose: bool, show: bool) -> Result<Loo
         exit::ERROR
     })?;
     let mut view = LoopView::new(anstream::stdout(), verbose);
-    let outcome = run_loop(options, &verifier(cancel.clone()), &cancel, &mut |event| {
+    let outcome = run_loop(options, &verifier(), &cancel, &mut |event| {
         if show {
             view.event(event);
         }
@@ -120,9 +124,8 @@ pub fn carry_out(options: &LoopOptions, verbose: bool, show: bool) -> Result<Loo
     Ok(outcome)
 }
 
-fn verifier(cancel: Cancel) -> SpecVerifier {
+fn verifier() -> SpecVerifier {
     SpecVerifier {
-        cancel,
         colour: std::io::stderr().is_terminal(),
     }
 }
@@ -147,7 +150,7 @@ fn refuse(error: &GenerateError) -> u8 {
 }
 
 fn dry_run(options: &LoopOptions) -> u8 {
-    match plan_loop(options, &verifier(Cancel::new())) {
+    match plan_loop(options, &verifier()) {
         Ok(plan) => {
             print_plan(&plan);
             0

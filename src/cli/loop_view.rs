@@ -19,36 +19,63 @@ pub struct LoopView<W> {
     out: W,
     /// Whether the output of the build's commands is shown.
     verbose: bool,
+    /// How wide the name before each line is, where variants are worked on at once.
+    margin: usize,
+    /// Whose the lines are that are shown now.
+    of: String,
 }
 
 impl<W: Write> LoopView<W> {
     /// Makes a view; `verbose` shows every line the build writes.
     pub fn new(out: W, verbose: bool) -> Self {
-        Self { out, verbose }
+        Self {
+            out,
+            verbose,
+            margin: 0,
+            of: String::new(),
+        }
     }
 
     fn say(&mut self, text: &str) {
         // A closed pipe ends nothing: the journal and the artifacts are what counts.
-        let _ = writeln!(self.out, "{text}");
+        if self.margin == 0 {
+            let _ = writeln!(self.out, "{text}");
+        } else {
+            let (of, width) = (&self.of, self.margin);
+            for line in text.lines().filter(|line| !line.is_empty()) {
+                let _ = writeln!(self.out, "{DIM}{of:<width$} |{DIM:#} {line}");
+            }
+        }
         let _ = self.out.flush();
     }
 
     /// Shows an event.
     pub fn event(&mut self, event: &LoopEvent<'_>) {
+        event.variant().unwrap_or_default().clone_into(&mut self.of);
         match event {
             LoopEvent::LoopStarted {
                 recipe,
                 variants,
                 max_attempts,
+                jobs,
                 resumed,
             } => {
-                let variants = variants.join(", ");
+                let names = variants.join(", ");
                 let again = if *resumed { ", resumed" } else { "" };
+                let at_once = match jobs {
+                    0 | 1 => String::new(),
+                    n => format!(", {n} at once"),
+                };
                 self.say(&format!(
-                    "{HEAD}{recipe}{HEAD:#}: {variants}; at most {max_attempts} attempts each{again}"
+                    "{HEAD}{recipe}{HEAD:#}: {names}; at most {max_attempts} attempts each{at_once}{again}"
                 ));
+                if *jobs > 1 {
+                    self.margin = variants.iter().map(String::len).max().unwrap_or(0);
+                }
             }
             LoopEvent::Note { variant, text } => {
+                // Where lines have a margin, the name stands there.
+                let variant = variant.filter(|_| self.margin == 0);
                 let variant = variant.map(|v| format!("{v}: ")).unwrap_or_default();
                 self.say(&format!("  note: {variant}{}", printable(text)));
             }
@@ -204,6 +231,7 @@ impl<W: Write> LoopView<W> {
 
     /// Shows what came of the loop.
     pub fn summary(&mut self, outcome: &LoopOutcome) {
+        self.margin = 0;
         self.say(&format!(
             "\n{HEAD}After {}{HEAD:#}",
             show_duration(outcome.duration)

@@ -12,8 +12,6 @@ use std::path::{Path, PathBuf};
 
 /// Runs specs for the loop.
 pub struct SpecVerifier {
-    /// Set when the loop is to end.
-    pub cancel: Cancel,
     /// Whether diagnostics are drawn in colour.
     pub colour: bool,
 }
@@ -52,10 +50,14 @@ impl Verifier for SpecVerifier {
             .collect())
     }
 
-    fn verify(&self, request: &VerifyRequest) -> Result<VerifyReport, VerifyError> {
+    fn verify(
+        &self,
+        request: &VerifyRequest,
+        cancel: &Cancel,
+    ) -> Result<VerifyReport, VerifyError> {
         let plan = self.plan(request)?;
         let options = Options {
-            cancel: self.cancel.clone(),
+            cancel: cancel.clone(),
             ..Options::default()
         };
         let summary = crate::run::run(&plan, &options, &mut |_| {});

@@ -23,6 +23,8 @@ pub(super) struct Attempt {
     pub(super) judged: bool,
     /// Whether any stage was due.
     pub(super) worked: bool,
+    /// The digest of what it rested on, as it was when the patches were applied.
+    pub(super) inputs: String,
 }
 
 /// Goes through the stages.
@@ -33,21 +35,24 @@ pub(super) fn attempt(
     forced: Option<Stage>,
 ) -> Result<Attempt, Stop> {
     let mut attempt = Attempt::default();
-    let pinned = view(session, forced).pinned()?;
-    let due = view(session, forced).source(variant, pinned.as_deref());
-    let source = match step(session, variant, Stage::Source, due, &mut attempt, |s| {
-        source::bring(s, variant, pinned.as_deref())
-    })? {
-        Some(success) => success,
-        None => return Ok(attempt),
+    let locks = session.locks;
+    let Some(source) = source(session, variant, forced, &mut attempt)? else {
+        attempt.inputs = all_inputs(session, variant)?;
+        return Ok(attempt);
     };
     let commit = source.head;
-    let due = view(session, forced).patch(variant, &commit);
-    let patched = match step(session, variant, Stage::Patch, due, &mut attempt, |s| {
-        series::apply(s, variant, &commit, true)
-    })? {
-        Some(success) => success,
-        None => return Ok(attempt),
+    let (patched, listed) = {
+        // Another variant's remedy may be about to change a patch that this one shares.
+        let _still = locks.patches();
+        attempt.inputs = all_inputs(session, variant)?;
+        let due = view(session, forced).patch(variant, &commit);
+        let patched = step(session, variant, Stage::Patch, due, &mut attempt, |s| {
+            series::apply(s, variant, &commit, true)
+        })?;
+        (patched, series::listed(session.recipe, variant))
+    };
+    let Some(patched) = patched else {
+        return Ok(attempt);
     };
     let due = view(session, forced).build(variant, &patched.head);
     let built = match step(session, variant, Stage::Build, due, &mut attempt, |s| {
@@ -55,8 +60,12 @@ pub(super) fn attempt(
             attempt: number,
             commit: &commit,
             head: &patched.head,
+            series: &listed,
         };
         let end = build::run(s, variant, turn)?;
+        // A remedy at work beside this build answers for itself.
+        let _still = locks.patches();
+        s.check_cancel()?;
         s.check_law("the build")?;
         Ok(end)
     })? {
@@ -79,6 +88,22 @@ pub(super) fn attempt(
         attempt.tail = last_log(session, variant);
     }
     Ok(attempt)
+}
+
+/// Brings the source where it is due; one variant at a time, so that the others find it here.
+fn source(
+    session: &mut Session<'_>,
+    variant: &Variant,
+    forced: Option<Stage>,
+    attempt: &mut Attempt,
+) -> Result<Option<Success>, Stop> {
+    let locks = session.locks;
+    let _alone = locks.source();
+    let pinned = view(session, forced).pinned()?;
+    let due = view(session, forced).source(variant, pinned.as_deref());
+    step(session, variant, Stage::Source, due, attempt, |s| {
+        source::bring(s, variant, pinned.as_deref())
+    })
 }
 
 pub(super) fn view<'v>(session: &'v Session<'_>, forced: Option<Stage>) -> View<'v> {
@@ -151,7 +176,11 @@ fn verify(
     collected: &Success,
 ) -> Result<StageEnd, Stop> {
     let request = session.request(variant);
-    let report = session.verifier.verify(&request)?;
+    // Specs may look at patches.
+    let locks = session.locks;
+    let _still = locks.patches();
+    session.check_cancel()?;
+    let report = session.verifier.verify(&request, session.cancel)?;
     session.check_cancel()?;
     session.emit(&LoopEvent::Trials {
         variant: &variant.name,

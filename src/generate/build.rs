@@ -11,7 +11,7 @@ use super::verify::{Failure, Place};
 use super::words::count;
 use super::{LoopOptions, series, steps};
 use crate::model::size::show_duration;
-use crate::probe::record::{ArtifactRecord, BuildRecord, StepRecord, VERSION};
+use crate::probe::record::{ArtifactRecord, BuildRecord, PatchRecord, StepRecord, VERSION};
 use std::path::Path;
 use std::time::Instant;
 
@@ -53,6 +53,8 @@ pub(super) struct Turn<'t> {
     pub(super) commit: &'t str,
     /// The commit after all patches.
     pub(super) head: &'t str,
+    /// The patches it has.
+    pub(super) series: &'t [PatchRecord],
 }
 
 /// Runs the steps and judges what they wrote; leaves a record whatever comes of it.
@@ -74,10 +76,7 @@ pub(super) fn run(
         commit: turn.commit.to_owned(),
         reference: session.recipe.source.reference.clone(),
         head: turn.head.to_owned(),
-        series: match turn.attempt {
-            0 => Vec::new(),
-            _ => series::listed(session.recipe, variant),
-        },
+        series: turn.series.to_vec(),
         steps: Vec::new(),
         artifacts: Vec::new(),
         started: jiff::Timestamp::now().to_string(),

@@ -12,19 +12,15 @@ use super::{red_first, series};
 use crate::model::Sha256Digest;
 use crate::model::size::show_duration;
 use crate::probe::record::BuildRecord;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Works on a variant to its end.
+/// Works on a variant to its end; gives with it the digest of what the end rests on.
 pub(super) fn variant(
     session: &mut Session<'_>,
     variant: &Variant,
     max_attempts: u32,
-) -> Result<VariantOutcome, Stop> {
+) -> Result<(VariantOutcome, String), Stop> {
     let progress = progress(session, variant);
-    if progress.in_remedy {
-        session.note(variant, "a remedy broke off: what it did is undone");
-        remedy::restore(session, variant)?;
-    }
     let mut number = match (progress.attempt, progress.remedied) {
         (0, _) => 1,
         (last, true) => last + 1,
@@ -36,7 +32,8 @@ pub(super) fn variant(
     let mut forced = session.options.from;
     loop {
         session.check_cancel()?;
-        let (attempt, inputs) = one(session, variant, number, max_attempts, forced.take())?;
+        let attempt = one(session, variant, number, max_attempts, forced.take())?;
+        let inputs = attempt.inputs.clone();
         if attempt.failures.is_empty() {
             let why = if attempt.worked {
                 format!(
@@ -74,7 +71,7 @@ pub(super) fn variant(
             let why = over_budget(session);
             return finish(session, variant, number, red, why, attempt);
         }
-        let remedied = remedy::apply(session, variant, number, &attempt.failures, &attempt.tail)?;
+        let (remedied, inputs) = mend(session, variant, number, &attempt)?;
         let over = session.left().is_some_and(|left| left.is_zero());
         match remedied {
             Remedied::Changed => {}
@@ -92,7 +89,6 @@ pub(super) fn variant(
                 return finish(session, variant, number, red, why, attempt);
             }
         }
-        let inputs = attempt::all_inputs(session, variant)?;
         let seen = self::progress(session, variant).seen;
         if let Some((earlier, ..)) = seen.iter().find(|(_, i, _)| *i == inputs) {
             let why =
@@ -107,19 +103,42 @@ pub(super) fn variant(
     }
 }
 
+/// Tries the remedies, while no other variant reads or changes a patch; gives what the next
+/// attempt rests on.
+fn mend(
+    session: &mut Session<'_>,
+    variant: &Variant,
+    number: u32,
+    attempt: &Attempt,
+) -> Result<(Remedied, String), Stop> {
+    let locks = session.locks;
+    let _alone = locks.remedy();
+    session.check_cancel()?;
+    let inputs = attempt::all_inputs(session, variant)?;
+    if inputs != attempt.inputs {
+        session.note(
+            variant,
+            "another variant's remedy changed its patches meanwhile",
+        );
+        return Ok((Remedied::Changed, inputs));
+    }
+    let remedied = remedy::apply(session, variant, number, &attempt.failures, &attempt.tail)?;
+    Ok((remedied, attempt::all_inputs(session, variant)?))
+}
+
 fn over_budget(session: &Session<'_>) -> String {
     let budget = session.budget.unwrap_or_default();
     format!("the budget of {} is used up", show_duration(budget))
 }
 
-/// Makes one attempt; gives it with the digest of what it rested on.
+/// Makes one attempt.
 fn one(
     session: &mut Session<'_>,
     variant: &Variant,
     number: u32,
     of: u32,
     forced: Option<Stage>,
-) -> Result<(Attempt, String), Stop> {
+) -> Result<Attempt, Stop> {
     let begin = Instant::now();
     session.record(Record::AttemptStarted {
         variant: variant.name.clone(),
@@ -131,21 +150,25 @@ fn one(
         of,
     });
     let attempt = attempt(session, variant, number, forced)?;
-    // Read after the attempt: the first one is what pins the commit.
-    let inputs = attempt::all_inputs(session, variant)?;
+    let loop_time = session.spent();
     session.record(Record::AttemptFinished {
         variant: variant.name.clone(),
         attempt: number,
-        inputs: inputs.clone(),
+        inputs: attempt.inputs.clone(),
         failures: fingerprint(&attempt.failures),
-        spent_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
+        spent_ms: millis(begin.elapsed()),
+        loop_ms: millis(loop_time),
     })?;
     session.emit(&LoopEvent::AttemptFinished {
         variant: &variant.name,
         attempt: number,
         failures: &attempt.failures,
     });
-    Ok((attempt, inputs))
+    Ok(attempt)
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn progress(session: &Session<'_>, variant: &Variant) -> Progress {
@@ -167,7 +190,7 @@ fn stuck(
     number: u32,
     why: String,
     attempt: Attempt,
-) -> Result<VariantOutcome, Stop> {
+) -> Result<(VariantOutcome, String), Stop> {
     let look_at = look_at(session, variant, &attempt.failures);
     session.emit(&LoopEvent::Stuck {
         variant: &variant.name,
@@ -184,7 +207,7 @@ fn finish(
     end: VariantEnd,
     why: String,
     attempt: Attempt,
-) -> Result<VariantOutcome, Stop> {
+) -> Result<(VariantOutcome, String), Stop> {
     session.record(Record::VariantFinished {
         variant: variant.name.clone(),
         attempts: number,
@@ -218,7 +241,7 @@ fn finish(
         skipped: verified.skipped,
     };
     session.emit(&LoopEvent::VariantFinished { outcome: &outcome });
-    Ok(outcome)
+    Ok((outcome, attempt.inputs))
 }
 
 /// Lists where to look: the specs or patches that failed, the tree, the last log.

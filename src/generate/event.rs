@@ -76,6 +76,8 @@ pub enum LoopEvent<'e> {
         variants: &'e [String],
         /// How many attempts each has.
         max_attempts: u32,
+        /// How many are worked on at once.
+        jobs: u32,
         /// Whether an interrupted loop goes on.
         resumed: bool,
     },
@@ -218,6 +220,30 @@ pub enum LoopEvent<'e> {
         /// What came of it.
         outcome: &'e VariantOutcome,
     },
+}
+
+impl LoopEvent<'_> {
+    /// Gives the variant that the event is about, where it is about one.
+    pub fn variant(&self) -> Option<&str> {
+        match self {
+            Self::LoopStarted { .. } => None,
+            Self::Note { variant, .. } => *variant,
+            Self::RedFirst { variant, .. }
+            | Self::AttemptStarted { variant, .. }
+            | Self::StageSkipped { variant, .. }
+            | Self::StageStarted { variant, .. }
+            | Self::Command { variant, .. }
+            | Self::Line { variant, .. }
+            | Self::Retry { variant, .. }
+            | Self::StageFinished { variant, .. }
+            | Self::Trials { variant, .. }
+            | Self::AttemptFinished { variant, .. }
+            | Self::RemedyStarted { variant, .. }
+            | Self::RemedyFinished { variant, .. }
+            | Self::Stuck { variant, .. } => Some(variant),
+            Self::VariantFinished { outcome } => Some(&outcome.variant),
+        }
+    }
 }
 
 /// How a variant ended.

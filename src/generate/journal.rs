@@ -1,6 +1,7 @@
 //! The journal: what the loop did, one JSON object a line, each synced before the work goes on.
 //!
-//! A program that is killed leaves at most one torn line, at the end; it is dropped.
+//! A program that is killed leaves at most one torn line, at the end; it is dropped. Each line
+//! carries a number that is one more than the last line's, so that a missing one is noticed.
 
 use super::event::{Stage, VariantEnd};
 use super::inputs::Inputs;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 const VERSION: u32 = 1;
 
@@ -18,6 +20,9 @@ const VERSION: u32 = 1;
 pub(super) struct Line {
     /// The version of this format.
     pub(super) version: u32,
+    /// Its number, counted from 1; 0 in a line that was written before lines had one.
+    #[serde(default)]
+    pub(super) seq: u64,
     /// When it was written, RFC 3339.
     pub(super) at: String,
     /// The mark of the loop that wrote it.
@@ -61,6 +66,9 @@ pub(super) enum Record {
         inputs: String,
         failures: String,
         spent_ms: u64,
+        /// How long the loop has taken so far, in milliseconds; 0 where nobody looked.
+        #[serde(default)]
+        loop_ms: u64,
     },
     StageStarted {
         variant: String,
@@ -85,6 +93,10 @@ pub(super) enum Record {
         /// What it did; journals of before do not have it.
         #[serde(default)]
         record: Option<RemedyRecord>,
+    },
+    /// What a remedy that broke off had done is undone.
+    RemedyUndone {
+        variant: String,
     },
     VariantFinished {
         variant: String,
@@ -126,35 +138,93 @@ pub struct JournalError {
     source: io::Error,
 }
 
-/// The journal, open for writing.
+/// The journal, open for writing; one thread at a time appends.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
-    file: File,
+    open: Mutex<Open>,
     mark: String,
 }
 
-/// Reads every whole line; what is damaged is left out.
-pub(super) fn read(path: &Path) -> Result<Vec<Line>, JournalError> {
+#[derive(Debug)]
+struct Open {
+    file: File,
+    /// The number of the last line.
+    seq: u64,
+}
+
+/// What a journal says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    /// Every whole line, in order.
+    pub(super) lines: Vec<Line>,
+    /// Where something is missing or damaged.
+    pub(super) faults: Vec<Fault>,
+}
+
+/// A place where the journal does not say all that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// How many whole lines stand before it.
+    pub(super) after: usize,
+    /// What is wrong, with the line of the file.
+    pub(super) what: String,
+}
+
+/// Reads every whole line; what is damaged is left out, and told.
+pub(super) fn read(path: &Path) -> Result<Told, JournalError> {
     let failed = |source| JournalError {
         path: path.to_owned(),
         source,
     };
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Told::default()),
         Err(error) => return Err(failed(error)),
     };
+    Ok(parse(&bytes))
+}
+
+fn parse(bytes: &[u8]) -> Told {
+    let mut told = Told::default();
     let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
-    let lines = bytes[..whole].split(|b| *b == b'\n');
-    let lines = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok());
-    Ok(lines.filter(|line| line.version == VERSION).collect())
+    let mut last = 0;
+    for (number, text) in (1..).zip(bytes[..whole].split(|b| *b == b'\n')) {
+        if text.is_empty() {
+            continue;
+        }
+        let line = serde_json::from_slice::<Line>(text).ok();
+        let Some(line) = line.filter(|line| line.version == VERSION) else {
+            told.faults.push(Fault {
+                after: told.lines.len(),
+                what: format!("line {number} is damaged"),
+            });
+            continue;
+        };
+        let damaged = told
+            .faults
+            .last()
+            .is_some_and(|f| f.after == told.lines.len());
+        if line.seq != last + 1 && !(line.seq == 0 && last == 0) && !damaged {
+            told.faults.push(Fault {
+                after: told.lines.len(),
+                what: format!(
+                    "line {number} has the number {}, after {last}: what was between is missing",
+                    line.seq
+                ),
+            });
+        }
+        last = line.seq;
+        told.lines.push(line);
+    }
+    told
 }
 
 impl Journal {
     /// Opens the journal to append to; a torn last line is cut off.
     pub(super) fn open(path: &Path, mark: &str) -> Result<Self, JournalError> {
         let open = || {
+            let fresh = !path.exists();
             let mut file = File::options()
                 .create(true)
                 .read(true)
@@ -167,23 +237,30 @@ impl Journal {
                 file.set_len(whole as u64)?;
                 file.seek(SeekFrom::End(0))?;
             }
-            Ok(file)
+            if fresh && let Some(folder) = path.parent() {
+                // The name is on the disk before a line that is relied on.
+                File::open(folder)?.sync_all()?;
+            }
+            let seq = parse(&bytes).lines.last().map_or(0, |line| line.seq);
+            Ok(Open { file, seq })
         };
-        let file = open().map_err(|source| JournalError {
+        let open = open().map_err(|source| JournalError {
             path: path.to_owned(),
             source,
         })?;
         Ok(Self {
             path: path.to_owned(),
-            file,
+            open: Mutex::new(open),
             mark: mark.to_owned(),
         })
     }
 
     /// Appends a record; returns when it is on the disk.
-    pub(super) fn append(&mut self, record: Record) -> Result<Line, JournalError> {
+    pub(super) fn append(&self, record: Record) -> Result<Line, JournalError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let line = Line {
             version: VERSION,
+            seq: open.seq + 1,
             at: jiff::Timestamp::now().to_string(),
             mark: self.mark.clone(),
             record,
@@ -191,8 +268,9 @@ impl Journal {
         let mut write = || {
             let mut bytes = serde_json::to_vec(&line)?;
             bytes.push(b'\n');
-            self.file.write_all(&bytes)?;
-            self.file.sync_data()
+            open.file.write_all(&bytes)?;
+            open.seq = line.seq;
+            open.file.sync_data()
         };
         write().map_err(|source| JournalError {
             path: self.path.clone(),
@@ -210,19 +288,61 @@ mod tests {
     fn a_torn_line_is_dropped_and_written_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
-        assert!(read(&path).unwrap().is_empty());
-        let mut journal = Journal::open(&path, "m").unwrap();
+        assert!(read(&path).unwrap().lines.is_empty());
+        let journal = Journal::open(&path, "m").unwrap();
         journal.append(Record::LoopResumed).unwrap();
         journal.append(Record::LoopFinished).unwrap();
         let whole = std::fs::read(&path).unwrap();
         for cut in 1..whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
-            let before = read(&path).unwrap().len();
-            let mut journal = Journal::open(&path, "n").unwrap();
+            let before = read(&path).unwrap().lines.len();
+            let journal = Journal::open(&path, "n").unwrap();
             journal.append(Record::LoopFinished).unwrap();
-            assert_eq!(read(&path).unwrap().len(), before + 1, "cut at {cut}");
+            let told = read(&path).unwrap();
+            assert_eq!(told.lines.len(), before + 1, "cut at {cut}");
+            assert_eq!(told.faults, [], "cut at {cut}");
         }
         std::fs::write(&path, [&whole[..], b"\0\0garbage\n", &whole].concat()).unwrap();
-        assert_eq!(read(&path).unwrap().len(), 4);
+        let told = read(&path).unwrap();
+        assert_eq!(told.lines.len(), 4);
+        assert_eq!(told.faults.len(), 1);
+        assert_eq!(told.faults[0].what, "line 3 is damaged");
+    }
+
+    #[test]
+    fn a_missing_line_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let journal = Journal::open(&path, "m").unwrap();
+        (0..5).for_each(|_| drop(journal.append(Record::LoopResumed).unwrap()));
+        let text = std::fs::read_to_string(&path).unwrap();
+        for gone in 0..4 {
+            let left: Vec<&str> = text
+                .lines()
+                .enumerate()
+                .filter(|(i, _)| *i != gone)
+                .map(|(_, l)| l)
+                .collect();
+            let told = parse(format!("{}\n", left.join("\n")).as_bytes());
+            let [fault] = &told.faults[..] else {
+                panic!("{gone}: {:?}", told.faults);
+            };
+            assert_eq!(fault.after, gone);
+            assert!(
+                fault.what.ends_with("what was between is missing"),
+                "{}",
+                fault.what
+            );
+        }
+        // Threads that append at once leave no gap.
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    (0..10).for_each(|_| drop(journal.append(Record::LoopResumed).unwrap()))
+                });
+            }
+        });
+        let told = read(&path).unwrap();
+        assert_eq!((told.lines.len(), told.faults.len()), (45, 0));
     }
 }

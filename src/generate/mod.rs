@@ -18,6 +18,7 @@ mod inputs;
 mod journal;
 mod law;
 mod lock;
+mod locks;
 mod paths;
 mod plan;
 pub mod recipe;
@@ -31,6 +32,7 @@ mod state;
 mod steps;
 mod verify;
 mod words;
+mod workers;
 
 pub use error::GenerateError;
 pub use event::{LoopEvent, LoopOutcome, Stage, VariantEnd, VariantOutcome};
@@ -48,11 +50,11 @@ use crate::probe::exec::Cancel;
 use crate::probe::store;
 use guard::Guard;
 use journal::{Journal, Record};
+use locks::Locks;
 use paths::Paths;
 use recipe::{Recipe, Variant};
-use session::{Session, Stop, read_law, request};
+use session::{Front, Session, Stop, read_law, request};
 use state::State;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -67,6 +69,8 @@ pub struct LoopOptions {
     pub max_attempts: Option<u32>,
     /// How long the loop may take, instead of what the recipe says.
     pub budget: Option<Duration>,
+    /// How many variants are worked on at once, instead of what the recipe says.
+    pub jobs: Option<u32>,
     /// The first stage that runs whatever its inputs, in the first attempt.
     pub from: Option<Stage>,
     /// Whether an interrupted loop goes on; without one a new loop begins.
@@ -89,6 +93,7 @@ impl LoopOptions {
             variants: Vec::new(),
             max_attempts: None,
             budget: None,
+            jobs: None,
             from: None,
             resume: false,
             accept_specs: false,
@@ -104,8 +109,8 @@ const KEPT_LOGS: u32 = 20;
 
 /// Works on the variants of a recipe until each is green or cannot become it.
 ///
-/// What a variant comes to is in the outcome, an interruption among it. Events come on this
-/// thread, in order.
+/// What a variant comes to is in the outcome, an interruption among it. Events come one at a time,
+/// those of a variant in order; where several are worked on at once, theirs are mixed.
 ///
 /// # Errors
 /// Where the loop cannot go on at all: a wrong recipe or spec, another loop at work, a spec that
@@ -114,7 +119,7 @@ pub fn run_loop(
     options: &LoopOptions,
     verifier: &dyn Verifier,
     cancel: &Cancel,
-    on_event: &mut dyn FnMut(&LoopEvent<'_>),
+    on_event: &mut (dyn FnMut(&LoopEvent<'_>) + Send),
 ) -> Result<LoopOutcome, GenerateError> {
     let began = Instant::now();
     let recipe = recipe::load(&options.recipe, &options.vars)?;
@@ -130,7 +135,8 @@ pub fn run_loop(
     let guard = Guard::take(&paths.guard(), &recipe.project)?;
     source::clear_locks(&paths.source())?;
     let journal_path = paths.journal();
-    let state = State::replay(&journal::read(&journal_path)?);
+    let told = journal::read(&journal_path)?;
+    let state = State::replay(&told);
     let law = read_law(&recipe, &beside)?;
     let resumed = begin(&state, &law, options, on_event)?;
     let number = match &state.open {
@@ -138,17 +144,23 @@ pub fn run_loop(
         Some(_) | None => state.loops + 1,
     };
     let spent_before = match &state.open {
-        Some(open) if resumed => open.progress.values().map(|p| p.spent_ms).sum(),
+        Some(open) if resumed => open.spent_ms,
         Some(_) | None => 0,
     };
     let max_attempts = options.max_attempts.unwrap_or(recipe.iterate.max_attempts);
+    let jobs = options.jobs.unwrap_or(recipe.iterate.parallel).max(1);
+    let journal = Journal::open(&journal_path, &guard.mark)?;
+    let locks = Locks::default();
+    // What ends one variant's work for good ends that of the others.
+    let stop = cancel.child();
     let mut session = Session {
         options,
         recipe: &recipe,
-        journal: Journal::open(&journal_path, &guard.mark)?,
+        journal: &journal,
+        locks: &locks,
         state,
         verifier,
-        cancel,
+        cancel: &stop,
         on_event,
         number,
         law: law.clone(),
@@ -162,8 +174,19 @@ pub fn run_loop(
         recipe: &recipe.name,
         variants: &names,
         max_attempts,
+        jobs: jobs.min(u32::try_from(names.len()).unwrap_or(u32::MAX)),
         resumed,
     });
+    if let Some(fault) = told.faults.first() {
+        let text = format!(
+            "the journal does not say all that happened ({}): nothing before that is relied on",
+            fault.what
+        );
+        session.emit(&LoopEvent::Note {
+            variant: None,
+            text: &text,
+        });
+    }
     if guard.ended > 0 {
         let text = format!(
             "ended {} that an interrupted loop left running",
@@ -185,7 +208,7 @@ pub fn run_loop(
         }
     };
     let outcomes = match session.record(first) {
-        Ok(()) => work(&mut session, &chosen, max_attempts),
+        Ok(()) => workers::work(&mut session, &chosen, max_attempts, jobs),
         Err(stop) => Err(stop),
     };
     let ended = close(&mut session, &recipe, outcomes);
@@ -233,7 +256,7 @@ fn begin(
     state: &State,
     law: &law::Law,
     options: &LoopOptions,
-    on_event: &mut dyn FnMut(&LoopEvent<'_>),
+    on_event: &mut Front<'_>,
 ) -> Result<bool, GenerateError> {
     if let Some((before, now)) = &state.broken
         && !options.accept_specs
@@ -251,7 +274,7 @@ fn begin(
             });
         }
     }
-    let note = |on_event: &mut dyn FnMut(&LoopEvent<'_>), text: &str| {
+    let note = |on_event: &mut Front<'_>, text: &str| {
         on_event(&LoopEvent::Note {
             variant: None,
             text,
@@ -276,69 +299,6 @@ fn begin(
             Ok(false)
         }
     }
-}
-
-/// Works on each variant, and again where a later one's remedy changed its patches.
-fn work(
-    session: &mut Session<'_>,
-    chosen: &[&Variant],
-    max_attempts: u32,
-) -> Result<Vec<VariantOutcome>, Stop> {
-    let mut done: BTreeMap<usize, (VariantOutcome, String)> = BTreeMap::new();
-    for _ in 0..=chosen.len() {
-        let mut worked = false;
-        for (i, variant) in chosen.iter().enumerate() {
-            let inputs = attempt::all_inputs(session, variant)?;
-            match done.get(&i) {
-                Some((outcome, before))
-                    if outcome.end != VariantEnd::Green || *before == inputs =>
-                {
-                    continue;
-                }
-                Some(_) => session.note(
-                    variant,
-                    "its patches were changed by a later variant's remedy",
-                ),
-                None => {}
-            }
-            worked = true;
-            match cycle::variant(session, variant, max_attempts) {
-                Ok(outcome) => {
-                    let inputs = attempt::all_inputs(session, variant)?;
-                    done.insert(i, (outcome, inputs));
-                }
-                Err(Stop::Interrupted) => return Ok(interrupted(chosen, done)),
-                Err(stop) => return Err(stop),
-            }
-        }
-        if !worked {
-            break;
-        }
-    }
-    Ok(done.into_values().map(|(outcome, _)| outcome).collect())
-}
-
-fn interrupted(
-    chosen: &[&Variant],
-    mut done: BTreeMap<usize, (VariantOutcome, String)>,
-) -> Vec<VariantOutcome> {
-    let outcome = |(i, variant): (usize, &&Variant)| match done.remove(&i) {
-        Some((outcome, _)) => outcome,
-        None => VariantOutcome {
-            variant: variant.name.clone(),
-            end: VariantEnd::Interrupted,
-            attempts: 0,
-            unchanged: false,
-            why: "interrupted; `tdg generate --resume` goes on".into(),
-            failures: Vec::new(),
-            artifacts: Vec::new(),
-            look_at: Vec::new(),
-            remedies: Vec::new(),
-            passed: 0,
-            skipped: 0,
-        },
-    };
-    chosen.iter().enumerate().map(outcome).collect()
 }
 
 fn choose<'r>(recipe: &'r Recipe, names: &[String]) -> Result<Vec<&'r Variant>, GenerateError> {

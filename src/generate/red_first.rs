@@ -37,7 +37,12 @@ pub(super) fn look(session: &mut Session<'_>, variant: &Variant) -> Result<(), S
         }
         RedFirst::Nothing | RedFirst::Off => "nothing",
     };
-    let report = session.verifier.verify(&session.request(variant))?;
+    let locks = session.locks;
+    let still = locks.patches();
+    let report = session
+        .verifier
+        .verify(&session.request(variant), session.cancel)?;
+    drop(still);
     session.check_cancel()?;
     artifacts::remove_collected(session, variant)?;
     let green: Vec<String> = report
@@ -60,21 +65,10 @@ pub(super) fn look(session: &mut Session<'_>, variant: &Variant) -> Result<(), S
 
 /// Builds the bare upstream and collects whatever comes out; that it fails is worth a line.
 fn unpatched(session: &mut Session<'_>, variant: &Variant) -> Result<(), Stop> {
-    let pinned = attempt::view(session, None).pinned()?;
-    let due = attempt::view(session, None).source(variant, pinned.as_deref());
-    let commit = match (due.why, pinned) {
-        (None, Some(commit)) => commit,
-        (why, pinned) => {
-            let why = why.unwrap_or_else(|| "not done yet".into());
-            let end = session.stage(variant, Stage::Source, &why, due.inputs, |s| {
-                source::bring(s, variant, pinned.as_deref())
-            })?;
-            match end {
-                StageEnd::Done { success, .. } => success.head,
-                // The attempt meets the same and says why.
-                StageEnd::Failed { .. } => return Ok(()),
-            }
-        }
+    let commit = commit(session, variant)?;
+    let Some(commit) = commit else {
+        // The attempt meets the same and says why.
+        return Ok(());
     };
     // The tree is left as a build leaves it: the attempt makes its own.
     session.record(Record::StageStarted {
@@ -85,6 +79,7 @@ fn unpatched(session: &mut Session<'_>, variant: &Variant) -> Result<(), Stop> {
         attempt: 0,
         commit: &commit,
         head: &commit,
+        series: &[],
     };
     if let StageEnd::Failed { summary, .. } = series::apply(session, variant, &commit, false)? {
         session.note(variant, &summary);
@@ -100,4 +95,26 @@ fn unpatched(session: &mut Session<'_>, variant: &Variant) -> Result<(), Stop> {
     session.check_cancel()?;
     artifacts::collect_any(session, variant)?;
     Ok(())
+}
+
+/// Brings the upstream's commit here where it is not; nothing where it cannot be had.
+fn commit(session: &mut Session<'_>, variant: &Variant) -> Result<Option<String>, Stop> {
+    let locks = session.locks;
+    let _alone = locks.source();
+    let pinned = attempt::view(session, None).pinned()?;
+    let due = attempt::view(session, None).source(variant, pinned.as_deref());
+    let commit = match (due.why, pinned) {
+        (None, Some(commit)) => commit,
+        (why, pinned) => {
+            let why = why.unwrap_or_else(|| "not done yet".into());
+            let end = session.stage(variant, Stage::Source, &why, due.inputs, |s| {
+                source::bring(s, variant, pinned.as_deref())
+            })?;
+            match end {
+                StageEnd::Done { success, .. } => success.head,
+                StageEnd::Failed { .. } => return Ok(None),
+            }
+        }
+    };
+    Ok(Some(commit))
 }

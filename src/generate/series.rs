@@ -94,7 +94,10 @@ pub(super) fn apply(
         std::fs::create_dir_all(parent).map_err(GenerateError::io(parent))?;
     }
     let source = Git::at(session.paths.source()).cancel(session.cancel);
-    let tree = source.add_worktree(&work, commit)?;
+    let tree = {
+        let _alone = session.locks.source();
+        source.add_worktree(&work, commit)?
+    };
     let series = match &variant.series {
         Some(name) if patched => match Series::read(&session.recipe.project.join(name)) {
             Ok(series) => series,

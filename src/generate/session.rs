@@ -6,6 +6,7 @@ use super::event::{LoopEvent, Stage};
 use super::inputs::Inputs;
 use super::journal::{Journal, Record, Success};
 use super::law::{self, Law};
+use super::locks::Locks;
 use super::paths::Paths;
 use super::recipe::{Recipe, Setting, Variant};
 use super::state::State;
@@ -85,16 +86,20 @@ pub(super) enum StageEnd {
     },
 }
 
-/// A loop at work.
+/// Who is told what happens.
+pub(super) type Front<'f> = dyn FnMut(&LoopEvent<'_>) + Send + 'f;
+
+/// A loop at work; each variant that is worked on has one of its own.
 pub(super) struct Session<'l> {
     pub(super) options: &'l LoopOptions,
     pub(super) recipe: &'l Recipe,
     pub(super) paths: Paths,
-    pub(super) journal: Journal,
+    pub(super) journal: &'l Journal,
+    pub(super) locks: &'l Locks,
     pub(super) state: State,
     pub(super) verifier: &'l dyn Verifier,
     pub(super) cancel: &'l Cancel,
-    pub(super) on_event: &'l mut dyn FnMut(&LoopEvent<'_>),
+    pub(super) on_event: &'l mut Front<'l>,
     pub(super) number: u32,
     pub(super) law: Law,
     pub(super) budget: Option<Duration>,
@@ -143,8 +148,13 @@ impl Session<'_> {
 
     /// Gives how much of the budget is left; nothing where there is none.
     pub(super) fn left(&self) -> Option<Duration> {
-        let spent = self.spent_before + self.began.elapsed();
-        self.budget.map(|budget| budget.saturating_sub(spent))
+        self.budget
+            .map(|budget| budget.saturating_sub(self.spent()))
+    }
+
+    /// Gives how long the loop has taken, before it was interrupted too.
+    pub(super) fn spent(&self) -> Duration {
+        self.spent_before + self.began.elapsed()
     }
 
     /// Runs a stage: before it in the journal, after it in the journal, told to the front.

@@ -2,7 +2,7 @@
 
 use super::event::{Stage, VariantEnd};
 use super::inputs::Inputs;
-use super::journal::{Line, Record, Success};
+use super::journal::{Record, Success, Told};
 use super::law::Law;
 use super::remedied::RemedyRecord;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -25,6 +25,8 @@ pub(super) struct OpenLoop {
     pub(super) number: u32,
     pub(super) law: Law,
     pub(super) progress: BTreeMap<String, Progress>,
+    /// How long it has taken, in milliseconds.
+    pub(super) spent_ms: u64,
 }
 
 /// How far a loop came with a variant.
@@ -36,8 +38,6 @@ pub(super) struct Progress {
     pub(super) remedied: bool,
     /// Whether a remedy began and did not end: what it did is undone first.
     pub(super) in_remedy: bool,
-    /// How long the attempts took, in milliseconds.
-    pub(super) spent_ms: u64,
     /// The inputs and failures of finished attempts, by attempt.
     pub(super) seen: Vec<(u32, String, String)>,
     /// What each remedy did, oldest first.
@@ -57,10 +57,20 @@ struct VariantState {
 
 impl State {
     /// Replays the journal.
-    pub(super) fn replay(lines: &[Line]) -> Self {
+    ///
+    /// Past a place where something is missing, no success before it is relied on: what came after
+    /// it may have been what is missing.
+    pub(super) fn replay(told: &Told) -> Self {
         let mut state = Self::default();
-        for line in lines {
+        let mut faults = told.faults.iter().peekable();
+        for (number, line) in told.lines.iter().enumerate() {
+            if faults.next_if(|fault| fault.after <= number).is_some() {
+                state.variants.clear();
+            }
             state.take(&line.record);
+        }
+        if faults.next().is_some() {
+            state.variants.clear();
         }
         state
     }
@@ -74,6 +84,7 @@ impl State {
                     number: *number,
                     law: law.clone(),
                     progress: BTreeMap::new(),
+                    spent_ms: 0,
                 });
                 // A loop begins only once what was broken is mended or accepted.
                 self.broken = None;
@@ -100,9 +111,16 @@ impl State {
                 inputs,
                 failures,
                 spent_ms,
+                loop_ms,
             } => {
+                if let Some(open) = &mut self.open {
+                    open.spent_ms = match loop_ms {
+                        0 => open.spent_ms + spent_ms,
+                        // Variants that work at once share the time.
+                        _ => open.spent_ms.max(*loop_ms),
+                    };
+                }
                 let progress = self.progress(variant);
-                progress.spent_ms += spent_ms;
                 progress.seen.retain(|(n, ..)| n != attempt);
                 progress
                     .seen
@@ -136,6 +154,7 @@ impl State {
                 progress.in_remedy = false;
                 progress.remedied = true;
             }
+            Record::RemedyUndone { variant } => self.progress(variant).in_remedy = false,
             Record::VariantFinished { variant, end, .. } => {
                 self.progress(variant).end = Some(*end);
             }
@@ -151,6 +170,7 @@ impl State {
             number: 0,
             law: Law::new(),
             progress: BTreeMap::new(),
+            spent_ms: 0,
         });
         open.progress.entry(variant.to_owned()).or_default()
     }

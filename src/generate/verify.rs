@@ -3,11 +3,12 @@
 //! The loop knows specs only through [`Verifier`]: the engine implements it, a test plays it.
 
 use crate::model::value::Value;
+use crate::probe::exec::Cancel;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Runs specs for the loop.
-pub trait Verifier {
+/// Runs specs for the loop; for several variants at once where they are worked on at once.
+pub trait Verifier: Sync {
     /// Reads the specs without running anything; gives every file the verdicts depend on beside
     /// the request's paths (includes, snapshots elsewhere).
     ///
@@ -15,11 +16,12 @@ pub trait Verifier {
     /// Where the specs are wrong.
     fn prepare(&self, request: &VerifyRequest) -> Result<Vec<PathBuf>, VerifyError>;
 
-    /// Runs the specs.
+    /// Runs the specs, until the flag is set.
     ///
     /// # Errors
     /// Where the specs are wrong or the run was interrupted; trials that fail are in the report.
-    fn verify(&self, request: &VerifyRequest) -> Result<VerifyReport, VerifyError>;
+    fn verify(&self, request: &VerifyRequest, cancel: &Cancel)
+    -> Result<VerifyReport, VerifyError>;
 }
 
 /// Which specs run on what.

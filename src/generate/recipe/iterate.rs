@@ -5,7 +5,13 @@ use super::{DEFAULT_ATTEMPTS, Iterate, RedFirst, Remedy};
 use crate::spec::{Diagnostic, Diagnostics, Entry, Node, NodeKind};
 use std::path::Path;
 
-const KEYS: &[&str] = &["max-attempts", "budget", "red-first", "remedies"];
+const KEYS: &[&str] = &[
+    "max-attempts",
+    "parallel",
+    "budget",
+    "red-first",
+    "remedies",
+];
 const REMEDIES: &[&str] = &["rebase", "retry", "run"];
 
 /// Reads `iterate`.
@@ -18,6 +24,10 @@ pub(super) fn iterate(
     let max_attempts = match node.get("max-attempts") {
         None => Some(DEFAULT_ATTEMPTS),
         Some(n) => count(n, "max-attempts", diagnostics),
+    };
+    let parallel = match node.get("parallel") {
+        None => Some(1),
+        Some(n) => count(n, "parallel", diagnostics),
     };
     let budget = node
         .get("budget")
@@ -32,6 +42,7 @@ pub(super) fn iterate(
     };
     Some(Iterate {
         max_attempts: max_attempts?,
+        parallel: parallel?,
         budget,
         red_first: red_first?,
         remedies: remedies?,

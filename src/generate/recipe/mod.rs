@@ -104,6 +104,8 @@ pub struct Artifacts {
 pub struct Iterate {
     /// How many attempts a variant has.
     pub max_attempts: u32,
+    /// How many variants are worked on at once.
+    pub parallel: u32,
     /// How long the whole loop may take.
     pub budget: Option<Duration>,
     /// What the specs see before the first attempt.
@@ -152,6 +154,7 @@ impl Default for Iterate {
     fn default() -> Self {
         Self {
             max_attempts: DEFAULT_ATTEMPTS,
+            parallel: 1,
             budget: None,
             red_first: RedFirst::default(),
             remedies: Vec::new(),

@@ -13,7 +13,12 @@ pub const INTERRUPTED: i32 = 130;
 #[derive(Clone, Debug, Default)]
 pub struct Cancel {
     inner: Arc<Inner>,
+    /// A flag that counts as this one's too.
+    parent: Option<Box<Cancel>>,
 }
+
+/// How long a wait may oversleep the parent's flag.
+const PARENT_TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -34,6 +39,15 @@ impl Cancel {
         GLOBAL.get_or_init(Self::default).clone()
     }
 
+    /// Makes a flag that is set with this one, and alone without it.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self {
+            inner: Arc::default(),
+            parent: Some(Box::new(self.clone())),
+        }
+    }
+
     /// Sets the flag; it is never cleared.
     pub fn set(&self) {
         self.inner.set.store(true, Ordering::SeqCst);
@@ -47,7 +61,8 @@ impl Cancel {
 
     /// Tells whether the flag is set.
     pub fn is_set(&self) -> bool {
-        self.inner.set.load(Ordering::SeqCst)
+        let own = self.inner.set.load(Ordering::SeqCst);
+        own || self.parent.as_deref().is_some_and(Self::is_set)
     }
 
     /// Waits for a time; returns `true`, at once, when the flag is or becomes set.
@@ -66,6 +81,10 @@ impl Cancel {
             if left.is_zero() {
                 return false;
             }
+            let left = match self.parent {
+                Some(_) => left.min(PARENT_TICK),
+                None => left,
+            };
             held = match self.inner.changed.wait_timeout(held, left) {
                 Ok((held, _)) => held,
                 Err(poisoned) => poisoned.into_inner().0,
@@ -138,5 +157,18 @@ mod tests {
         assert!(thread.join().unwrap());
         assert!(start.elapsed() < Duration::from_secs(5));
         assert!(!Cancel::new().is_set());
+    }
+
+    #[test]
+    fn a_child_is_set_with_its_parent_and_not_the_other_way() {
+        let parent = Cancel::new();
+        let (one, two) = (parent.child(), parent.child());
+        one.set();
+        assert!(one.is_set() && !two.is_set() && !parent.is_set());
+        let start = Instant::now();
+        let thread = std::thread::spawn(move || two.wait(Duration::from_secs(20)));
+        parent.set();
+        assert!(thread.join().unwrap());
+        assert!(start.elapsed() < Duration::from_secs(5));
     }
 }

@@ -2,6 +2,7 @@
 
 mod failures;
 mod interrupted;
+mod parallel;
 mod paths;
 mod remedies;
 mod world;

@@ -1,10 +1,10 @@
 //! A small world for the loop: an upstream with a Makefile, a project, and specs that a test plays.
 
-use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -234,7 +234,7 @@ fn line(event: &LoopEvent<'_>) -> String {
 pub(crate) struct Played {
     /// How often it ran.
     pub(crate) count: AtomicUsize,
-    seen: RefCell<Vec<VerifyRequest>>,
+    seen: Mutex<Vec<VerifyRequest>>,
 }
 
 impl Verifier for Played {
@@ -251,9 +251,9 @@ impl Verifier for Played {
             .collect())
     }
 
-    fn verify(&self, request: &VerifyRequest) -> Result<VerifyReport, VerifyError> {
+    fn verify(&self, request: &VerifyRequest, _: &Cancel) -> Result<VerifyReport, VerifyError> {
         self.count.fetch_add(1, Ordering::SeqCst);
-        self.seen.borrow_mut().push(request.clone());
+        self.seen.lock().unwrap().push(request.clone());
         let mut report = VerifyReport::default();
         for text in request.paths.iter().flat_map(|p| texts(p)) {
             for (number, line) in (1..).zip(text.lines()) {

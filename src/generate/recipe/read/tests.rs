@@ -123,6 +123,24 @@ iterate:
 }
 
 #[test]
+fn a_wrong_value_of_a_key_is_told() {
+    let least = "recipe: x\nsource: {git: ../up, ref: main}\nartifacts: {files: [a]}\nverify: specs/a.yaml\n";
+    for (more, says) in [
+        (
+            "build: {steps: [make]}\niterate: { parallel: 0 }",
+            "`parallel` is a number of 1 or more",
+        ),
+        (
+            "build: {steps: [make]}\niterate: { parallel: many }",
+            "`parallel` is a number of 1 or more",
+        ),
+    ] {
+        let said = read(&format!("{least}{more}\n")).unwrap_err();
+        assert!(said.contains(says), "{more:?}: {said}");
+    }
+}
+
+#[test]
 fn other_documents_are_refused() {
     for (text, says) in [
         ("", "a recipe is a map"),
