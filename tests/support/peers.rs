@@ -8,7 +8,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Finds a program on `PATH` or in the system's `sbin` folders.
+/// Finds a program on `PATH`, in the system's `sbin` folders, or among those that
+/// `tests/peers/programs` installed.
 ///
 /// # Panics
 /// If it is missing and `TDG_STRICT` is `1`.
@@ -16,6 +17,7 @@ pub(crate) fn peer(tool: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
+        .chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("target/programs/bin")])
         .map(|folder| folder.join(tool))
         .find(|file| file.is_file());
     if found.is_none() {
