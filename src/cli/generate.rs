@@ -2,6 +2,7 @@
 
 use super::exit;
 use super::look::duration;
+use super::loop_summary::Page;
 use super::loop_view::LoopView;
 use super::verifier::SpecVerifier;
 use crate::generate::recipe::RecipeError;
@@ -55,6 +56,9 @@ pub struct Args {
     /// Set a variable of the recipe (repeatable)
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = super::plan_args::pair)]
     vars: Vec<(String, String)>,
+    /// Write what came of it to FILE, as a Markdown page: for $GITHUB_STEP_SUMMARY
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    summary: Option<PathBuf>,
     /// Show every line the build writes
     #[arg(short, long)]
     verbose: bool,
@@ -87,7 +91,16 @@ pub fn run(args: Args) -> u8 {
     if args.dry_run {
         return dry_run(&options);
     }
-    match carry_out(&options, args.verbose, args.format == Format::Human) {
+    // Made before the work: a path that leads nowhere is told now, not after hours.
+    let summary = match args.summary.map(Page::create).transpose() {
+        Ok(summary) => summary,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return exit::USAGE;
+        }
+    };
+    let show = args.format == Format::Human;
+    match carry_out(&options, args.verbose, show, summary) {
         Ok(outcome) => {
             if args.format == Format::Json {
                 say!("{:#}", document(&outcome));
@@ -99,18 +112,27 @@ pub fn run(args: Args) -> u8 {
 }
 
 /// Runs the loop and shows it; an error has been told and gives the exit code.
-pub fn carry_out(options: &LoopOptions, verbose: bool, show: bool) -> Result<LoopOutcome, u8> {
+pub fn carry_out(
+    options: &LoopOptions,
+    verbose: bool,
+    show: bool,
+    mut page: Option<Page>,
+) -> Result<LoopOutcome, u8> {
     let cancel = watch_signals().map_err(|error| {
         eprintln!("error: Ctrl-C cannot be watched: {error}");
         exit::ERROR
     })?;
     let mut view = LoopView::new(anstream::stdout(), verbose);
-    let outcome = run_loop(options, &verifier(), &cancel, &mut |event| {
+    let result = run_loop(options, &verifier(), &cancel, &mut |event| {
         if show {
             view.event(event);
         }
-    })
-    .map_err(|error| refuse(&error))?;
+        if let Some(page) = &mut page {
+            page.event(event);
+        }
+    });
+    let written = page.map_or(Ok(()), |page| page.write(&result, &options.recipe));
+    let outcome = result.map_err(|error| refuse(&error))?;
     if show {
         view.summary(&outcome);
         if outcome
@@ -121,6 +143,10 @@ pub fn carry_out(options: &LoopOptions, verbose: bool, show: bool) -> Result<Loo
             eprintln!("interrupted; `--resume` goes on where this was");
         }
     }
+    written.map_err(|error| {
+        eprintln!("error: {error}");
+        exit::ERROR
+    })?;
     Ok(outcome)
 }
 

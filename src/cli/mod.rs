@@ -28,6 +28,7 @@ mod generate;
 mod imager;
 mod list;
 mod look;
+mod loop_summary;
 mod loop_view;
 mod ls;
 mod plan_args;
