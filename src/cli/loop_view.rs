@@ -114,13 +114,14 @@ impl<W: Write> LoopView<W> {
             }
             LoopEvent::Retry {
                 command,
+                class,
                 why,
                 attempt,
                 of,
                 delay,
                 ..
             } => self.say(&format!(
-                "  retry {attempt} of {of} of `{}` in {}: {}",
+                "  retry {attempt} of {of} of `{}` in {}, {class}: {}",
                 printable(command),
                 show_duration(*delay),
                 printable(why)

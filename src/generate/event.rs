@@ -150,6 +150,8 @@ pub enum LoopEvent<'e> {
         variant: &'e str,
         /// The command.
         command: &'e str,
+        /// What kind of failure it was: `network`, `rate-limit`, `disk`, `killed`.
+        class: &'e str,
         /// What in its output says so.
         why: &'e str,
         /// Which run comes next, counted from 1.

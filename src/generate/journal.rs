@@ -98,6 +98,11 @@ pub(super) enum Record {
     RemedyUndone {
         variant: String,
     },
+    /// A command that failed for a passing reason runs again.
+    Retried {
+        variant: String,
+        record: RemedyRecord,
+    },
     VariantFinished {
         variant: String,
         attempts: u32,

@@ -5,6 +5,7 @@
 //! journal under `.tdg` makes a loop that was killed go on where it was. Specs decide and are
 //! never touched: the loop knows them only through a [`Verifier`].
 
+mod again;
 mod artifacts;
 mod attempt;
 mod build;
@@ -28,6 +29,7 @@ mod remedy;
 mod series;
 mod session;
 mod source;
+mod space;
 mod state;
 mod steps;
 mod verify;
@@ -46,6 +48,7 @@ pub use verify::{
 };
 
 use crate::model::value::Value;
+use crate::probe::cache::Cache;
 use crate::probe::exec::Cancel;
 use crate::probe::store;
 use guard::Guard;
@@ -56,6 +59,7 @@ use recipe::{Recipe, Variant};
 use session::{Front, Session, Stop, read_law, request};
 use state::State;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How a loop goes about it.
@@ -83,6 +87,10 @@ pub struct LoopOptions {
     pub env: Vec<(String, String)>,
     /// The first wait before a retry; each one after it is twice as long.
     pub retry_delay: Duration,
+    /// What the random part of waits is made from; nothing for another one each time.
+    pub retry_seed: Option<u64>,
+    /// tdg's cache, which a retry may clear where the disk is full.
+    pub cache: Option<Arc<Cache>>,
 }
 
 impl LoopOptions {
@@ -100,6 +108,8 @@ impl LoopOptions {
             vars: Vec::new(),
             env: Vec::new(),
             retry_delay: Duration::from_secs(2),
+            retry_seed: None,
+            cache: Cache::shared(),
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct RemedyRecord {
 pub enum RemedyEnd {
     /// It changed what the next attempt rests on.
     Changed,
+    /// A command that failed for a passing reason ran again.
+    Again,
     /// It left everything as it was.
     #[default]
     Nothing,
@@ -44,6 +46,7 @@ impl RemedyEnd {
     pub fn name(self) -> &'static str {
         match self {
             Self::Changed => "changed",
+            Self::Again => "again",
             Self::Nothing => "nothing",
             Self::Failed => "failed",
             Self::Refused => "refused",

@@ -1,6 +1,6 @@
 //! The first stage: the upstream's pinned commit, here.
 
-use super::classify;
+use super::again::{Next, Tries};
 use super::error::GenerateError;
 use super::event::{LoopEvent, Stage};
 use super::inputs::Inputs;
@@ -14,7 +14,6 @@ use crate::probe::exec::Output;
 use crate::probe::git::Git;
 use crate::probe::store;
 use std::path::Path;
-use std::time::Duration;
 
 /// Gives what the stage depends on; which commit the name stands for is the lock's to say.
 pub(super) fn inputs(recipe: &Recipe) -> Inputs {
@@ -192,8 +191,7 @@ fn fetch(
     ];
     arguments.extend(what);
     let shown = format!("git fetch {} {}", session.recipe.source.git, what.join(" "));
-    let tries = session.recipe.tries();
-    let mut attempt = 1;
+    let mut tries = Tries::new(session, &shown);
     loop {
         session.emit(&LoopEvent::Command {
             variant: &variant.name,
@@ -208,21 +206,18 @@ fn fetch(
                 line,
             });
         })?;
-        let why = classify::network(&words(&output)).filter(|_| !output.success());
-        let Some(why) = why.filter(|_| attempt < tries) else {
+        if output.success() {
             return Ok(output);
-        };
-        attempt += 1;
-        let delay = delay(session.options.retry_delay, attempt);
-        session.emit(&LoopEvent::Retry {
-            variant: &variant.name,
-            command: &shown,
-            why: &why,
-            attempt,
-            of: tries,
-            delay,
-        });
-        session.pause(delay)?;
+        }
+        match tries.failed(session, variant, &words(&output))? {
+            Next::Again => {}
+            Next::Enough(why) => {
+                if let Some(why) = why {
+                    session.note(variant, &why);
+                }
+                return Ok(output);
+            }
+        }
     }
 }
 
@@ -235,20 +230,6 @@ fn words(output: &Output) -> String {
         .collect();
     let from = lines.len().saturating_sub(8);
     format!("{}\n({})", lines[from..].join("\n"), output.how())
-}
-
-/// The longest wait between two tries.
-const LONGEST: Duration = Duration::from_secs(60);
-
-/// Gives how long to wait before a try: twice as long each time, and not the same for everyone.
-pub(super) fn delay(first: Duration, attempt: u32) -> Duration {
-    let doubled = first.saturating_mul(1 << attempt.saturating_sub(2).min(16));
-    let nanos = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |t| t.subsec_nanos());
-    // Between three quarters and five quarters.
-    let part = 0.75 + f64::from(nanos % 1000) / 2000.0;
-    doubled.min(LONGEST).mul_f64(part)
 }
 
 fn failed(recipe: &Recipe, words: String) -> StageEnd {

@@ -155,6 +155,9 @@ impl State {
                 progress.remedied = true;
             }
             Record::RemedyUndone { variant } => self.progress(variant).in_remedy = false,
+            Record::Retried { variant, record } => {
+                self.progress(variant).remedies.push(record.clone());
+            }
             Record::VariantFinished { variant, end, .. } => {
                 self.progress(variant).end = Some(*end);
             }
@@ -184,6 +187,12 @@ impl State {
     pub(super) fn broke_off(&self, variant: &str, stage: Stage) -> bool {
         let variant = self.variants.get(variant);
         variant.is_some_and(|v| v.begun.contains(&stage))
+    }
+
+    /// Gives the attempt of a variant that began last in the open loop; 0 before the first.
+    pub(super) fn attempt(&self, variant: &str) -> u32 {
+        let progress = self.open.as_ref().and_then(|o| o.progress.get(variant));
+        progress.map_or(0, |p| p.attempt)
     }
 
     /// Lists what remedies did for a variant in the open loop, oldest first.

@@ -1,11 +1,10 @@
 //! Running the steps of a build: bounded, logged, again where a failure is a passing one.
 
-use super::classify;
+use super::again::{Next, Tries};
 use super::error::GenerateError;
 use super::event::LoopEvent;
 use super::recipe::{Step, Variant};
 use super::session::{Session, Stop};
-use super::source::delay;
 use super::words::count;
 use crate::model::size::show_duration;
 use crate::probe::exec::{self, Exit, Output, Request};
@@ -57,9 +56,8 @@ pub(super) fn step(
     // An attempt that is done again begins its log anew.
     crate::probe::store::remove(log).map_err(GenerateError::io(log))?;
     let shown = session.recipe.shown(log);
-    let tries = session.recipe.tries();
+    let mut tries = Tries::new(session, &step.text);
     let started = Instant::now();
-    let mut attempt = 1;
     loop {
         session.check_cancel()?;
         session.emit(&LoopEvent::Command {
@@ -99,21 +97,20 @@ pub(super) fn step(
         if output.timed_out() {
             return Ok(seen(Some(over.to_owned())));
         }
-        let why = classify::network(&tail(&output)).filter(|_| attempt < tries);
-        let Some(why) = why else {
-            return Ok(seen(Some(output.how())));
+        // What an interrupt ended was killed, and by nobody else.
+        session.check_cancel()?;
+        let said = match output.exit {
+            Exit::Signal(9) => format!("{}\nsignal: killed", tail(&output)),
+            Exit::Code(_) | Exit::Signal(_) => tail(&output),
         };
-        attempt += 1;
-        let delay = delay(session.options.retry_delay, attempt);
-        session.emit(&LoopEvent::Retry {
-            variant: &variant.name,
-            command: &step.text,
-            why: &why,
-            attempt,
-            of: tries,
-            delay,
-        });
-        session.pause(delay)?;
+        match tries.failed(session, variant, &said)? {
+            Next::Again => {}
+            Next::Enough(None) => return Ok(seen(Some(output.how()))),
+            Next::Enough(Some(why)) => {
+                session.note(variant, &why);
+                return Ok(seen(Some(format!("{}; {why}", output.how()))));
+            }
+        }
     }
 }
 

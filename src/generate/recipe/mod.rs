@@ -4,8 +4,12 @@ mod build;
 mod fields;
 mod iterate;
 mod read;
+mod read_remedy;
+mod remedy;
 
+pub use super::classify::Class;
 pub use read::load;
+pub use remedy::{Remedy, Retry, Run};
 
 use crate::model::value::Value;
 use crate::spec::{Diagnostics, Sources};
@@ -126,27 +130,6 @@ pub enum RedFirst {
     Off,
 }
 
-/// What is tried when an attempt is not green.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// A three-way rebase of a patch that no longer applies; not available yet.
-    Rebase,
-    /// A step that failed for a passing reason runs again.
-    Retry {
-        /// How often it runs at most, the first time included.
-        attempts: u32,
-    },
-    /// A program gets the failures and may change the patches.
-    Run {
-        /// The program and its arguments.
-        argv: Vec<String>,
-        /// Variables of tdg's environment it gets.
-        env: Vec<String>,
-        /// How long it may take.
-        timeout: Option<Duration>,
-    },
-}
-
 /// How many attempts a variant has where the recipe does not say.
 pub const DEFAULT_ATTEMPTS: u32 = 5;
 
@@ -162,25 +145,13 @@ impl Default for Iterate {
     }
 }
 
-impl Remedy {
-    /// Shows the remedy as the recipe names it.
-    pub fn show(&self) -> String {
-        match self {
-            Self::Rebase => "rebase".into(),
-            Self::Retry { .. } => "retry".into(),
-            Self::Run { argv, .. } => argv.join(" "),
-        }
-    }
-}
-
 impl Recipe {
-    /// Gives how often a step runs where its failure is a passing one; 1 without that remedy.
-    pub fn tries(&self) -> u32 {
-        let tries = self.iterate.remedies.iter().map(|r| match r {
-            Remedy::Retry { attempts } => *attempts,
-            Remedy::Rebase | Remedy::Run { .. } => 1,
-        });
-        tries.max().unwrap_or(1)
+    /// Gives the rule for commands that failed for a passing reason, if there is one.
+    pub fn retry(&self, class: Class) -> Option<&Retry> {
+        self.iterate.remedies.iter().find_map(|r| match r {
+            Remedy::Retry(retry) => retry.on.contains(&class).then_some(retry),
+            Remedy::Rebase | Remedy::Run(_) => None,
+        })
     }
 
     /// Shows a path relative to the project, where it is in it.

@@ -37,12 +37,8 @@ pub(super) enum Remedied {
 fn unit(remedy: &Remedy) -> Box<dyn Unit + '_> {
     match remedy {
         Remedy::Rebase => Box::new(rebase::Rebase),
-        Remedy::Retry { .. } => Box::new(retry::Retry),
-        Remedy::Run { argv, env, timeout } => Box::new(run::Run {
-            argv,
-            env,
-            timeout: *timeout,
-        }),
+        Remedy::Retry(_) => Box::new(retry::Retry),
+        Remedy::Run(run) => Box::new(run::Program(run)),
     }
 }
 
@@ -71,7 +67,7 @@ pub(super) fn apply(
         let record = one(session, unit.as_ref(), &situation)?;
         let name = &record.remedy;
         match record.end {
-            RemedyEnd::Changed => return Ok(Remedied::Changed),
+            RemedyEnd::Changed | RemedyEnd::Again => return Ok(Remedied::Changed),
             RemedyEnd::Nothing if record.why.is_empty() => {
                 said.push(format!("the remedy `{name}` changed nothing"));
             }
@@ -125,7 +121,7 @@ fn one(
         why = format!("it may not touch {}", differs.join(", "));
     }
     let changed = match end {
-        RemedyEnd::Changed | RemedyEnd::Nothing => differs,
+        RemedyEnd::Changed | RemedyEnd::Again | RemedyEnd::Nothing => differs,
         RemedyEnd::Failed | RemedyEnd::Refused => {
             // Half a remedy is none.
             let text = format!("the remedy `{name}` {}: {why}", end.name());
@@ -140,7 +136,7 @@ fn one(
         end: match (end, changed.is_empty()) {
             (RemedyEnd::Changed | RemedyEnd::Nothing, false) => RemedyEnd::Changed,
             (RemedyEnd::Changed | RemedyEnd::Nothing, true) => RemedyEnd::Nothing,
-            (RemedyEnd::Failed | RemedyEnd::Refused, _) => end,
+            (RemedyEnd::Again | RemedyEnd::Failed | RemedyEnd::Refused, _) => end,
         },
         looked_at,
         changed,

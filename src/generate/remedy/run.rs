@@ -2,6 +2,7 @@
 
 use super::super::error::GenerateError;
 use super::super::event::LoopEvent;
+use super::super::recipe::Run;
 use super::super::remedied::RemedyRecord;
 use super::super::session::{Session, Stop, is_secret};
 use super::super::verify::Failure;
@@ -15,16 +16,11 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(30 * 60);
 
 /// The remedy.
-pub(super) struct Run<'r> {
-    pub(super) argv: &'r [String],
-    /// Variables of tdg's environment it gets.
-    pub(super) env: &'r [String],
-    pub(super) timeout: Option<Duration>,
-}
+pub(super) struct Program<'r>(pub(super) &'r Run);
 
-impl Unit for Run<'_> {
+impl Unit for Program<'_> {
     fn name(&self) -> String {
-        self.argv.join(" ")
+        self.0.argv.join(" ")
     }
 
     fn is_for(&self, _situation: &Situation<'_>) -> bool {
@@ -81,7 +77,7 @@ fn report(session: &Session<'_>, situation: &Situation<'_>) -> Result<Vec<u8>, S
     Ok(text)
 }
 
-impl Run<'_> {
+impl Program<'_> {
     /// Runs the program; gives why it failed where it did.
     fn run(
         &self,
@@ -91,8 +87,8 @@ impl Run<'_> {
     ) -> Result<Result<(), String>, Stop> {
         let variant = situation.variant;
         let (environment, secrets) = session.environment(variant);
-        let time = session.left().into_iter().chain(self.timeout).min();
-        let mut request = Request::new(self.argv)
+        let time = session.left().into_iter().chain(self.0.timeout).min();
+        let mut request = Request::new(&self.0.argv)
             .cwd(session.paths.project())
             .cancel(session.cancel)
             .stdin(stdin)
@@ -101,7 +97,7 @@ impl Run<'_> {
         for (name, value) in environment {
             request = request.env(name, value);
         }
-        for name in self.env {
+        for name in &self.0.env {
             request = request.pass(name);
             if is_secret(name)
                 && let Ok(value) = std::env::var(name)

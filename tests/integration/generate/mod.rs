@@ -5,4 +5,5 @@ mod interrupted;
 mod parallel;
 mod paths;
 mod remedies;
+mod retries;
 mod world;

@@ -250,42 +250,6 @@ fn the_second_remedy_is_tried_where_the_first_changes_nothing() {
 }
 
 #[test]
-fn a_passing_failure_is_tried_again() {
-    let world = World::new();
-    let script = "{ sh: 'echo x >>$RUNS.net; if [ $(wc -l <$RUNS.net) -lt 3 ]; then echo curl: \\(56\\) connection reset by peer; exit 1; fi' }";
-    let retry = "iterate: { remedies: [{ retry: { on: [network], attempts: 3 } }] }\n";
-    world.write(
-        "project/tdg.yaml",
-        &recipe(&format!("[{script}, make]"), retry),
-    );
-    let told = world.run();
-    assert_eq!(told.ends(), [("default".into(), "green", 1)]);
-    assert!(
-        told.says("retry 2/3: curl: (56) connection reset by peer"),
-        "{:?}",
-        told.lines
-    );
-    assert_eq!(world.read("runs.net").lines().count(), 3);
-
-    // Without the remedy, and for what no second try mends, once is enough.
-    let world = World::new();
-    world.write(
-        "project/tdg.yaml",
-        &recipe(&format!("[{script}, make]"), ""),
-    );
-    assert_eq!(world.run().ends()[0].1, "failed");
-    assert_eq!(world.read("runs.net").lines().count(), 1);
-    let full = script.replace("exit 1", "echo No space left on device; exit 1");
-    world.write(
-        "project/tdg.yaml",
-        &recipe(&format!("[{full}, make]"), retry),
-    );
-    fs::remove_file(world.path("runs.net")).unwrap();
-    assert_eq!(world.run().ends()[0].1, "failed");
-    assert_eq!(world.read("runs.net").lines().count(), 1);
-}
-
-#[test]
 fn a_patch_shared_with_a_later_variant_is_proven_again() {
     let world = wrong();
     world.write("project/patches/01.patch", &patch("amd64", "arm64"));

@@ -210,8 +210,12 @@ fn line(event: &LoopEvent<'_>) -> String {
         }
         LoopEvent::Line { line, .. } => format!("> {line}"),
         LoopEvent::Retry {
-            why, attempt, of, ..
-        } => format!("retry {attempt}/{of}: {why}"),
+            class,
+            why,
+            attempt,
+            of,
+            ..
+        } => format!("retry {attempt}/{of}: {class}: {why}"),
         LoopEvent::RemedyFinished { record, .. } => format!(
             "remedy changed {:?} ({}: {})",
             record.changed,

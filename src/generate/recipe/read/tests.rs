@@ -1,5 +1,5 @@
 use super::*;
-use crate::generate::recipe::{RedFirst, Remedy, Setting};
+use crate::generate::recipe::{Class, RedFirst, Remedy, Setting};
 use std::fs;
 use std::time::Duration;
 
@@ -56,7 +56,8 @@ iterate:
 fn a_whole_recipe() {
     let recipe = read(WHOLE).unwrap();
     assert_eq!(recipe.name, "cozystack-talos-arm64");
-    assert_eq!(recipe.tries(), 4);
+    assert_eq!(recipe.retry(Class::Network).unwrap().attempts, 4);
+    assert_eq!(recipe.retry(Class::Disk), None);
     assert!(recipe.package.is_some());
     assert_eq!(recipe.iterate.budget, Some(Duration::from_secs(7200)));
     assert_eq!(recipe.iterate.red_first, RedFirst::Build);
@@ -96,7 +97,7 @@ fn the_least_recipe() {
         [("CI".to_owned(), Setting::Passed)]
     );
     assert_eq!(recipe.iterate, Iterate::default());
-    assert_eq!(recipe.tries(), 1);
+    assert_eq!(recipe.retry(Class::Network), None);
 }
 
 #[test]
@@ -117,7 +118,7 @@ package: yes
 iterate:
   max-attempts: 0
   red-first: never
-  remedies: [rebsae, { retry: { on: [disk] } }, { run: [scripts/none] }, { retry: , run: [a] }]
+  remedies: [rebsae, { retry: { on: [dsk], clear: 1 } }, { run: [scripts/none] }, { retry: , run: [a] }]
 ";
     insta::assert_snapshot!(read(text).unwrap_err());
 }

@@ -1,0 +1,64 @@
+//! What is tried when an attempt is not green.
+
+use super::super::classify::Class;
+use std::time::Duration;
+
+/// What is tried when an attempt is not green.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// A three-way rebase of a patch that no longer applies; not available yet.
+    Rebase,
+    /// A step that failed for a passing reason runs again.
+    Retry(Retry),
+    /// A program gets the failures and may change the patches.
+    Run(Run),
+}
+
+/// When and how often a command runs again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// The kinds of failure it is for.
+    pub on: Vec<Class>,
+    /// How often a command runs at most, the first time included.
+    pub attempts: u32,
+    /// The first wait; each one after it is twice as long.
+    pub delay: Option<Duration>,
+    /// No wait is longer; a server that asks for more is not asked again.
+    pub max_delay: Option<Duration>,
+    /// Whether tdg may clear what is its own where the disk is full.
+    pub clear: bool,
+}
+
+/// A program that may mend what is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Variables of tdg's environment it gets.
+    pub env: Vec<String>,
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            on: vec![Class::Network, Class::RateLimit],
+            attempts: 3,
+            delay: None,
+            max_delay: None,
+            clear: false,
+        }
+    }
+}
+
+impl Remedy {
+    /// Shows the remedy as the recipe names it.
+    pub fn show(&self) -> String {
+        match self {
+            Self::Rebase => "rebase".into(),
+            Self::Retry(_) => "retry".into(),
+            Self::Run(run) => run.argv.join(" "),
+        }
+    }
+}
