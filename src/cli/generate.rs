@@ -44,9 +44,12 @@ pub struct Args {
     /// Go on with an interrupted loop
     #[arg(long)]
     resume: bool,
-    /// Do this stage and all after it even where nothing changed: source, patch, build, collect, verify
+    /// Do this stage and all after it even where nothing changed: source, patch, build, collect, verify, package
     #[arg(long, value_name = "STAGE")]
     from: Option<Stage>,
+    /// Push what is green to the repository of the recipe's `package`, and pull it back
+    #[arg(long)]
+    push: bool,
     /// Say what would be done and why, and touch nothing
     #[arg(long)]
     dry_run: bool,
@@ -82,6 +85,8 @@ pub fn run(args: Args) -> u8 {
     options.jobs = args.jobs;
     options.resume = args.resume;
     options.from = args.from;
+    options.push = args.push;
+    options.source_date_epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
     options.accept_specs = args.accept_specs;
     options.vars = args
         .vars
@@ -208,9 +213,6 @@ fn print_plan(plan: &LoopPlan) {
     if plan.interrupted {
         say!("\nan interrupted loop is here: `--resume` goes on with it");
     }
-    if plan.package {
-        say!("\n`package` is not built yet: tdg generate stops after verify");
-    }
     say!("\nnothing was touched");
 }
 
@@ -230,6 +232,7 @@ fn document(outcome: &LoopOutcome) -> Value {
                 "skipped": v.skipped,
                 "failures": v.failures,
                 "artifacts": v.artifacts,
+                "package": v.package,
                 "look_at": v.look_at,
                 "remedies": v.remedies,
             })

@@ -2,7 +2,8 @@
 
 use super::verifier::actual;
 use crate::generate::{
-    Failure, LoopEvent, LoopOutcome, TrialVerdict, VariantEnd, VariantOutcome, VerifyReport,
+    Failure, LoopEvent, LoopOutcome, PackageOutcome, TrialVerdict, VariantEnd, VariantOutcome,
+    VerifyReport,
 };
 use crate::model::path::printable;
 use crate::model::size::show_duration;
@@ -282,5 +283,24 @@ impl<W: Write> LoopView<W> {
             .artifacts
             .iter()
             .for_each(|a| self.say(&format!("         {}", printable(a))));
+        if let Some(package) = &outcome.package {
+            self.package(package);
+        }
+    }
+
+    fn package(&mut self, package: &PackageOutcome) {
+        self.say(&format!(
+            "         {}  {DIM}{}{DIM:#}",
+            printable(&package.layout),
+            package.digest
+        ));
+        let verb = if package.pushed {
+            "pushed"
+        } else {
+            "not pushed"
+        };
+        for reference in &package.references {
+            self.say(&format!("         {verb}: {}", printable(reference)));
+        }
     }
 }

@@ -137,6 +137,18 @@ fn look_at(path: &Path, work: &Path, since: (i64, i64)) -> Found {
     }
 }
 
+/// Looks at a file that was written, by its path relative to the project.
+pub(super) fn seen(path: &Path, project: &Path) -> io::Result<Written> {
+    let file = File::open(project.join(path))?;
+    let meta = file.metadata()?;
+    let digest = Sha256Digest::of_reader(file)?;
+    Ok(written(
+        path.display().to_string(),
+        &meta,
+        &digest.to_string(),
+    ))
+}
+
 fn written(path: String, meta: &Metadata, sha256: &str) -> Written {
     Written {
         path,

@@ -3,10 +3,11 @@
 use super::due::{Due, View};
 use super::event::{LoopEvent, Stage};
 use super::inputs::Inputs;
-use super::journal::Success;
+use super::journal::{Judged, Success};
+use super::package::{self, Made};
 use super::recipe::Variant;
 use super::session::{Session, StageEnd, Stop};
-use super::verify::{Failure, Place, TrialVerdict};
+use super::verify::{Failure, Place, TrialReport, TrialVerdict};
 use super::{artifacts, build, series, source};
 use crate::probe::record::BuildRecord;
 use std::fs::File;
@@ -21,6 +22,8 @@ pub(super) struct Attempt {
     pub(super) tail: String,
     /// Whether the specs have spoken.
     pub(super) judged: bool,
+    /// Whether it failed where changing the patches does not help.
+    pub(super) beyond_remedy: bool,
     /// Whether any stage was due.
     pub(super) worked: bool,
     /// The digest of what it rested on, as it was when the patches were applied.
@@ -62,6 +65,7 @@ pub(super) fn attempt(
             head: &patched.head,
             series: &listed,
         };
+        package::withdraw(s, variant)?;
         let end = build::run(s, variant, turn)?;
         // A remedy at work beside this build answers for itself.
         let _still = locks.patches();
@@ -80,13 +84,29 @@ pub(super) fn attempt(
         None => return Ok(attempt),
     };
     let due = view(session, forced).verify(variant, &collected);
-    step(session, variant, Stage::Verify, due, &mut attempt, |s| {
+    let verified = step(session, variant, Stage::Verify, due, &mut attempt, |s| {
         verify(s, variant, number, &collected)
     })?;
     attempt.judged = true;
     if !attempt.failures.is_empty() {
         attempt.tail = last_log(session, variant);
     }
+    let (Some(verified), Some(template)) = (verified, &variant.package) else {
+        // What is not green is not to be had.
+        package::withdraw(session, variant)?;
+        return Ok(attempt);
+    };
+    let made = Made {
+        commit: &commit,
+        series: &listed,
+        collected: &collected,
+        verified: &verified,
+    };
+    let due = view(session, forced).package(variant, template, made);
+    let packaged = step(session, variant, Stage::Package, due, &mut attempt, |s| {
+        package::make(s, variant, template, made)
+    })?;
+    attempt.beyond_remedy = packaged.is_none();
     Ok(attempt)
 }
 
@@ -203,9 +223,10 @@ fn verify(
         StageEnd::Done {
             success: Success {
                 head: collected.head.clone(),
-                files: Vec::new(),
                 passed,
                 skipped,
+                judged: report.trials.iter().map(judged).collect(),
+                ..Success::default()
             },
             summary,
         }
@@ -216,6 +237,13 @@ fn verify(
             summary,
         }
     })
+}
+
+fn judged(trial: &TrialReport) -> Judged {
+    Judged {
+        trial: trial.name.clone(),
+        verdict: trial.verdict,
+    }
 }
 
 fn nothing_judged(session: &Session<'_>, variant: &Variant, skipped: usize) -> Failure {

@@ -1,8 +1,8 @@
 //! A variant's attempts: until green, or until going on would do the same again.
 
 use super::attempt::{self, Attempt, attempt};
-use super::event::{LoopEvent, Stage, VariantEnd, VariantOutcome};
-use super::journal::Record;
+use super::event::{LoopEvent, PackageOutcome, Stage, VariantEnd, VariantOutcome};
+use super::journal::{Record, Success};
 use super::recipe::Variant;
 use super::remedy::{self, Remedied};
 use super::session::{Session, Stop};
@@ -44,6 +44,10 @@ pub(super) fn variant(
                 "unchanged: the last success still stands".to_owned()
             };
             return finish(session, variant, number, VariantEnd::Green, why, attempt);
+        }
+        if attempt.beyond_remedy {
+            let why = "what holds could not be packaged".to_owned();
+            return finish(session, variant, number, VariantEnd::Failed, why, attempt);
         }
         let failures = fingerprint(&attempt.failures);
         let red = if attempt.judged {
@@ -235,6 +239,7 @@ fn finish(
         why,
         failures: attempt.failures,
         artifacts: collected.files.into_iter().map(|f| f.path).collect(),
+        package: packaged(end, success(Stage::Package)),
         look_at,
         remedies: session.state.remedies(&variant.name),
         passed: verified.passed,
@@ -242,6 +247,18 @@ fn finish(
     };
     session.emit(&LoopEvent::VariantFinished { outcome: &outcome });
     Ok((outcome, attempt.inputs))
+}
+
+/// Gives what a green variant is packaged as.
+fn packaged(end: VariantEnd, success: Option<Success>) -> Option<PackageOutcome> {
+    let package = success.filter(|_| end == VariantEnd::Green)?.package?;
+    Some(PackageOutcome {
+        layout: package.layout,
+        digest: package.digest,
+        attestation: package.attestation,
+        references: package.references,
+        pushed: package.pushed,
+    })
 }
 
 /// Lists where to look: the specs or patches that failed, the tree, the last log.

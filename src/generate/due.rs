@@ -4,11 +4,12 @@ use super::event::Stage;
 use super::inputs::Inputs;
 use super::journal::Success;
 use super::law::Law;
+use super::package::Made;
 use super::paths::Paths;
-use super::recipe::{Recipe, Variant};
+use super::recipe::{PackageTemplate, Recipe, Variant};
 use super::session::request;
 use super::state::State;
-use super::{GenerateError, LoopOptions, artifacts, build, lock, series, source};
+use super::{GenerateError, LoopOptions, artifacts, build, lock, package, series, source};
 
 /// Everything that decides.
 pub(super) struct View<'v> {
@@ -101,7 +102,33 @@ impl View<'_> {
         for file in &collected.files {
             inputs.add(file.path.clone(), &file.sha256);
         }
-        self.due(variant, Stage::Verify, inputs, |_| None)
+        self.due(variant, Stage::Verify, inputs, |success| {
+            let kept = !success.judged.is_empty();
+            (!kept).then(|| "its verdicts were not kept".to_owned())
+        })
+    }
+
+    /// Decides on packaging what holds.
+    pub(super) fn package(
+        &self,
+        variant: &Variant,
+        template: &PackageTemplate,
+        made: Made<'_>,
+    ) -> Due {
+        let epoch = self.options.source_date_epoch.as_deref();
+        let inputs = package::inputs(self.recipe, template, (self.law, made), epoch);
+        self.due(variant, Stage::Package, inputs, |success| {
+            let pushed = success.package.as_ref().is_some_and(|p| p.pushed);
+            match self.pushes(template) && !pushed {
+                true => Some("it has not been pushed".to_owned()),
+                false => artifacts::touched(self.paths, success),
+            }
+        })
+    }
+
+    /// Tells whether a package is pushed.
+    pub(super) fn pushes(&self, template: &PackageTemplate) -> bool {
+        self.options.push || template.sample.push
     }
 
     /// Gives what the verdicts depend on beside what is judged.

@@ -21,16 +21,19 @@ pub enum Stage {
     Collect,
     /// The specs run.
     Verify,
+    /// What holds is packaged, and pushed where that is asked for.
+    Package,
 }
 
 impl Stage {
     /// All stages in their order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Source,
         Self::Patch,
         Self::Build,
         Self::Collect,
         Self::Verify,
+        Self::Package,
     ];
 
     /// Gives the stage's name as the command line takes it.
@@ -41,6 +44,7 @@ impl Stage {
             Self::Build => "build",
             Self::Collect => "collect",
             Self::Verify => "verify",
+            Self::Package => "package",
         }
     }
 }
@@ -294,6 +298,8 @@ pub struct VariantOutcome {
     pub failures: Vec<Failure>,
     /// The collected artifacts, relative to the project.
     pub artifacts: Vec<String>,
+    /// What they are packaged as; only what is green is.
+    pub package: Option<PackageOutcome>,
     /// Where to look.
     pub look_at: Vec<String>,
     /// What each remedy did, oldest first.
@@ -302,6 +308,21 @@ pub struct VariantOutcome {
     pub passed: usize,
     /// How many trials did not run at the last verification; no pass.
     pub skipped: usize,
+}
+
+/// What a variant is packaged as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PackageOutcome {
+    /// The folder of the OCI layout, relative to the project.
+    pub layout: String,
+    /// The digest of the package's manifest.
+    pub digest: String,
+    /// The digest of the manifest that attaches the verdicts to it.
+    pub attestation: String,
+    /// What it is called in its registry: `ghcr.io/owner/name:tag`.
+    pub references: Vec<String>,
+    /// Whether it has been pushed there, and pulled back.
+    pub pushed: bool,
 }
 
 /// What came of the loop.

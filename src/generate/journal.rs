@@ -7,6 +7,7 @@ use super::event::{Stage, VariantEnd};
 use super::inputs::Inputs;
 use super::law::Law;
 use super::remedied::RemedyRecord;
+use super::verify::TrialVerdict;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -121,6 +122,38 @@ pub(super) struct Success {
     /// How many trials passed, and how many did not run.
     pub(super) passed: usize,
     pub(super) skipped: usize,
+    /// How each trial ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) judged: Vec<Judged>,
+    /// What was packaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) package: Option<Packaged>,
+}
+
+/// How one trial ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Judged {
+    pub(super) trial: String,
+    pub(super) verdict: TrialVerdict,
+}
+
+/// What a variant was packaged as.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Packaged {
+    /// The folder of the layout, relative to the project.
+    pub(super) layout: String,
+    /// The digest of the package.
+    pub(super) digest: String,
+    /// The digest of the attached verdicts.
+    pub(super) attestation: String,
+    /// What it is pushed as.
+    pub(super) references: Vec<String>,
+    /// Whether it has been pushed, and pulled back.
+    pub(super) pushed: bool,
+    /// Digests its artifacts and nothing that is said about them.
+    pub(super) same: String,
 }
 
 /// A file that a stage wrote.

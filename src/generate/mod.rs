@@ -20,6 +20,7 @@ mod journal;
 mod law;
 mod lock;
 mod locks;
+mod package;
 mod paths;
 mod plan;
 pub mod recipe;
@@ -37,7 +38,7 @@ mod words;
 mod workers;
 
 pub use error::GenerateError;
-pub use event::{LoopEvent, LoopOutcome, Stage, VariantEnd, VariantOutcome};
+pub use event::{LoopEvent, LoopOutcome, PackageOutcome, Stage, VariantEnd, VariantOutcome};
 pub use journal::JournalError;
 pub use lock::LockError;
 pub use plan::{LoopPlan, StagePlan, VariantPlan, plan_loop};
@@ -85,6 +86,10 @@ pub struct LoopOptions {
     pub vars: Vec<(String, Value)>,
     /// Variables the build's steps and remedies get beside those of the recipe.
     pub env: Vec<(String, String)>,
+    /// Whether packages are pushed, whatever the recipe says.
+    pub push: bool,
+    /// What `SOURCE_DATE_EPOCH` is, if it is set: the time in packages, instead of the commit's.
+    pub source_date_epoch: Option<String>,
     /// The first wait before a retry; each one after it is twice as long.
     pub retry_delay: Duration,
     /// What the random part of waits is made from; nothing for another one each time.
@@ -107,6 +112,8 @@ impl LoopOptions {
             accept_specs: false,
             vars: Vec::new(),
             env: Vec::new(),
+            push: false,
+            source_date_epoch: None,
             retry_delay: Duration::from_secs(2),
             retry_seed: None,
             cache: Cache::shared(),
@@ -221,7 +228,7 @@ pub fn run_loop(
         Ok(()) => workers::work(&mut session, &chosen, max_attempts, jobs),
         Err(stop) => Err(stop),
     };
-    let ended = close(&mut session, &recipe, outcomes);
+    let ended = close(&mut session, outcomes);
     drop(guard);
     Ok(LoopOutcome {
         variants: ended?,
@@ -232,7 +239,6 @@ pub fn run_loop(
 /// Ends the loop in the journal, unless it was interrupted: then it can go on.
 fn close(
     session: &mut Session<'_>,
-    recipe: &Recipe,
     outcomes: Result<Vec<VariantOutcome>, Stop>,
 ) -> Result<Vec<VariantOutcome>, GenerateError> {
     let outcomes = match outcomes {
@@ -248,12 +254,6 @@ fn close(
     };
     if outcomes.iter().any(|o| o.end == VariantEnd::Interrupted) {
         return Ok(outcomes);
-    }
-    if recipe.package.is_some() {
-        session.emit(&LoopEvent::Note {
-            variant: None,
-            text: "`package` is not built yet: tdg generate stops after verify",
-        });
     }
     match session.record(Record::LoopFinished) {
         Ok(()) | Err(Stop::Interrupted) => Ok(outcomes),

@@ -58,6 +58,11 @@ impl Paths {
         self.project.join("tdg.lock")
     }
 
+    /// The layout of a variant's package, relative to the project.
+    pub(super) fn package(&self, variant: &Variant) -> PathBuf {
+        PathBuf::from("_out/package").join(&variant.name)
+    }
+
     /// The collected artifacts of a variant, relative to the project.
     pub(super) fn assets(&self, variant: &Variant) -> PathBuf {
         let all = PathBuf::from("_out/assets");

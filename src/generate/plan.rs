@@ -3,6 +3,7 @@
 use super::due::View;
 use super::error::GenerateError;
 use super::event::Stage;
+use super::package::Made;
 use super::paths::Paths;
 use super::recipe::{self, Recipe, RedFirst, Variant};
 use super::session::read_law;
@@ -19,8 +20,6 @@ pub struct LoopPlan {
     pub variants: Vec<VariantPlan>,
     /// Whether an interrupted loop could go on.
     pub interrupted: bool,
-    /// Whether the recipe asks for a package, which is not built yet.
-    pub package: bool,
 }
 
 /// What a loop would do for a variant.
@@ -73,7 +72,6 @@ pub fn plan_loop(
         recipe: recipe.name.clone(),
         variants,
         interrupted: state.open.is_some(),
-        package: recipe.package.is_some(),
     })
 }
 
@@ -85,6 +83,7 @@ fn variant_plan(view: &View<'_>, variant: &Variant) -> Result<VariantPlan, Gener
             .map(|(_, success)| success.clone())
             .unwrap_or_default()
     };
+    let packaged = variant.package.as_ref();
     let whys = [
         view.source(variant, pinned.as_deref()).why,
         view.patch(variant, pinned.as_deref().unwrap_or_default())
@@ -92,10 +91,22 @@ fn variant_plan(view: &View<'_>, variant: &Variant) -> Result<VariantPlan, Gener
         view.build(variant, &success(Stage::Patch).head).why,
         view.collect(variant, &success(Stage::Build)).why,
         view.verify(variant, &success(Stage::Collect)).why,
+        packaged.and_then(|template| {
+            let made = Made {
+                commit: pinned.as_deref().unwrap_or_default(),
+                series: &super::series::listed(view.recipe, variant),
+                collected: &success(Stage::Collect),
+                verified: &success(Stage::Verify),
+            };
+            view.package(variant, template, made).why
+        }),
     ];
     let mut earlier: Option<Stage> = None;
     let mut stages = Vec::new();
     for (stage, why) in Stage::ALL.into_iter().zip(whys) {
+        if stage == Stage::Package && packaged.is_none() {
+            continue;
+        }
         // What a stage makes anew, those after it work on.
         let why = match (earlier, why) {
             (Some(first), _) => Some(format!("{first} is due")),
@@ -145,5 +156,19 @@ fn what(
                 .collect()
         }
         Stage::Verify => variant.verify.clone(),
+        Stage::Package => packaging(variant, view),
     }
+}
+
+/// Names where a package is put; what it is called there, the build decides.
+fn packaging(variant: &Variant, view: &View<'_>) -> Vec<String> {
+    let mut lines = vec![view.paths.package(variant).display().to_string()];
+    if let Some(template) = &variant.package
+        && view.pushes(template)
+        && let Some(repository) = &template.sample.repository
+    {
+        let tags = template.tags().join(", ");
+        lines.push(format!("push to {repository}: {tags}"));
+    }
+    lines
 }

@@ -128,8 +128,9 @@ impl State {
             }
             Record::StageStarted { variant, stage } => {
                 let variant = self.variant(variant);
-                // What comes after rests on what is made anew now.
-                variant.succeeded.retain(|s, _| s < stage);
+                // What comes after rests on what is made anew now; a package says itself on what.
+                let stands = |s: Stage| s < *stage || *stage == Stage::Verify && s > *stage;
+                variant.succeeded.retain(|s, _| stands(*s));
                 variant.begun.retain(|s| s < stage);
                 variant.begun.insert(*stage);
             }

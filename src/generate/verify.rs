@@ -4,7 +4,7 @@
 
 use crate::model::value::Value;
 use crate::probe::exec::Cancel;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Runs specs for the loop; for several variants at once where they are worked on at once.
@@ -67,7 +67,8 @@ pub struct TrialReport {
 }
 
 /// How a trial ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TrialVerdict {
     /// What the spec says holds.
     Pass,

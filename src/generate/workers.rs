@@ -224,6 +224,7 @@ fn outcomes(desks: Vec<Desk<'_>>) -> Vec<VariantOutcome> {
             why: "interrupted; `tdg generate --resume` goes on".into(),
             failures: Vec::new(),
             artifacts: Vec::new(),
+            package: None,
             look_at: Vec::new(),
             remedies: Vec::new(),
             passed: 0,

@@ -12,7 +12,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde_json::Map;
 
 /// The names an expression may use: `vars.x`, `matrix.y`, `env.Z` and so on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scope {
     roots: Map<String, Value>,
 }

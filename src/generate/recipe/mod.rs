@@ -3,11 +3,13 @@
 mod build;
 mod fields;
 mod iterate;
+mod package;
 mod read;
 mod read_remedy;
 mod remedy;
 
 pub use super::classify::Class;
+pub use package::{BuildValues, CHECKSUMS, Format, MediaTypes, Package, PackageTemplate, REPORT};
 pub use read::load;
 pub use remedy::{Remedy, Retry, Run};
 
@@ -29,8 +31,6 @@ pub struct Recipe {
     pub source: Source,
     /// What is built: one for each row of the matrix, or one named `default`.
     pub variants: Vec<Variant>,
-    /// What is to be packaged, as written; nothing is packaged yet.
-    pub package: Option<Value>,
     /// How often, how long, and with which remedies.
     pub iterate: Iterate,
 }
@@ -59,6 +59,8 @@ pub struct Variant {
     pub artifacts: Artifacts,
     /// Spec files and folders, relative to the project.
     pub verify: Vec<String>,
+    /// What becomes of the artifacts once they hold.
+    pub package: Option<PackageTemplate>,
 }
 
 /// How a variant is built.

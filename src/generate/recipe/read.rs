@@ -1,6 +1,7 @@
 //! From the text of a recipe to a [`Recipe`]: every mistake at once, each with its place.
 
 use super::fields::{inside, map, missing, text, texts};
+use super::package::{self, PackageTemplate};
 use super::{Iterate, Recipe, RecipeError, Source, Variant, build, iterate};
 use crate::model::value::Value;
 use crate::spec::vars::{Row, Scope, matrix, substitute};
@@ -83,7 +84,6 @@ fn recipe(
     };
     let name = common("recipe", diagnostics).and_then(|n| text(&n, "recipe", diagnostics));
     let source = common("source", diagnostics).and_then(|n| self::source(&n, diagnostics));
-    let package = common_package(root, diagnostics);
     let iterate = match common("iterate", diagnostics) {
         None => Some(Iterate::default()),
         Some(n) => iterate::iterate(&n, &project, diagnostics),
@@ -93,7 +93,8 @@ fn recipe(
     for row in matrix(root.get("matrix"), diagnostics) {
         let mut scope = scope.clone();
         scope.set("matrix", row.values());
-        let variant = self::variant(root, row, &scope, &project, diagnostics);
+        let reference = source.as_ref().map_or("", |s| s.reference.as_str());
+        let variant = self::variant(root, row, &scope, (&project, reference), diagnostics);
         if let Some(variant) = variant {
             if !names.insert(variant.name.clone()) {
                 let span = root.get("matrix").unwrap_or(root).span;
@@ -105,28 +106,20 @@ fn recipe(
             variants.push(variant);
         }
     }
+    if let Some(node) = root.get("package") {
+        let packages = variants.iter();
+        let packages =
+            packages.filter_map(|v| Some((v.name.as_str(), &v.package.as_ref()?.sample)));
+        package::shared(packages, node, diagnostics);
+    }
     Some(Recipe {
         name: name?,
         path,
         project,
         source: source?,
         variants,
-        package,
         iterate: iterate?,
     })
-}
-
-/// Keeps `package` as written: its names are put in when it is built.
-fn common_package(root: &Node, diagnostics: &mut Diagnostics) -> Option<Value> {
-    let node = root.get("package")?;
-    if !matches!(node.kind, NodeKind::Map(_)) {
-        diagnostics.push(
-            Diagnostic::new(node.span, "`package` is a map")
-                .label(format!("this is {}", node.describe()))
-                .help("write `package: { oci: ghcr.io/owner/name, tags: [latest] }`"),
-        );
-    }
-    Some(node.to_value())
 }
 
 fn scope(root: &Node, given: &[(String, Value)], diagnostics: &mut Diagnostics) -> Scope {
@@ -201,7 +194,7 @@ fn variant(
     root: &Node,
     row: Row,
     scope: &Scope,
-    project: &Path,
+    (project, reference): (&Path, &str),
     diagnostics: &mut Diagnostics,
 ) -> Option<Variant> {
     let field = |key: &str, diagnostics: &mut Diagnostics| {
@@ -230,13 +223,19 @@ fn variant(
     let build = field("build", diagnostics).and_then(|n| build::build(&n, diagnostics));
     let artifacts = field("artifacts", diagnostics).and_then(|n| build::artifacts(&n, diagnostics));
     let verify = field("verify", diagnostics).and_then(|n| verify(&n, project, diagnostics));
+    let artifacts = artifacts?;
+    let package = root.get("package").and_then(|node| {
+        let values = (name.as_str(), reference);
+        PackageTemplate::read(node, scope, &artifacts, values, diagnostics)
+    });
     Some(Variant {
         name,
         row: row.0,
         series,
         build: build?,
-        artifacts: artifacts?,
+        artifacts,
         verify: verify?,
+        package,
     })
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::generate::recipe::{Class, RedFirst, Remedy, Setting};
+use crate::generate::recipe::{BuildValues, Class, RedFirst, Remedy, Setting};
 use std::fs;
 use std::time::Duration;
 
@@ -41,7 +41,13 @@ build:
   env: { LEVEL: '${{ vars.level }}', N: 3 }
 artifacts: { from: _out/assets, files: [kernel-arm64, metal-arm64.raw.xz] }
 verify: [specs]
-package: { oci: ghcr.io/urmanac/talos-cozystack-demo, tags: [demo-stable] }
+package:
+  oci: ghcr.io/urmanac/talos-cozystack-demo/${{ build.variant }}
+  tags: [demo-stable, '${{ build.ref }}', '${{ build.date }}-${{ build.commit[:7] }}']
+  platform: linux/arm64
+  prefix: assets/talos/arm64
+  files: { kernel-arm64: boot/vmlinuz }
+  annotations: { org.opencontainers.image.licenses: Apache-2.0 }
 iterate:
   max-attempts: 8
   budget: 2h
@@ -58,7 +64,6 @@ fn a_whole_recipe() {
     assert_eq!(recipe.name, "cozystack-talos-arm64");
     assert_eq!(recipe.retry(Class::Network).unwrap().attempts, 4);
     assert_eq!(recipe.retry(Class::Disk), None);
-    assert!(recipe.package.is_some());
     assert_eq!(recipe.iterate.budget, Some(Duration::from_secs(7200)));
     assert_eq!(recipe.iterate.red_first, RedFirst::Build);
     assert_eq!(recipe.iterate.remedies[0], Remedy::Rebase);
@@ -79,6 +84,23 @@ fn a_whole_recipe() {
         ["sh", "-eu", "-c", "echo $HOME | cat"]
     );
     assert_eq!(variant.build.steps[0].line, 8);
+    let package = variant.package.as_ref().unwrap();
+    let built = package.fill(&BuildValues {
+        variant: "spin-tailscale".into(),
+        reference: "v1.6.2".into(),
+        commit: "89".repeat(20),
+        date: "20261127".into(),
+    });
+    let built = built.unwrap();
+    let repository = "ghcr.io/urmanac/talos-cozystack-demo/spin-tailscale";
+    let tags = ["demo-stable", "v1.6.2", "20261127-8989898"];
+    assert_eq!(
+        built.references(),
+        tags.map(|t| format!("{repository}:{t}"))
+    );
+    assert_eq!(built.place("x"), "assets/talos/arm64/x");
+    assert_eq!(built.files["kernel-arm64"], "boot/vmlinuz");
+    assert!(!format!("{package:?}").contains(&std::env::var("PATH").unwrap()));
     let env = [
         ("LEVEL".to_owned(), Setting::Value("9".into())),
         ("N".to_owned(), Setting::Value("3".into())),
@@ -138,6 +160,61 @@ fn a_wrong_value_of_a_key_is_told() {
     ] {
         let said = read(&format!("{least}{more}\n")).unwrap_err();
         assert!(said.contains(says), "{more:?}: {said}");
+    }
+}
+
+#[test]
+fn every_mistake_in_a_package_is_reported_at_once() {
+    let text = "\
+recipe: x
+source: { git: ../up, ref: feature/x }
+matrix: { variant: [spin-only, spin-tailscale] }
+build: { steps: [make] }
+artifacts: { files: [a, b] }
+verify: specs
+package:
+  oci: ghcr.io/Owner/name:v1
+  tags: [a/b, '${{ build.ref }}', '${{ build.shrt }}', latest, latest]
+  format: image
+  prefix: ../up
+  annotations: { a: [b] }
+  media-types: { layer: gzip, manifest: x/y }
+  push: maybe
+  fils: {}
+";
+    insta::assert_snapshot!(read(text).unwrap_err());
+    let with = |package: &str| {
+        let (before, _) = text.split_once("package:").unwrap();
+        read(&format!("{before}package: {package}\n"))
+    };
+    for (package, says) in [
+        ("{ tags: [a] }", "`oci` is missing"),
+        ("{ oci: r.example/a, push: true }", "`tags` is missing"),
+        ("{ oci: alone }", "names no owner"),
+        ("{ format: tar }", "`format` is `flux`, `image` or `files`"),
+        ("{ platform: arm64 }", "`arm64` is no platform"),
+        ("{ files: { c: x } }", "`c` is no artifact"),
+        ("{ files: { a: x, b: x/y } }", "in each other's place"),
+        ("{ files: { a: validation } }", "in each other's place"),
+        (
+            "{ files: { a: checksums.sha256 } }",
+            "in each other's place",
+        ),
+        ("{ files: { a: x//y } }", "is no path of a package"),
+        ("{ files: [a] }", "`files` maps artifacts"),
+        (
+            "{ oci: r.example/a, tags: [latest] }",
+            "spin-only and spin-tailscale would both be r.example/a:latest",
+        ),
+    ] {
+        let said = with(package).unwrap_err();
+        assert!(said.contains(says), "{package}: {said}");
+    }
+    for package in [
+        "{}",
+        "{ oci: r.example/a, tags: ['${{ matrix.variant }}'] }",
+    ] {
+        with(package).unwrap();
     }
 }
 
