@@ -2,6 +2,7 @@
 
 mod failures;
 mod interrupted;
+mod packaging;
 mod parallel;
 mod paths;
 mod remedies;
