@@ -50,6 +50,7 @@ pub mod ext;
 pub mod extensions;
 pub mod fat;
 pub mod gpt;
+pub mod in_toto;
 pub mod initramfs;
 pub mod iso;
 pub mod keep;

@@ -1,4 +1,5 @@
 //! OCI images and artifacts: the kind `oci`, and what is meant to do harm.
 
+mod attached;
 mod hostile;
 mod kind;

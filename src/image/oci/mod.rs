@@ -23,7 +23,7 @@ use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::format::oci::Descriptor;
+use crate::format::oci::{Descriptor, Digest};
 use crate::format::{FormatError, Limits, Source, Tree};
 
 pub(super) use merge::merged;
@@ -138,6 +138,13 @@ impl Oci {
             own.retain(|picture| !picture.is_about_another());
         }
         own
+    }
+
+    /// Gives what is about the manifest of a digest: signatures, attestations.
+    #[must_use]
+    pub fn about(&self, digest: &Digest) -> Vec<&Arc<Picture>> {
+        let all = self.references.iter().flat_map(|held| held.node.pictures());
+        all.filter(|picture| picture.is_about(digest)).collect()
     }
 
     /// Finds what a name leads to: a whole name or, where there is none, a tag of

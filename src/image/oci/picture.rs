@@ -187,6 +187,18 @@ impl Picture {
         }
     }
 
+    /// Tells whether it is about the manifest of that digest.
+    #[must_use]
+    pub fn is_about(&self, digest: &Digest) -> bool {
+        let subject = self.subject.as_ref();
+        let attests = || {
+            let descriptor = self.descriptor.as_ref()?;
+            let named = descriptor.annotations.get("vnd.docker.reference.digest")?;
+            Some(*named == digest.to_string())
+        };
+        subject.is_some_and(|subject| subject.digest == *digest) || attests().unwrap_or(false)
+    }
+
     /// Tells whether it is about another manifest: a signature, a bill of
     /// materials, or what BuildKit attests.
     #[must_use]
