@@ -18,6 +18,7 @@ mod mutations;
 mod oci;
 mod readers;
 mod real;
+mod recipe;
 mod remote;
 mod runner;
 mod tidy;
