@@ -15,6 +15,7 @@ mod inspect;
 mod kinds;
 mod matchers;
 mod mutations;
+mod netboot;
 mod oci;
 mod readers;
 mod real;
