@@ -5,7 +5,8 @@
 
 use super::verifier::actual;
 use crate::generate::{
-    Failure, GenerateError, LoopEvent, LoopOutcome, Stage, TrialVerdict, VariantEnd, VariantOutcome,
+    Failure, GenerateError, LoopEvent, LoopOutcome, PackageOutcome, Stage, TrialVerdict,
+    VariantEnd, VariantOutcome,
 };
 use crate::model::digest::Sha256Digest;
 use crate::model::path::printable;
@@ -228,6 +229,8 @@ impl LoopSummary {
             .map(|name| artifact(name, &project.join(name)))
             .collect();
         table(page, ["artifact", "size", "sha256"], &artifacts);
+        let packages: Vec<[String; 3]> = outcome.package.iter().map(package).collect();
+        table(page, ["package", "digest", "pushed as"], &packages);
     }
 }
 
@@ -324,6 +327,15 @@ fn artifact(name: &str, path: &Path) -> [String; 3] {
         Err(error) => (String::new(), words(&error.to_string())),
     };
     [code(name), size, digest]
+}
+
+/// Gives a package's row.
+fn package(package: &PackageOutcome) -> [String; 3] {
+    let pushed = match package.pushed {
+        true => listed(&package.references),
+        false => "not pushed".to_owned(),
+    };
+    [code(&package.layout), code(&package.digest), pushed]
 }
 
 /// Cuts a text that is too long for a page.
