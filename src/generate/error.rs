@@ -52,6 +52,16 @@ pub enum GenerateError {
         /// Which files, and how.
         changes: String,
     },
+    /// A remedy changed what is not its own.
+    #[error(
+        "{by} went out of its bounds: {changes}; a remedy may change its work tree and the series, and nothing else"
+    )]
+    OutOfBounds {
+        /// Who.
+        by: String,
+        /// What, and what became of it.
+        changes: String,
+    },
     /// A file that is law was changed under an earlier loop and still is.
     #[error(
         "{changes} under an earlier loop, and still so: undo that, or start with --accept-specs if it is meant"
@@ -100,6 +110,7 @@ impl GenerateError {
             | Self::Locked { .. }
             | Self::Leftovers { .. }
             | Self::LawBroken { .. }
+            | Self::OutOfBounds { .. }
             | Self::StillBroken { .. }
             | Self::LawMoved { .. }
             | Self::Journal(_)

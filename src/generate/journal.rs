@@ -9,8 +9,10 @@ use super::law::Law;
 use super::remedied::RemedyRecord;
 use super::verify::TrialVerdict;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -189,6 +191,9 @@ struct Open {
     file: File,
     /// The number of the last line.
     seq: u64,
+    /// How many bytes there are, and their digest so far: what else is there, somebody else wrote.
+    length: u64,
+    sum: Sha256,
 }
 
 /// What a journal says.
@@ -280,7 +285,13 @@ impl Journal {
                 File::open(folder)?.sync_all()?;
             }
             let seq = parse(&bytes).lines.last().map_or(0, |line| line.seq);
-            Ok(Open { file, seq })
+            let sum = Sha256::new().chain_update(&bytes[..whole]);
+            Ok(Open {
+                file,
+                seq,
+                length: whole as u64,
+                sum,
+            })
         };
         let open = open().map_err(|source| JournalError {
             path: path.to_owned(),
@@ -290,6 +301,41 @@ impl Journal {
             path: path.to_owned(),
             open: Mutex::new(open),
             mark: mark.to_owned(),
+        })
+    }
+
+    /// Says how the file is not what this journal wrote, if it is not; lines that somebody else
+    /// added are cut off again.
+    pub(super) fn forged(&self) -> Result<Option<&'static str>, JournalError> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = || {
+            let own = open.file.metadata()?;
+            match std::fs::symlink_metadata(&self.path) {
+                Ok(meta)
+                    if meta.is_file() && (meta.dev(), meta.ino()) == (own.dev(), own.ino()) => {}
+                Ok(_) | Err(_) => return Ok(Some("is another file now (could not be undone)")),
+            }
+            let mut sum = Sha256::new();
+            let mut start = File::open(&self.path)?.take(open.length);
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                match start.read(&mut buffer)? {
+                    0 => break,
+                    n => sum.update(&buffer[..n]),
+                }
+            }
+            if sum.finalize() != open.sum.clone().finalize() {
+                return Ok(Some("was changed (could not be undone)"));
+            }
+            if own.len() != open.length {
+                open.file.set_len(open.length)?;
+                return Ok(Some("had lines added (undone)"));
+            }
+            Ok(None)
+        };
+        look().map_err(|source| JournalError {
+            path: self.path.clone(),
+            source,
         })
     }
 
@@ -307,6 +353,8 @@ impl Journal {
             let mut bytes = serde_json::to_vec(&line)?;
             bytes.push(b'\n');
             open.file.write_all(&bytes)?;
+            open.length += bytes.len() as u64;
+            open.sum.update(&bytes);
             open.seq = line.seq;
             open.file.sync_data()
         };

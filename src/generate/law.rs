@@ -65,7 +65,7 @@ fn add(recipe: &Recipe, root: &Path, law: &mut Law) -> Result<(), (PathBuf, io::
 }
 
 /// Tells a file that no verdict depends on: an editor's own, or a snapshot nobody has accepted.
-fn passing(name: &str) -> bool {
+pub(super) fn passing(name: &str) -> bool {
     let swap = name.starts_with('.') && name.rsplit_once(".sw").is_some_and(|(_, c)| c.len() == 1);
     swap || name.starts_with(".#") || name.ends_with('~') || name.ends_with(".snap.new")
 }

@@ -27,6 +27,7 @@ pub mod recipe;
 mod red_first;
 mod remedied;
 mod remedy;
+mod secrets;
 mod series;
 mod session;
 mod source;
@@ -34,6 +35,7 @@ mod space;
 mod state;
 mod steps;
 mod verify;
+mod watch;
 mod words;
 mod workers;
 
@@ -43,6 +45,7 @@ pub use journal::JournalError;
 pub use lock::LockError;
 pub use plan::{LoopPlan, StagePlan, VariantPlan, plan_loop};
 pub use remedied::{RemedyEnd, RemedyRecord};
+pub use remedy::{Excerpt, LogReport, PatchReport, REPORT_VERSION, RemedyReport, SourceReport};
 pub use verify::{
     Failure, MismatchReport, Place, TrialReport, TrialVerdict, Verifier, VerifyError, VerifyReport,
     VerifyRequest,

@@ -53,6 +53,28 @@ impl Paths {
         self.own().join("before-remedy").join(variant)
     }
 
+    /// What a remedy of a variant works in.
+    pub(super) fn remedy(&self, variant: &str) -> PathBuf {
+        self.own().join("remedy").join(variant)
+    }
+
+    /// The folder for a remedy's own files.
+    pub(super) fn scratch(&self, variant: &str) -> PathBuf {
+        self.remedy(variant).join("scratch")
+    }
+
+    /// The output of a remedy: the one after so many others.
+    pub(super) fn remedy_log(
+        &self,
+        number: u32,
+        attempt: u32,
+        others: usize,
+        variant: &str,
+    ) -> PathBuf {
+        let name = format!("{variant}-attempt-{attempt}-remedy-{}.log", others + 1);
+        self.logs(number).join(name)
+    }
+
     /// The file that pins the upstream.
     pub(super) fn lock(&self) -> PathBuf {
         self.project.join("tdg.lock")

@@ -1,9 +1,10 @@
 //! What a remedy did: for the journal, the report, and the remedies tried after it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a remedy did, or why it did nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RemedyRecord {
     /// The remedy as the recipe names it: `rebase`, `scripts/remedy`.
     pub remedy: String,
@@ -19,13 +20,16 @@ pub struct RemedyRecord {
     pub changed: Vec<String>,
     /// What it did, or why it did nothing, in a line.
     pub why: String,
+    /// Its whole output, a file relative to the project.
+    #[serde(default)]
+    pub log: Option<String>,
     /// How long it took, in milliseconds.
     #[serde(default)]
     pub took_ms: u64,
 }
 
 /// How a remedy ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RemedyEnd {
     /// It changed what the next attempt rests on.

@@ -6,7 +6,6 @@ use super::event::{LoopEvent, Stage};
 use super::inputs::Inputs;
 use super::journal::{Journal, Record, Success};
 use super::law::{self, Law};
-use super::lock;
 use super::locks::Locks;
 use super::paths::Paths;
 use super::recipe::{Recipe, Setting, Variant};
@@ -14,6 +13,7 @@ use super::state::State;
 use super::verify::{Failure, Verifier, VerifyError, VerifyRequest};
 use crate::probe::exec::{Cancel, ExecError};
 use crate::probe::git::GitError;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Why a loop stops at once.
@@ -209,6 +209,13 @@ impl Session<'_> {
         environment(variant, self.options)
     }
 
+    /// Gives the secrets of a variant's environment, by name.
+    pub(super) fn secrets(&self, variant: &Variant) -> BTreeMap<String, String> {
+        let (pairs, _) = self.environment(variant);
+        let secrets = pairs.into_iter().filter(|(name, _)| is_secret(name));
+        secrets.collect()
+    }
+
     /// Looks whether what decides is still what it was when the loop began.
     pub(super) fn check_law(&mut self, by: &str) -> Result<(), Stop> {
         let beside = self.prepare()?;
@@ -260,12 +267,7 @@ pub(super) fn request(
         ("assets".to_owned(), shown(paths.assets(variant))),
         ("worktree".to_owned(), shown(paths.work(&variant.name))),
         ("variant".to_owned(), variant.name.clone().into()),
-        ("source".to_owned(), shown(paths.source())),
     ];
-    // Before the first fetch there is none; a damaged lock is told by the stage that needs it.
-    if let Ok(Some(commit)) = lock::pinned(&paths.lock(), &recipe.source) {
-        vars.push(("commit".to_owned(), commit.into()));
-    }
     vars.extend(options.vars.iter().cloned());
     VerifyRequest {
         project: recipe.project.clone(),

@@ -4,6 +4,7 @@
 
 use crate::model::value::Value;
 use crate::probe::exec::Cancel;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -34,8 +35,7 @@ pub struct VerifyRequest {
     /// The recipe's row: rows of a spec's matrix have to agree with it where names are the same.
     pub row: Vec<(String, Value)>,
     /// Values for specs that use them: `assets` and `worktree` (folders of the variant, relative
-    /// to the project), `variant`, `source` (the upstream's repository), `commit` (the one that the
-    /// lock pins), and what the command line sets.
+    /// to the project), `variant`, and what the command line sets.
     pub vars: Vec<(String, Value)>,
 }
 
@@ -94,7 +94,7 @@ impl TrialVerdict {
 }
 
 /// One thing that is not as demanded.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct MismatchReport {
     /// Where in the evidence.
     pub path: String,
@@ -137,7 +137,7 @@ impl VerifyReport {
 /// Something that keeps an attempt from being green: a trial, or a stage that failed.
 ///
 /// This is also what a `run:` remedy reads as JSON.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Failure {
     /// The trial's stable name, or the stage's: `build`, `patch`.
     pub trial: String,
@@ -156,7 +156,7 @@ pub struct Failure {
 }
 
 /// A place in a spec or in the recipe.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Place {
     /// The file, relative to the project.
     pub file: String,

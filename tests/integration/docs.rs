@@ -11,8 +11,7 @@
 //!   that lines may come in any order.
 //! - ```` ```yaml ````: a spec, a recipe, or a list of checks. Specs and checks are run on what the
 //!   demo has made; `<!-- run: exit 1 -->` says how that ends where not with 0, `<!-- says: … -->`
-//!   what it has to say. A spec with a file name is only read: commands below run it. So is one with
-//!   `<!-- work: elsewhere -->`, which asks machines that are not there.
+//!   what it has to say. A spec with a file name is only read: commands below run it.
 //! - `<!-- output: COMMAND -->`: what the command writes.
 //! - `<!-- same as: FILE -->`: lines of that file of the repository.
 //! - `<!-- layout: DIR -->`: a line each that begins with a path below DIR.
@@ -29,7 +28,8 @@ mod iso;
 mod kinds;
 mod markdown;
 mod picture;
-mod schema;
+mod remedy;
+pub(crate) mod schema;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -67,7 +67,8 @@ fn scrub(text: &str) -> String {
         (r#"("duration_s": )[0-9.e-]+"#, "${1}TIME"),
         (r#"( time=")[0-9.]+""#, "${1}TIME\""),
         // The two streams of a program come in any order.
-        (r#"("log_tail": ").*"#, "${1}LOG"),
+        (r#"("(?:log_)?tail": ").*"#, "${1}LOG"),
+        (r#"("deadline": ").*"#, "${1}TIME"),
         (r"\b[0-9a-f]{12,64}\b", "DIGEST"),
         (r#"<svg width="\d+px""#, "<svg width=\"WIDTH\""),
     ];

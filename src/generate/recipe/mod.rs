@@ -11,7 +11,7 @@ mod remedy;
 pub use super::classify::Class;
 pub use package::{BuildValues, CHECKSUMS, Format, MediaTypes, Package, PackageTemplate, REPORT};
 pub use read::load;
-pub use remedy::{Remedy, Retry, Run};
+pub use remedy::{Remedy, Retry, Run, Start};
 
 use crate::model::value::Value;
 use crate::spec::{Diagnostics, Sources};

@@ -1,7 +1,8 @@
 //! Reading `remedies`, each mistake with its place.
 
 use super::fields::{count, duration, map, missing, text, texts, variable};
-use super::{Class, Remedy, Retry, Run};
+use super::{Class, Remedy, Retry, Run, Start};
+use crate::model::size::parse_size;
 use crate::spec::{Diagnostic, Diagnostics, Entry, Node, NodeKind};
 use std::path::Path;
 
@@ -100,24 +101,25 @@ fn retry(entry: &Entry, diagnostics: &mut Diagnostics) -> Option<Remedy> {
 
 fn run(entry: &Entry, project: &Path, diagnostics: &mut Diagnostics) -> Option<Remedy> {
     let node = &entry.value;
-    let (argv, env, timeout) = if matches!(node.kind, NodeKind::Map(_)) {
-        map(node, "`run`", &["argv", "env", "timeout"], diagnostics)?;
+    let mut run = Run::default();
+    let argv = if matches!(node.kind, NodeKind::Map(_)) {
+        let keys = ["argv", "env", "secrets", "timeout", "output", "in"];
+        map(node, "`run`", &keys, diagnostics)?;
         let Some(argv) = node.get("argv") else {
             missing(node, "argv", "argv: [scripts/remedy]", diagnostics);
             return None;
         };
-        let names = node.get("env").map(|n| texts(n, "env", diagnostics));
-        let names = names.flatten().unwrap_or_default();
-        let env = names
-            .into_iter()
-            .filter_map(|(name, span)| variable(&name, span, diagnostics).then_some(name))
-            .collect();
-        let timeout = node
-            .get("timeout")
-            .and_then(|n| duration(n, "timeout", diagnostics));
-        (argv, env, timeout)
+        run.env = names(node, "env", diagnostics);
+        run.secrets = names(node, "secrets", diagnostics);
+        let timeout = node.get("timeout");
+        run.timeout = timeout.and_then(|n| duration(n, "timeout", diagnostics));
+        run.output = node.get("output").and_then(|n| size(n, diagnostics));
+        if let Some(n) = node.get("in") {
+            run.start = start(n, diagnostics)?;
+        }
+        argv
     } else {
-        (node, Vec::new(), None)
+        node
     };
     let words: Vec<String> = match &argv.kind {
         NodeKind::List(_) => {
@@ -145,9 +147,40 @@ fn run(entry: &Entry, project: &Path, diagnostics: &mut Diagnostics) -> Option<R
                 .help("name a program relative to the folder of the recipe"),
         );
     }
-    Some(Remedy::Run(Run {
-        argv: words,
-        env,
-        timeout,
-    }))
+    run.argv = words;
+    Some(Remedy::Run(run))
+}
+
+fn names(node: &Node, key: &str, diagnostics: &mut Diagnostics) -> Vec<String> {
+    let names = node.get(key).and_then(|n| texts(n, key, diagnostics));
+    let names = names.unwrap_or_default().into_iter();
+    names
+        .filter_map(|(name, span)| variable(&name, span, diagnostics).then_some(name))
+        .collect()
+}
+
+fn size(node: &Node, diagnostics: &mut Diagnostics) -> Option<u64> {
+    let size = node.as_text().and_then(parse_size).filter(|s| *s > 0);
+    if size.is_none() {
+        diagnostics.push(
+            Diagnostic::new(node.span, "`output` is a size")
+                .label("this is none")
+                .help("write how much it may write, such as `8 MiB`"),
+        );
+    }
+    size
+}
+
+fn start(node: &Node, diagnostics: &mut Diagnostics) -> Option<Start> {
+    match node.as_text() {
+        Some("project") => Some(Start::Project),
+        Some("worktree") => Some(Start::Worktree),
+        Some(_) | None => {
+            diagnostics.push(
+                Diagnostic::new(node.span, "`in` is `project` or `worktree`")
+                    .help("`project`: the recipe's folder; `worktree`: the work tree of its own"),
+            );
+            None
+        }
+    }
 }

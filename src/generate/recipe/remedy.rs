@@ -30,14 +30,30 @@ pub struct Retry {
 }
 
 /// A program that may mend what is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Run {
     /// The program and its arguments.
     pub argv: Vec<String>,
     /// Variables of tdg's environment it gets.
     pub env: Vec<String>,
+    /// Variables of tdg's environment it gets whose values must not get out, whatever their names.
+    pub secrets: Vec<String>,
     /// How long it may take.
     pub timeout: Option<Duration>,
+    /// How much it may write to its outputs, in bytes.
+    pub output: Option<u64>,
+    /// Where it starts.
+    pub start: Start,
+}
+
+/// Where a program starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// In the project's folder.
+    #[default]
+    Project,
+    /// In the work tree of its own.
+    Worktree,
 }
 
 impl Default for Retry {

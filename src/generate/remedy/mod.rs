@@ -5,14 +5,22 @@
 //! does. The dispatcher keeps the patches before it, looks at what differs after it, holds it to
 //! the law, journals what it did, and undoes half a remedy.
 
+mod facts;
+mod fence;
 mod keep;
+mod patch;
 mod rebase;
+mod report;
 mod retry;
 mod run;
+mod scan;
+mod tree;
 mod unit;
 
 pub(super) use keep::restore;
+pub use report::{Excerpt, LogReport, PatchReport, REPORT_VERSION, RemedyReport, SourceReport};
 
+use super::error::GenerateError;
 use super::event::LoopEvent;
 use super::journal::Record;
 use super::recipe::{Remedy, Variant};
@@ -112,10 +120,19 @@ fn one(
         mut end,
         looked_at,
         mut why,
+        log,
+        fatal,
     } = unit.apply(session, situation)?;
     session.check_cancel()?;
-    session.check_law(&format!("the remedy `{name}`"))?;
-    let differs = series::patches(session.recipe, variant).changed(&before);
+    if !fatal {
+        session.check_law(&format!("the remedy `{name}`"))?;
+    }
+    let differs = match end {
+        RemedyEnd::Changed | RemedyEnd::Again | RemedyEnd::Nothing => {
+            series::patches(session.recipe, variant).changed(&before)
+        }
+        RemedyEnd::Failed | RemedyEnd::Refused => Vec::new(),
+    };
     if !differs.is_empty() && !unit.may_touch().contains(&Touch::Series) {
         end = RemedyEnd::Refused;
         why = format!("it may not touch {}", differs.join(", "));
@@ -141,6 +158,7 @@ fn one(
         looked_at,
         changed,
         why,
+        log,
         took_ms: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     session.record(Record::RemedyFinished {
@@ -154,5 +172,11 @@ fn one(
         record: &record,
         duration: begin.elapsed(),
     });
+    if fatal {
+        return Err(Stop::Error(GenerateError::OutOfBounds {
+            by: format!("the remedy `{}`", record.remedy),
+            changes: record.why,
+        }));
+    }
     Ok(record)
 }

@@ -51,6 +51,10 @@ pub(super) struct Did {
     pub(super) looked_at: Vec<String>,
     /// What it did, or why nothing, in a line; empty where the files say enough.
     pub(super) why: String,
+    /// Its whole output, a file relative to the project.
+    pub(super) log: Option<String>,
+    /// Whether it touched what decides: that ends the loop.
+    pub(super) fatal: bool,
 }
 
 impl Did {
@@ -69,6 +73,32 @@ impl Did {
             why: why.into(),
             ..Self::default()
         }
+    }
+
+    /// It did what no remedy may: what it did is undone.
+    pub(super) fn refused(why: impl Into<String>) -> Self {
+        Self {
+            end: RemedyEnd::Refused,
+            why: why.into(),
+            ..Self::default()
+        }
+    }
+
+    /// It touched what decides, or what is not its own: that ends the loop.
+    pub(super) fn fatal(changes: impl Into<String>) -> Self {
+        Self {
+            fatal: true,
+            ..Self::refused(changes)
+        }
+    }
+
+    /// Says one thing more.
+    pub(super) fn also(mut self, text: &str) -> Self {
+        if !self.why.is_empty() {
+            self.why.push_str("; ");
+        }
+        self.why.push_str(text);
+        self
     }
 
     /// Names what it looked at.

@@ -133,6 +133,7 @@ pub fn run_with(
         lines: [Lines::default(), Lines::default()],
         open: 2,
         taken: 0,
+        redacted: 0,
     };
     let end = pump.follow(&events, &mut tree, begin);
     let mut left_running = 0;
@@ -162,6 +163,7 @@ pub fn run_with(
             source,
         });
     }
+    let redacted = pump.redacted;
     let [stdout, stderr] = pump.kept;
     Ok(Output {
         exit: status,
@@ -171,6 +173,7 @@ pub fn run_with(
         duration: begin.elapsed(),
         left_running,
         survivors,
+        redacted,
     })
 }
 

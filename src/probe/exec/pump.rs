@@ -91,6 +91,7 @@ pub(super) struct Pump<'r> {
     pub(super) lines: [Lines; 2],
     pub(super) open: usize,
     pub(super) taken: u64,
+    pub(super) redacted: u64,
 }
 
 impl Pump<'_> {
@@ -174,10 +175,13 @@ impl Pump<'_> {
             log_error,
             each_line,
             lines,
+            redacted: count,
             ..
         } = self;
         with(&mut lines[index(stream)], &mut |line| {
-            let line = redacted(line, &request.redact);
+            let clean = redacted(line, &request.redact);
+            *count += u64::from(clean != line);
+            let line = clean;
             each_line(stream, &line);
             if let Some(log) = log
                 && let Err(error) = log.line(&line)

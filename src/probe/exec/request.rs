@@ -187,6 +187,8 @@ pub struct Output {
     pub left_running: usize,
     /// Processes it started that could not be ended, by pid.
     pub survivors: Vec<u32>,
+    /// How many lines had a value in them that must not show; it was replaced.
+    pub redacted: u64,
 }
 
 impl Output {

@@ -43,6 +43,8 @@ pub struct Git {
     network: bool,
     timeout: Option<Duration>,
     cancel: Cancel,
+    /// Where git looks for its things instead of where it would.
+    places: Vec<(&'static str, PathBuf)>,
 }
 
 /// What keeps a repository's or a user's settings from running programs or changing results.
@@ -94,6 +96,7 @@ impl Git {
             network: false,
             timeout: None,
             cancel: Cancel::global(),
+            places: Vec::new(),
         }
     }
 
@@ -115,6 +118,28 @@ impl Git {
     #[must_use]
     pub fn cancel(mut self, cancel: &Cancel) -> Self {
         self.cancel = cancel.clone();
+        self
+    }
+
+    /// Works on a tree that is not this repository's, with an index beside it: the tree's own
+    /// repository, and every setting in it, is left alone.
+    #[must_use]
+    pub fn tree(mut self, tree: &Path, index: &Path) -> Self {
+        self.places = vec![
+            ("GIT_DIR", self.folder.clone()),
+            ("GIT_WORK_TREE", tree.to_owned()),
+            ("GIT_INDEX_FILE", index.to_owned()),
+        ];
+        self
+    }
+
+    /// Reads objects of another repository too.
+    #[must_use]
+    pub fn objects(mut self, folder: &Path) -> Self {
+        self.places = vec![
+            ("GIT_DIR", self.folder.clone()),
+            ("GIT_ALTERNATE_OBJECT_DIRECTORIES", folder.to_owned()),
+        ];
         self
     }
 
@@ -144,6 +169,9 @@ impl Git {
         } else {
             // A user's settings must not change what a patch becomes.
             request = request.env("GIT_CONFIG_GLOBAL", "/dev/null");
+        }
+        for (name, path) in &self.places {
+            request = request.env(name, path);
         }
         match self.timeout {
             Some(time) => request.timeout(time),
@@ -186,6 +214,21 @@ impl Git {
         } else {
             Err(failed(arguments, &output))
         }
+    }
+
+    /// Runs git, demands success, and gives its standard output as it is; nothing where it is longer
+    /// than `limit`.
+    ///
+    /// # Errors
+    /// Where it cannot be run, is interrupted, or fails.
+    pub fn bytes(&self, arguments: &[&str], limit: usize) -> Result<Option<Vec<u8>>, GitError> {
+        let output = self.output(arguments)?;
+        if !output.success() {
+            return Err(failed(arguments, &output));
+        }
+        let bytes = output.stdout.bytes();
+        let whole = !output.stdout.truncated() && bytes.len() <= limit;
+        Ok(whole.then(|| bytes.into_owned()))
     }
 
     /// Gives the commit that a name stands for in this repository, if it has it.

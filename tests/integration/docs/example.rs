@@ -217,10 +217,7 @@ impl<'w> Reader<'w> {
                     _ => &demo.folder,
                 };
                 let world = world.display().to_string();
-                match block.says("work") {
-                    Some("elsewhere") => self.tdg(&["list", &file, "--root", &world]),
-                    _ => self.tdg(&["run", &file, "--root", &world]),
-                }
+                self.tdg(&["run", &file, "--root", &world])
             }
         };
         ended(&said, code)?;

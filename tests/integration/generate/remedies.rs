@@ -2,7 +2,6 @@
 
 use super::world::{World, patch, recipe};
 use std::fs;
-use tdg::generate::LoopOptions;
 
 /// A project whose patch makes the wrong word.
 fn wrong() -> World {
@@ -29,7 +28,7 @@ fn a_remedy_that_repairs_a_patch_makes_it_green() {
 
     let report: serde_json::Value = serde_json::from_str(&world.read("told.json")).unwrap();
     let project = world.project().display().to_string();
-    assert_eq!(report["version"], 1);
+    assert_eq!(report["version"], 2);
     assert_eq!(
         (&report["recipe"], &report["variant"]),
         (&"test".into(), &"default".into())
@@ -39,7 +38,22 @@ fn a_remedy_that_repairs_a_patch_makes_it_green() {
         (&1.into(), &"patches/series".into())
     );
     assert_eq!(report["project"], project.as_str());
-    assert_eq!(report["worktree"], format!("{project}/.tdg/work/default"));
+    assert_eq!(report["build_tree"], format!("{project}/.tdg/work/default"));
+    assert_eq!(
+        report["worktree"],
+        format!("{project}/.tdg/remedy/default/tree")
+    );
+    assert_eq!(report["patches"][0]["path"], "patches/01.patch");
+    assert!(report["diff"]["text"].as_str().unwrap().contains("+armv7"));
+    assert_eq!(report["source"]["ref"], "v1");
+    assert_eq!(report["logs"][0]["command"], "make");
+    assert_eq!(report["logs"][0]["exit"], 0);
+    let log = report["logs"][0]["path"].as_str().unwrap();
+    assert!(
+        world
+            .read(&format!("project/{log}"))
+            .contains("built amd64")
+    );
     assert!(report["log_tail"].as_str().unwrap().contains("built amd64"));
     let failure = serde_json::json!({
         "trial": "a::the-image-is-arm64", "check": "the image is arm64", "kind": "file",
@@ -84,43 +98,6 @@ fn a_build_failure_and_a_patch_failure_reach_the_remedy_too() {
             .unwrap()
             .contains("no-such-target")
     );
-}
-
-#[test]
-fn a_remedy_that_touches_a_spec_ends_the_run() {
-    for (script, what) in [
-        (
-            "echo 'ok | patches/series | 01' >specs/a.spec",
-            "specs/a.spec was changed",
-        ),
-        ("rm specs/a.spec", "specs/a.spec was removed"),
-        ("echo >specs/new.spec", "specs/new.spec was added"),
-        ("sed -i s/60s/61s/ tdg.yaml", "tdg.yaml was changed"),
-        ("echo changed >extra.txt", "extra.txt was changed"),
-    ] {
-        let world = wrong();
-        world.write("project/extra.txt", "what a spec includes\n");
-        world.remedy(script, "");
-        let told = world.run();
-        let said = told.error();
-        let start = format!("the remedy `./remedy` changed what decides: {what};");
-        assert!(said.starts_with(&start), "{script}: {said}");
-        assert!(told.result.is_err());
-
-        // Started again, the change does not become the law by itself.
-        let said = world.run().error();
-        assert!(
-            said.starts_with(&format!("{what} under an earlier loop")),
-            "{script}: {said}"
-        );
-        let options = LoopOptions {
-            accept_specs: true,
-            ..world.options()
-        };
-        if script.starts_with("echo 'ok") {
-            assert_eq!(world.run_with(&options).ends()[0].1, "green");
-        }
-    }
 }
 
 #[test]
@@ -292,4 +269,107 @@ fn secrets_of_the_environment_stay_inside() {
             assert!(!text.contains("hunter2222"), "{}", entry.path().display());
         }
     }
+}
+
+#[test]
+fn a_change_in_the_work_tree_becomes_a_patch() {
+    let script = "cat >/dev/null; cd $TDG_WORKTREE; echo arm64 >word.txt; printf '\\000\\001' >blob; \
+        echo 'echo hi' >run.sh; chmod 755 run.sh; echo looking around; echo; \
+        echo 'Say arm64 where it said armv7'; echo 'The image is for ARM64.'";
+    let made: Vec<String> = (0..2)
+        .map(|_| {
+            let world = wrong();
+            world.remedy(script, "");
+            let told = world.run();
+            assert_eq!(told.ends(), [("default".into(), "green", 2)]);
+            let name = "02-say-arm64-where-it-said-armv7.patch";
+            assert_eq!(
+                world.read("project/patches/series"),
+                format!("01.patch\n{name}\n")
+            );
+            let did = &told.outcome().variants[0].remedies[0];
+            assert_eq!(
+                did.why,
+                format!("its change of blob, run.sh, word.txt is {name}")
+            );
+            assert!(
+                world
+                    .read(&format!("project/{}", did.log.as_ref().unwrap()))
+                    .contains("looking")
+            );
+            let tree = world.project().join(".tdg/work/default");
+            assert_eq!(fs::read(tree.join("blob")).unwrap(), [0, 1]);
+            let mode = fs::metadata(tree.join("run.sh")).unwrap().permissions();
+            assert_eq!(
+                std::os::unix::fs::PermissionsExt::mode(&mode) & 0o111,
+                0o111
+            );
+            world.read(&format!("project/patches/{name}"))
+        })
+        .collect();
+    assert_eq!(made[0], made[1], "the same change makes the same patch");
+    for line in [
+        "From: tdg <tdg@localhost>",
+        "Date: Sat, 1 Jan 2000 00:00:00 +0000",
+        "Subject: [PATCH] Say arm64 where it said armv7",
+        "The image is for ARM64.",
+        "- a::the-image-is-arm64: content: arm64 expected",
+        "Remedy: ./remedy (attempt 1, default)",
+        "Made-for: v1",
+        "---",
+        " word.txt |",
+        "GIT binary patch",
+        "new file mode 100755",
+    ] {
+        assert!(
+            made[0].lines().any(|l| l.starts_with(line)),
+            "{line}: {}",
+            made[0]
+        );
+    }
+}
+
+#[test]
+fn a_commit_in_the_work_tree_gives_the_patch_its_words() {
+    let world = wrong();
+    let text = "cat >/dev/null; echo arm64 >word.txt; \
+        git -c user.name=x -c user.email=x@x commit -qam 'Name the machine' -m 'It was armv7.'; echo done";
+    world.remedy(text, "");
+    let recipe = world.read("project/tdg.yaml").replace(
+        "{ run: [./remedy] }",
+        "{ run: { argv: [./remedy], in: worktree, timeout: 1m, output: 1 MiB } }",
+    );
+    world.write("project/tdg.yaml", &recipe);
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "green", 2)]);
+    let patch = world.read("project/patches/02-name-the-machine.patch");
+    assert!(
+        patch.contains("Subject: [PATCH] Name the machine\n\nIt was armv7.\n\nWhy:\n"),
+        "{patch}"
+    );
+}
+
+#[test]
+fn a_work_tree_and_the_patches_are_not_both_changed() {
+    let world = wrong();
+    world.remedy(
+        "echo arm64 >$TDG_WORKTREE/word.txt; sed -i s/armv7/arm64/ patches/01.patch",
+        "",
+    );
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "stuck", 1)]);
+    assert!(told.says("it changed both its work tree and the patches"));
+    assert_eq!(
+        world.read("project/patches/01.patch"),
+        patch("amd64", "armv7")
+    );
+    assert_eq!(world.read("project/patches/series"), "01.patch\n");
+
+    // Where the series does not apply, nothing at its end can mend it.
+    let world = wrong();
+    world.write("project/patches/01.patch", &patch("riscv64", "armv7"));
+    world.remedy("echo arm64 >$TDG_WORKTREE/word.txt", "");
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "stuck", 1)]);
+    assert!(told.says("mend the patches themselves"), "{:?}", told.lines);
 }
