@@ -32,8 +32,11 @@ mod loop_summary;
 mod loop_view;
 mod ls;
 mod plan_args;
+mod pull;
+mod push;
 mod run;
 mod schema;
+mod transfer;
 mod tree;
 mod verifier;
 
@@ -65,6 +68,8 @@ enum Command {
     Diff(diff::Args),
     Describe(describe::Args),
     Add(add::Args),
+    Push(push::Args),
+    Pull(pull::Args),
     List(list::Args),
     Explain(explain::Args),
     Schema(schema::Args),
@@ -100,6 +105,8 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff::run(args),
         Command::Describe(args) => describe::run(args),
         Command::Add(args) => add::run(args),
+        Command::Push(args) => push::run(args),
+        Command::Pull(args) => pull::run(args),
         Command::List(args) => list::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Schema(args) => schema::run(&args),

@@ -138,6 +138,16 @@ impl FormatError {
         self
     }
 
+    /// Tells whether the input itself is wrong, and not only too large or unknown.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        match self {
+            Self::Truncated { .. } | Self::Corrupt { .. } => true,
+            Self::Inside { source, .. } => source.is_broken(),
+            Self::Limit { .. } | Self::Unsupported { .. } | Self::Io { .. } => false,
+        }
+    }
+
     /// Tells whether nothing is wrong but that no reader here reads it.
     #[must_use]
     pub fn is_unsupported(&self) -> bool {

@@ -21,6 +21,7 @@ mod real;
 mod remote;
 mod runner;
 mod tidy;
+mod transfer;
 mod workflows;
 
 #[path = "../support/images.rs"]

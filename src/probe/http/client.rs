@@ -3,11 +3,15 @@
 use super::HttpError;
 use super::address::{follow, same_origin, shown_url};
 use super::error::is_busy;
+use super::pause::{Pauses, after};
+use super::request::{Body, Request};
+use crate::probe::exec::Cancel;
 use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    RETRY_AFTER,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue,
+    LOCATION,
 };
-use reqwest::{Response, Url};
+use reqwest::{Method, Response, Url};
+use std::future::Future;
 use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
@@ -20,44 +24,11 @@ const IDLE: Duration = Duration::from_secs(30);
 const SLOWEST: u64 = 16 << 10;
 /// How many redirects are followed.
 const HOPS: usize = 5;
-/// How many times the same is asked where the server is busy or the connection breaks.
-const TRIES: u32 = 3;
-/// The longest pause between two tries, whatever the server asks for.
-const PAUSE: Duration = Duration::from_secs(5);
-
-/// What is asked of a server.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Where.
-    pub url: Url,
-    /// Who asks; told to this address's scheme, host and port, and to no other.
-    pub authorization: Option<HeaderValue>,
-    /// Everything else.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// When it has to be over.
-    pub deadline: Option<Instant>,
-}
-
-impl Request {
-    /// Asks for what is at an address.
-    pub fn get(url: Url, deadline: Option<Instant>) -> Self {
-        Self {
-            url,
-            authorization: None,
-            headers: Vec::new(),
-            deadline,
-        }
-    }
-
-    /// Adds a header; a value that cannot be one is left out.
-    #[must_use]
-    pub fn header(mut self, name: HeaderName, value: &str) -> Self {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.push((name, value));
-        }
-        self
-    }
-}
+/// How long a server may think about what it has been sent whole: it digests it, and may have to
+/// move it.
+const THINK: Duration = Duration::from_secs(300);
+/// How often it is looked whether something moves, and whether somebody still wants it.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What an answer begins with.
 #[derive(Clone, Debug)]
@@ -153,7 +124,6 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(CONNECT)
-            .read_timeout(IDLE)
             .build()
             .map_err(|error| failed(cause(&error)))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -193,15 +163,24 @@ async fn bounded<S: Sink>(
     sink: &mut S,
 ) -> Result<Head, HttpError> {
     let exchange = tried(client, request, sink);
-    match request.deadline {
-        None => exchange.await,
-        Some(end) => match tokio::time::timeout_at(end.into(), exchange).await {
-            Ok(answer) => answer,
-            Err(_) => Err(HttpError::Slow {
-                address: shown_url(&request.url),
-                what: "the answer did not end within the time given",
-            }),
-        },
+    let end = async {
+        match request.deadline {
+            None => std::future::pending().await,
+            Some(end) => tokio::time::sleep_until(end.into()).await,
+        }
+    };
+    let interrupted = async {
+        while !Cancel::global().is_set() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        answer = exchange => answer,
+        () = end => Err(HttpError::Slow {
+            address: shown_url(&request.url),
+            what: "the answer did not end within the time given",
+        }),
+        () = interrupted => Err(HttpError::Interrupted),
     }
 }
 
@@ -210,10 +189,10 @@ async fn tried<S: Sink>(
     request: &Request,
     sink: &mut S,
 ) -> Result<Head, HttpError> {
-    let mut pause = Duration::from_millis(200);
-    for tries in 1.. {
+    let mut pauses = Pauses::new(request.patience);
+    loop {
         let (error, wanted) = match redirected(client, request).await {
-            Ok((response, head)) if is_busy(head.status) && tries < TRIES => {
+            Ok((response, head)) if is_busy(head.status) && pauses.left() => {
                 let wanted = after(&head.headers);
                 drop(response);
                 (head.refused(), wanted)
@@ -228,21 +207,14 @@ async fn tried<S: Sink>(
             HttpError::Cut { .. } | HttpError::Status { .. } => error.is_transient(),
             _ => false,
         };
-        if !again || tries >= TRIES || sink.has_begun() {
+        if !again || sink.has_begun() {
             return Err(error);
         }
-        tokio::time::sleep(wanted.unwrap_or(pause).min(PAUSE)).await;
-        pause *= 4;
+        match pauses.next(wanted) {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return Err(error),
+        }
     }
-    Err(HttpError::Client {
-        what: "no try was made".into(),
-    })
-}
-
-/// Reads how long the server wants to be left alone.
-fn after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
 }
 
 async fn redirected(
@@ -251,7 +223,9 @@ async fn redirected(
 ) -> Result<(Response, Head), HttpError> {
     let mut url = request.url.clone();
     for _ in 0..=HOPS {
-        let mut asked = client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+        let mut asked = client
+            .request(request.method.clone(), url.clone())
+            .header(ACCEPT_ENCODING, "identity");
         for (name, value) in &request.headers {
             asked = asked.header(name, value);
         }
@@ -260,14 +234,45 @@ async fn redirected(
         {
             asked = asked.header(AUTHORIZATION, who);
         }
-        let response = asked.send().await.map_err(|error| failed(&url, error))?;
+        let mut moves = None;
+        asked = match &request.body {
+            Body::None if matches!(request.method, Method::GET | Method::HEAD) => asked,
+            // Without it some servers wait for a body, and others refuse.
+            Body::None => asked.header(CONTENT_LENGTH, 0),
+            Body::Bytes(bytes) => asked.body(bytes.clone()),
+            Body::Made(make) => {
+                let (body, moved) = make.open();
+                moves = Some(moved);
+                asked.header(CONTENT_LENGTH, make.length()).body(body)
+            }
+        };
+        let answer = asked.send();
+        let response = match moves {
+            None => idle(&url, answer).await?,
+            Some(moves) => tokio::select! {
+                answer = answer => answer,
+                stopped = moves.watch(IDLE, THINK) => return Err(HttpError::Slow {
+                    address: shown_url(&url),
+                    what: stopped,
+                }),
+            },
+        };
+        let response = response.map_err(|error| failed(&url, error))?;
         let head = Head {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             url: url.clone(),
         };
-        if !matches!(head.status, 301 | 302 | 303 | 307 | 308) {
-            return Ok((response, head));
+        match (head.status, &request.method) {
+            (301 | 302 | 303 | 307 | 308, &Method::GET | &Method::HEAD) | (307 | 308, _) => {}
+            (301..=303, _) => {
+                return Err(head.wrong(format!(
+                    "the server redirects what it is to be sent ({}), without saying that it is \
+                     to be sent there again",
+                    head.status
+                )));
+            }
+            _ => return Ok((response, head)),
         }
         let location = head.headers.get(LOCATION).and_then(|to| to.to_str().ok());
         url = follow(
@@ -281,6 +286,15 @@ async fn redirected(
     })
 }
 
+/// Waits for something that has to come soon.
+async fn idle<T>(url: &Url, coming: impl Future<Output = T>) -> Result<T, HttpError> {
+    let come = tokio::time::timeout(IDLE, coming).await;
+    come.map_err(|_| HttpError::Slow {
+        address: shown_url(url),
+        what: "nothing came for 30 seconds",
+    })
+}
+
 async fn body<S: Sink>(mut response: Response, head: &Head, sink: &mut S) -> Result<(), HttpError> {
     if !sink.begin(head)? {
         return Ok(());
@@ -288,9 +302,8 @@ async fn body<S: Sink>(mut response: Response, head: &Head, sink: &mut S) -> Res
     let begin = Instant::now();
     let mut taken: u64 = 0;
     loop {
-        let piece = response
-            .chunk()
-            .await
+        let piece = idle(&head.url, response.chunk())
+            .await?
             .map_err(|error| failed(&head.url, error))?;
         let Some(piece) = piece else {
             return Ok(());

@@ -86,6 +86,9 @@ pub enum HttpError {
         /// Which address.
         address: String,
     },
+    /// The user has stopped it.
+    #[error("interrupted")]
+    Interrupted,
     /// The client itself cannot work.
     #[error("no requests can be made here: {what}")]
     Client {
@@ -106,6 +109,7 @@ impl HttpError {
             | Self::Redirect { .. }
             | Self::Limit { .. }
             | Self::Empty { .. }
+            | Self::Interrupted
             | Self::Client { .. } => false,
         }
     }

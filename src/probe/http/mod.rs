@@ -1,15 +1,19 @@
 //! What web servers have, read by parts: `http://…` and `https://…` as the beginning of an address.
 //!
 //! `remote` reads a file as far as it is asked for; `client` is one exchange, with redirects,
-//! time-outs and another try; `download` takes a body in; `range` and `address` read what
-//! servers and people write. Nothing secret of an address stands in an error: see [`crate::model::address::shown`].
+//! time-outs and another try, of what `request` asks; `sending` gives a body out and `download`
+//! takes one in; `pause` says when the same is asked again; `range` and `address` read what servers
+//! and people write. Nothing secret of an address stands in an error: see [`crate::model::address::shown`].
 
 mod address;
 pub mod client;
 pub mod download;
 mod error;
+mod pause;
 mod range;
 mod remote;
+pub mod request;
+pub mod sending;
 
 use crate::format::{FormatError, Keep, Limits, Source};
 use crate::probe::cache::{Cache, Cost, Identity, Kept, Place};
@@ -18,9 +22,12 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
 use std::sync::Arc;
 
-pub use address::{is_loopback, parse, same_origin, shown_url};
+pub use address::{follow, is_loopback, parse, same_origin, shown_url};
 pub use error::HttpError;
+pub use pause::{Patience, Pauses, after};
+pub use range::ContentRange;
 pub use remote::How;
+pub use sending::Told;
 
 /// Opens what is at an address; see `remote::open`. What was read of the same state of it
 /// before is not asked for again, where the server tells states apart by a strong `ETag`.

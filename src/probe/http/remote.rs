@@ -2,9 +2,10 @@
 
 use super::HttpError;
 use super::address::shown_url;
-use super::client::{Client, Head, Request, Sink};
+use super::client::{Client, Head, Sink};
 use super::download::{Download, Memory};
 use super::range::{ContentRange, Validator};
+use super::request::Request;
 use crate::format::{Bytes, FormatError, Limits, ReadAt, Source};
 use reqwest::Url;
 use reqwest::header::{CONTENT_RANGE, HeaderValue, IF_RANGE, RANGE};

@@ -1,16 +1,21 @@
 //! How a registry wants to be told who asks.
 
 use super::RegistryError;
-use crate::probe::http::client::{Client, Request};
+use super::credentials::Login;
+use crate::probe::http::client::Client;
 use crate::probe::http::download::Memory;
+use crate::probe::http::request::{Body, Request};
 use crate::probe::http::{self, HttpError};
-use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::{Method, Url};
 use serde::Deserialize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use url::form_urlencoded;
 
 /// No token is longer, nor what comes with it.
 const MAX_TOKEN: usize = 1 << 20;
+/// No token is believed to be good for longer, in seconds.
+const MAX_LIFE: u64 = 86_400;
 
 /// What a registry asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,13 +66,8 @@ impl Challenge {
 /// # Errors
 /// Where it is none, or where it would be asked for in plain text although the registry is not:
 /// what proves who asks could be read on the way.
-fn place(
-    realm: &str,
-    registry: &Url,
-    service: Option<&str>,
-    scope: &str,
-) -> Result<Url, RegistryError> {
-    let mut url = http::parse(realm)?;
+fn place(realm: &str, registry: &Url) -> Result<Url, RegistryError> {
+    let url = http::parse(realm)?;
     let plain = registry.scheme() == "http" && url.host() == registry.host();
     if url.scheme() != "https" && !plain && !http::is_loopback(&url) {
         return Err(RegistryError::Credentials {
@@ -84,12 +84,6 @@ fn place(
             what: "tokens are to be had in this machine: it is not asked".into(),
         });
     }
-    let mut query = url.query_pairs_mut();
-    if let Some(service) = service {
-        query.append_pair("service", service);
-    }
-    query.append_pair("scope", scope);
-    drop(query);
     Ok(url)
 }
 
@@ -97,26 +91,65 @@ fn place(
 struct Answer {
     token: Option<String>,
     access_token: Option<String>,
+    expires_in: Option<u64>,
 }
 
-/// Gets a token to read a repository with.
+/// What allows something for a while.
+#[derive(Clone)]
+pub struct Token {
+    /// The header that tells it.
+    pub header: HeaderValue,
+    /// When it is to be replaced; `None` where nothing is said.
+    pub until: Option<Instant>,
+}
+
+/// Gets a token that allows what the scopes say.
 ///
 /// # Errors
 /// Where the place gives none.
 pub fn token(
     challenge: (&str, Option<&str>),
     registry: &Url,
-    repository: &str,
-    basic: Option<HeaderValue>,
+    scopes: &[String],
+    login: Option<Login>,
     deadline: Option<Instant>,
-) -> Result<HeaderValue, RegistryError> {
+) -> Result<Token, RegistryError> {
     let (realm, service) = challenge;
-    // Never more than reading, whatever the registry proposes.
-    let scope = format!("repository:{repository}:pull");
-    let url = place(realm, registry, service, &scope)?;
+    // Never more than is needed, whatever the registry proposes.
+    let mut url = place(realm, registry)?;
     let shown = http::shown_url(&url);
-    let mut request = Request::get(url.clone(), deadline);
-    request.authorization = basic;
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(service) = service {
+        query.append_pair("service", service);
+    }
+    let request = match login {
+        // Source: distribution's `spec/auth/oauth.md`.
+        Some(Login::Identity(secret)) => {
+            query.append_pair("grant_type", "refresh_token");
+            query.append_pair("client_id", "tdg");
+            query.append_pair("scope", &scopes.join(" "));
+            query.append_pair("refresh_token", &secret);
+            let form = query.finish().into_bytes();
+            Request::new(Method::POST, url.clone(), deadline)
+                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(Body::Bytes(form))
+        }
+        login => {
+            for scope in scopes {
+                query.append_pair("scope", scope);
+            }
+            let own = url.query().map(|own| format!("{own}&"));
+            let query = own.unwrap_or_default() + &query.finish();
+            url.set_query(Some(&query));
+            let mut request = Request::get(url.clone(), deadline);
+            request.authorization = match login {
+                Some(Login::Basic(header)) => Some(header),
+                Some(Login::Identity(_)) | None => None,
+            };
+            request
+        }
+    };
+    let begin = Instant::now();
     let (head, sink) = Client::shared()?.ask(request, Memory::new(&url, MAX_TOKEN, "a token"));
     let head = head?;
     let bytes = sink.map(|sink| sink.bytes).unwrap_or_default();
@@ -128,6 +161,7 @@ pub fn token(
         .into());
     }
     let answer: Option<Answer> = serde_json::from_slice(&bytes).ok();
+    let life = answer.as_ref().and_then(|answer| answer.expires_in);
     let token = answer.and_then(|answer| answer.token.or(answer.access_token));
     let header = token
         .filter(|token| !token.is_empty())
@@ -137,7 +171,12 @@ pub fn token(
         what: "the answer holds no token".into(),
     })?;
     header.set_sensitive(true);
-    Ok(header)
+    // A fifth of its life is kept back for what is under way when it ends.
+    let until = life.and_then(|life| {
+        let life = Duration::from_secs(life.min(MAX_LIFE));
+        begin.checked_add(life - life / 5)
+    });
+    Ok(Token { header, until })
 }
 
 #[cfg(test)]
@@ -199,10 +238,10 @@ mod tests {
             url("https://r.example/v2/"),
             url("http://r.example:5000/v2/"),
         );
-        let at = |realm: &str, registry: &Url| place(realm, registry, Some("a b"), "s");
+        let at = |realm: &str, registry: &Url| place(realm, registry);
         assert_eq!(
             at("https://a.example/t?x=1", &safe).unwrap().as_str(),
-            "https://a.example/t?x=1&service=a+b&scope=s"
+            "https://a.example/t?x=1"
         );
         assert!(at("http://r.example:5001/t", &plain).is_ok());
         for realm in [

@@ -1,6 +1,6 @@
 //! What `docker login` and its like have written down.
 
-use super::RegistryError;
+use super::{RegistryError, helper};
 use crate::probe::http::basic;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,39 +11,86 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 /// No such file is longer.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Who asks.
-#[derive(Clone, Default)]
-pub struct Credentials {
+/// What proves to a registry who asks. It is never shown.
+#[derive(Clone)]
+pub enum Login {
     /// Name and password, as the header that tells them.
-    pub basic: Option<HeaderValue>,
-    /// Whether a program would have to be asked, which tdg does not do.
-    pub helper: bool,
+    Basic(HeaderValue),
+    /// A token that is good for nothing but further tokens.
+    Identity(String),
+}
+
+/// Where a login may be had, the first that has one first.
+enum Candidate {
+    Known(Login),
+    /// The name of a program that keeps logins.
+    Helper(String),
+}
+
+/// What is written down about a registry. Programs are asked once the registry wants to know.
+pub struct Credentials {
+    server: String,
+    candidates: Vec<Candidate>,
+    asked: OnceLock<Result<Option<Login>, RegistryError>>,
+}
+
+impl Credentials {
+    /// Gives the login, of which there may be none.
+    ///
+    /// # Errors
+    /// Where a program that may keep one fails.
+    pub fn login(&self, deadline: Option<Instant>) -> Result<Option<Login>, RegistryError> {
+        let asked = self.asked.get_or_init(|| {
+            for candidate in &self.candidates {
+                let login = match candidate {
+                    Candidate::Known(login) => Some(login.clone()),
+                    Candidate::Helper(name) => helper::ask(name, &self.server, deadline)?,
+                };
+                if login.is_some() {
+                    return Ok(login);
+                }
+            }
+            Ok(None)
+        });
+        asked.clone()
+    }
+
+    /// Tells whether anything is written down.
+    pub fn has_some(&self) -> bool {
+        !self.candidates.is_empty()
+    }
 }
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Config {
     #[serde(default)]
-    auths: BTreeMap<String, Login>,
+    auths: BTreeMap<String, Entry>,
     #[serde(default)]
     cred_helpers: BTreeMap<String, String>,
     creds_store: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
-struct Login {
+struct Entry {
     auth: Option<String>,
     username: Option<String>,
     password: Option<String>,
+    #[serde(rename = "identitytoken")]
+    identity: Option<String>,
 }
 
 /// Finds the credentials for a repository: in `$REGISTRY_AUTH_FILE`, in
 /// `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`, in
 /// `$XDG_RUNTIME_DIR/containers/auth.json`, whichever knows the host first.
+///
+/// A program that such a file names (`credHelpers`, `credsStore`) is asked once the login is needed.
 ///
 /// Source: the manual pages `docker-login(1)` and `containers-auth.json(5)`.
 ///
@@ -65,24 +112,28 @@ fn find_with(
         docker.map(|folder| folder.join("config.json")),
         set("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json")),
     ];
-    let mut helper = false;
+    let mut candidates = Vec::new();
     for path in files.into_iter().flatten() {
         let Some(config) = read(&path)? else {
             continue;
         };
-        if let Some(login) = config.login(host, repository)
-            && let Some(basic) = header(login, &path)?
-        {
-            return Ok(Credentials {
-                basic: Some(basic),
-                helper: false,
-            });
+        // A program for this very registry goes before what stands in the file, as elsewhere.
+        let own = config.cred_helpers.get(host);
+        candidates.extend(own.cloned().map(Candidate::Helper));
+        if let Some(entry) = config.login(host, repository) {
+            candidates.extend(login(entry, &path)?.map(Candidate::Known));
         }
-        helper |= config.creds_store.is_some() || config.cred_helpers.contains_key(host);
+        let store = config.creds_store.filter(|_| own.is_none());
+        candidates.extend(store.filter(|s| !s.is_empty()).map(Candidate::Helper));
     }
+    let server = match host {
+        "index.docker.io" | "docker.io" => "https://index.docker.io/v1/",
+        other => other,
+    };
     Ok(Credentials {
-        basic: None,
-        helper,
+        server: server.to_owned(),
+        candidates,
+        asked: OnceLock::new(),
     })
 }
 
@@ -117,7 +168,7 @@ fn read(path: &std::path::Path) -> Result<Option<Config>, RegistryError> {
 
 impl Config {
     /// Finds the entry of a repository: the longest path that leads to it, else its host.
-    fn login(&self, host: &str, repository: &str) -> Option<&Login> {
+    fn login(&self, host: &str, repository: &str) -> Option<&Entry> {
         let mut name = format!("{host}/{repository}");
         loop {
             if let Some(login) = self.auths.get(&name) {
@@ -139,10 +190,13 @@ impl Config {
     }
 }
 
-/// Makes the header of an entry; `None` where it is empty, because a program keeps the secret.
-fn header(login: &Login, path: &std::path::Path) -> Result<Option<HeaderValue>, RegistryError> {
+/// Makes the login of an entry; `None` where it is empty, because a program keeps the secret.
+fn login(entry: &Entry, path: &std::path::Path) -> Result<Option<Login>, RegistryError> {
     let not = || wrong(path, "has an entry that is no name and password");
-    let pair = match (&login.auth, &login.username, &login.password) {
+    if let Some(token) = entry.identity.as_ref().filter(|token| !token.is_empty()) {
+        return Ok(Some(Login::Identity(token.clone())));
+    }
+    let pair = match (&entry.auth, &entry.username, &entry.password) {
         (Some(auth), _, _) if !auth.is_empty() => {
             let bytes = STANDARD.decode(auth.trim()).map_err(|_| not())?;
             let text = String::from_utf8(bytes).map_err(|_| not())?;
@@ -152,7 +206,8 @@ fn header(login: &Login, path: &std::path::Path) -> Result<Option<HeaderValue>, 
         (_, Some(name), Some(password)) => (name.clone(), password.clone()),
         _ => return Ok(None),
     };
-    basic(&pair.0, &pair.1).ok_or_else(not).map(Some)
+    let basic = basic(&pair.0, &pair.1).ok_or_else(not)?;
+    Ok(Some(Login::Basic(basic)))
 }
 
 #[cfg(test)]
@@ -166,7 +221,10 @@ mod tests {
         let found = find_with(host, repository, |name| {
             (name == "DOCKER_CONFIG").then(|| home.clone())
         });
-        let text = |header: HeaderValue| {
+        let text = |login: Login| {
+            let Login::Basic(header) = login else {
+                panic!("a token");
+            };
             let text = header
                 .to_str()
                 .unwrap()
@@ -176,7 +234,8 @@ mod tests {
             String::from_utf8(STANDARD.decode(text).unwrap()).unwrap()
         };
         found
-            .map(|found| found.basic.map(text))
+            .and_then(|found| found.login(None))
+            .map(|login| login.map(text))
             .map_err(|error| error.to_string())
     }
 
@@ -201,8 +260,14 @@ mod tests {
         assert_eq!(of("r.example", "teams/b").unwrap(), "host:h:h");
         assert_eq!(of("old.example", "a").unwrap(), "old:o");
         assert_eq!(of("r.example:5000", "a").unwrap(), "port:p");
+        // Of others the program knows, which is not here.
+        for other in ["empty.example", "example", "r.example:1", "evil.r.example"] {
+            let error = found(&config, other, "a").unwrap_err();
+            assert!(error.contains("docker-credential-desktop"), "{error}");
+        }
+        let config = config.replace(", \"credsStore\": \"desktop\"", "");
         for none in ["empty.example", "example", "r.example:1", "evil.r.example"] {
-            assert_eq!(of(none, "a"), None, "{none}");
+            assert_eq!(found(&config, none, "a"), Ok(None), "{none}");
         }
     }
 

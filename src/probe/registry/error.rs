@@ -2,6 +2,7 @@
 
 use crate::format::FormatError;
 use crate::probe::http::HttpError;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Says why an image in a registry cannot be read. No credentials stand in it.
@@ -25,6 +26,8 @@ pub enum RegistryError {
         name: String,
         /// What it says.
         what: String,
+        /// The answer's status code.
+        status: u16,
         /// Whether it may think better of it.
         transient: bool,
     },
@@ -43,6 +46,22 @@ pub enum RegistryError {
         name: String,
         /// What is wrong with it.
         source: FormatError,
+    },
+    /// What came, or what is there after a push, is another than it should be.
+    #[error("{name}: {what}; do the same again, and ask who runs what is in between")]
+    Wrong {
+        /// The image.
+        name: String,
+        /// What is another.
+        what: String,
+    },
+    /// The layout on disk cannot be read or written.
+    #[error("{}: {what}", path.display())]
+    Layout {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
     },
     /// The platform that was asked for is not there, or is there twice.
     #[error("{name}: {what}")]
@@ -63,8 +82,44 @@ impl RegistryError {
             Self::Name { .. }
             | Self::Credentials { .. }
             | Self::Document { .. }
+            | Self::Wrong { .. }
+            | Self::Layout { .. }
             | Self::Platform { .. } => false,
         }
+    }
+
+    /// Tells whether what was looked at is another than it should be, by digest, size or form.
+    pub fn is_wrong(&self) -> bool {
+        match self {
+            Self::Wrong { .. } => true,
+            Self::Document { source, .. } => source.is_broken(),
+            Self::Name { .. }
+            | Self::Http(_)
+            | Self::Refused { .. }
+            | Self::Credentials { .. }
+            | Self::Layout { .. }
+            | Self::Platform { .. } => false,
+        }
+    }
+
+    /// Tells whether the registry says that what was asked for is not there.
+    pub fn is_absent(&self) -> bool {
+        match self {
+            Self::Http(HttpError::Status { status, .. }) => *status == 404,
+            Self::Refused { status, .. } => *status == 404,
+            Self::Name { .. }
+            | Self::Http(_)
+            | Self::Credentials { .. }
+            | Self::Document { .. }
+            | Self::Wrong { .. }
+            | Self::Layout { .. }
+            | Self::Platform { .. } => false,
+        }
+    }
+
+    /// Tells whether the user has stopped it.
+    pub fn is_interrupted(&self) -> bool {
+        *self == Self::Http(HttpError::Interrupted)
     }
 
     /// Says it as a reader's error.

@@ -2,12 +2,12 @@
 //!
 //! Source: OCI image specification 1.1, `image-layout.md`.
 
-use super::RegistryError;
-use super::session::{Fetched, Session};
+use super::read::Fetched;
+use super::session::Session;
+use super::{RegistryError, folder, pull};
 use crate::format::oci::{Config, Descriptor, Digest, Document, Platform};
 use crate::format::tree::Visit;
 use crate::format::{Bytes, Entry, FileType, FormatError, Metadata, Source, Tree};
-use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -183,33 +183,26 @@ impl Known {
     }
 }
 
-fn read(session: &Session, fetched: &Fetched) -> Result<Document, RegistryError> {
+pub(super) fn read(session: &Session, fetched: &Fetched) -> Result<Document, RegistryError> {
     let read = Document::read(&fetched.bytes, &fetched.descriptor.media_type);
-    read.map_err(|source| wrong(session, source))
-}
-
-fn wrong(session: &Session, source: FormatError) -> RegistryError {
-    RegistryError::Document {
-        name: session.name.shown(),
-        source,
-    }
+    read.map_err(|source| session.wrong(source))
 }
 
 /// Fetches a manifest that another one leads to, and holds it to what that one says of it.
-fn fetch(session: &Session, descriptor: &Descriptor) -> Result<Fetched, RegistryError> {
+pub(super) fn fetch(session: &Session, descriptor: &Descriptor) -> Result<Fetched, RegistryError> {
     let mut fetched = session.manifest(&descriptor.digest.to_string())?;
     let (size, said) = (fetched.descriptor.size, descriptor.size);
     if size != said {
         let digest = &descriptor.digest;
         let what = format!("the manifest {digest} has {size} bytes; its descriptor says {said}");
-        return Err(wrong(session, FormatError::corrupt("oci", 0, what)));
+        return Err(session.wrong(FormatError::corrupt("oci", 0, what)));
     }
     fetched.descriptor = descriptor.clone();
     Ok(fetched)
 }
 
 /// Finds the one image of a platform in an index.
-fn choose(
+pub(super) fn choose(
     session: &Session,
     manifests: &[Descriptor],
     asked: &str,
@@ -240,7 +233,7 @@ fn choose(
 }
 
 /// Holds an image to the platform that was asked for: its own configuration has to say so.
-fn check_platform(
+pub(super) fn check_platform(
     session: &Arc<Session>,
     document: &Document,
     asked: &str,
@@ -254,7 +247,7 @@ fn check_platform(
             "is an index in an index; name one of its images by its digest".into(),
         ));
     };
-    let failed = |source| wrong(session, source);
+    let failed = |source| session.wrong(source);
     let config = session.blob(&manifest.config);
     let length = manifest.config.size.min(crate::format::oci::MAX_DOCUMENT);
     let bytes = config
@@ -274,28 +267,7 @@ fn check_platform(
 
 /// Writes the index of a layout that holds one thing.
 fn index_of(root: &Descriptor, tag: Option<&str>) -> Vec<u8> {
-    let mut descriptor = json!({
-        "mediaType": root.media_type,
-        "digest": root.digest.to_string(),
-        "size": root.size,
-    });
-    if let (Some(fields), Some(tag)) = (descriptor.as_object_mut(), tag) {
-        let reference = json!({ "org.opencontainers.image.ref.name": tag });
-        fields.insert("annotations".into(), reference);
-    }
-    if let (Some(fields), Some(platform)) = (descriptor.as_object_mut(), &root.platform) {
-        let mut written = json!({ "os": platform.os, "architecture": platform.architecture });
-        if let (Some(parts), Some(variant)) = (written.as_object_mut(), &platform.variant) {
-            parts.insert("variant".into(), json!(variant));
-        }
-        fields.insert("platform".into(), written);
-    }
-    let index = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": [descriptor],
-    });
-    index.to_string().into_bytes()
+    folder::index_of(&[pull::entry(root, tag)]).into_bytes()
 }
 
 fn entry(path: &str, kind: FileType, size: u64) -> Entry {

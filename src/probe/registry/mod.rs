@@ -12,15 +12,30 @@
 mod auth;
 mod credentials;
 mod error;
+mod folder;
+mod helper;
+mod landing;
 mod layout;
 mod name;
+mod pull;
+mod push;
+mod read;
+mod referrers;
 mod session;
+mod transfer;
+pub mod wire;
 
 use crate::format::{Keep, Limits, Tree};
 use crate::probe::cache::{Cache, Identity, Place};
+use crate::probe::http::Patience;
 use std::sync::Arc;
 
 pub use error::RegistryError;
+pub use name::Name;
+pub use pull::{Pulled, pull};
+pub use push::{Pushed, Which, push};
+pub use referrers::{referrers, tags};
+pub use transfer::{Event, How, Options, Progress, Verify};
 
 /// What a registry has under a name.
 pub struct Opened {
@@ -42,7 +57,7 @@ pub fn open(
     cache: Option<Arc<Cache>>,
 ) -> Result<Opened, RegistryError> {
     let name = name::Name::parse(address)?;
-    let session = session::Session::new(name, limits, cache.clone())?;
+    let session = session::Session::new(name, limits, cache.clone(), Patience::SHORT)?;
     let layout = layout::Layout::open(session)?;
     let keep = cache.map(|cache| {
         let identity = Identity::Known(format!("oci {}", layout.digest()));

@@ -67,6 +67,22 @@ impl Name {
         })
     }
 
+    /// Speaks plain HTTP to the registry.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        // Its port is another where none is written.
+        if let Ok(base) = Url::parse(&format!("http://{}/v2/", self.host())) {
+            self.base = base;
+        }
+        self
+    }
+
+    /// Shows the name with another tag.
+    pub fn with_tag(&self, tag: &str) -> String {
+        let (host, repository) = (self.reference.registry(), self.repository());
+        format!("oci://{host}/{repository}:{tag}")
+    }
+
     /// Shows the name.
     pub fn shown(&self) -> String {
         let platform = self.platform.as_ref().map(|p| format!("?platform={p}"));

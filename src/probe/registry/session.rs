@@ -1,41 +1,44 @@
 //! One repository of one registry, and who asks.
 
 use super::RegistryError;
-use super::auth::{Challenge, token};
-use super::credentials::{self, Credentials};
+use super::auth::{Challenge, Token, token};
+use super::credentials::{self, Credentials, Login};
 use super::name::Name;
-use crate::format::oci::{Algorithm, Descriptor, Digest, MAX_DOCUMENT, verify};
-use crate::format::{Bytes, FormatError, Limits, ReadAt, Source};
-use crate::model::Sha256Digest;
-use crate::probe::cache::{Cache, Cost, Identity, Kept, Place};
-use crate::probe::http::client::{Client, Head, Request, Sink};
-use crate::probe::http::download::{Download, Memory};
-use crate::probe::http::{BYTES, HttpError};
-use reqwest::Url;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RANGE};
+use crate::format::{FormatError, Limits};
+use crate::probe::cache::Cache;
+use crate::probe::http::client::{Client, Head, Sink};
+use crate::probe::http::download::Memory;
+use crate::probe::http::request::Request;
+use crate::probe::http::{HttpError, Patience, same_origin};
+use reqwest::{Method, Url};
 use serde::Deserialize;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-/// The manifests that are understood.
-const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, \
-                        application/vnd.oci.image.manifest.v1+json, \
-                        application/vnd.docker.distribution.manifest.list.v2+json, \
-                        application/vnd.docker.distribution.manifest.v2+json";
-/// How many times a blob is gone on with where its answer breaks off.
-const TRIES: u32 = 4;
 /// What of a refusal's text is shown.
 const SAID: usize = 200;
 
-/// A repository that is being read.
+/// A repository that is being read or written.
 pub struct Session {
     /// The image.
     pub name: Name,
     /// The bounds.
     pub limits: Limits,
-    cache: Option<Arc<Cache>>,
+    /// How often the same is asked.
+    pub patience: Patience,
+    pub(super) cache: Option<Arc<Cache>>,
     credentials: Credentials,
+    /// What a token is to allow.
+    scopes: Vec<String>,
     /// What proves who asks, once the registry has asked for it.
-    proof: Mutex<Option<HeaderValue>>,
+    proof: Mutex<Option<Proof>>,
+}
+
+/// What proves who asks.
+#[derive(Clone)]
+struct Proof {
+    token: Token,
+    challenge: Challenge,
 }
 
 impl std::fmt::Debug for Session {
@@ -44,12 +47,11 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// What a manifest's answer says about it.
-pub struct Fetched {
-    /// The document, which has its digest.
-    pub bytes: Bytes,
-    /// What it is.
-    pub descriptor: Descriptor,
+/// Says that an answer did not come back from the thread that asks.
+pub(super) fn lost() -> HttpError {
+    HttpError::Client {
+        what: "an answer is lost".into(),
+    }
 }
 
 impl Session {
@@ -61,125 +63,150 @@ impl Session {
         name: Name,
         limits: &Limits,
         cache: Option<Arc<Cache>>,
+        patience: Patience,
+    ) -> Result<Arc<Self>, RegistryError> {
+        let scope = format!("repository:{}:pull", name.repository());
+        Self::with(name, limits, cache, patience, vec![scope])
+    }
+
+    /// Begins to write a repository, into which blobs of others may be mounted.
+    ///
+    /// # Errors
+    /// Where the credentials cannot be read.
+    pub fn writing(
+        name: Name,
+        limits: &Limits,
+        patience: Patience,
+        others: &[String],
+    ) -> Result<Arc<Self>, RegistryError> {
+        let mut scopes = vec![format!("repository:{}:pull,push", name.repository())];
+        let others = others.iter().filter(|other| *other != name.repository());
+        scopes.extend(others.map(|other| format!("repository:{other}:pull")));
+        Self::with(name, limits, None, patience, scopes)
+    }
+
+    fn with(
+        name: Name,
+        limits: &Limits,
+        cache: Option<Arc<Cache>>,
+        patience: Patience,
+        scopes: Vec<String>,
     ) -> Result<Arc<Self>, RegistryError> {
         Ok(Arc::new(Self {
             credentials: credentials::find(name.host(), name.repository())?,
             limits: limits.clone(),
+            patience,
             cache,
+            scopes,
             proof: Mutex::default(),
             name,
         }))
     }
 
+    /// Says that a document, or a blob, is not what it should be.
+    pub(super) fn wrong(&self, source: FormatError) -> RegistryError {
+        RegistryError::Document {
+            name: self.name.shown(),
+            source,
+        }
+    }
+
+    /// Makes a request with this session's patience and time.
+    pub fn request(&self, method: Method, url: Url) -> Request {
+        Request::new(method, url, self.limits.deadline).patience(self.patience)
+    }
+
     /// Asks, and proves who asks where that is asked for. `fresh` makes what takes the answer in.
-    fn ask<S: Sink>(
+    pub(super) fn ask<S: Sink>(
         &self,
-        url: &Url,
-        headers: &[(reqwest::header::HeaderName, String)],
+        request: &Request,
         mut sink: S,
         mut fresh: impl FnMut(Option<S>) -> Result<S, RegistryError>,
     ) -> Result<(Result<Head, HttpError>, Option<S>), RegistryError> {
         let client = Client::shared()?;
+        let mut request = request.clone();
+        // Uploads may lead to other hosts; those are told nothing, whatever they ask.
+        let own = same_origin(&request.url, self.name.base());
+        if own {
+            self.renew()?;
+        }
         let mut proven = false;
         loop {
-            let mut request = Request::get(url.clone(), self.limits.deadline);
-            for (name, value) in headers {
-                request = request.header(name.clone(), value);
-            }
-            request.authorization = self.proof().clone();
-            let had = request.authorization.is_some();
-            let (head, taken) = client.ask(request, Proving::new(sink));
+            let proof = self.proof().clone().filter(|_| own);
+            request.authorization = proof.as_ref().map(|proof| proof.token.header.clone());
+            let had = proof.is_some();
+            let (head, taken) = client.ask(request.clone(), Proving::new(sink, self.name.base()));
             let refused = taken.as_ref().and_then(|taken| taken.challenge.clone());
             let taken = taken.map(|taken| taken.inner);
             // A token that was good may have run out: once, a new one is asked for.
-            let Some(challenge) = refused.filter(|_| !proven) else {
+            let Some(challenge) = refused.filter(|_| own && !proven) else {
                 return Ok((head, taken));
             };
             proven = true;
-            match self.prove(&challenge, had)? {
+            match self.prove(challenge, had)? {
                 true => sink = fresh(taken)?,
                 false => return Ok((head, taken)),
             }
         }
     }
 
-    fn proof(&self) -> std::sync::MutexGuard<'_, Option<HeaderValue>> {
+    /// Asks, and takes a short answer in.
+    pub(super) fn say(
+        &self,
+        request: &Request,
+        max: usize,
+        limit: &'static str,
+    ) -> Result<(Head, Vec<u8>), RegistryError> {
+        let sink = || Memory::new(&request.url, max, limit);
+        let (head, taken) = self.ask(request, sink(), |_| Ok(sink()))?;
+        let bytes = taken.map(|taken| taken.bytes).unwrap_or_default();
+        Ok((head?, bytes))
+    }
+
+    fn proof(&self) -> std::sync::MutexGuard<'_, Option<Proof>> {
         self.proof.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Gets a new token where the one there is has run out by its own account: what is long to send
+    /// is better not refused at its end.
+    fn renew(&self) -> Result<(), RegistryError> {
+        let proof = self.proof().clone();
+        let over = |proof: &Proof| proof.token.until.is_some_and(|end| Instant::now() >= end);
+        if let Some(proof) = proof.filter(over) {
+            self.prove(proof.challenge, true)?;
+        }
+        Ok(())
+    }
+
     /// Gets what proves who asks; `false` says that there is nothing (more) to prove it with.
-    fn prove(&self, challenge: &Challenge, had: bool) -> Result<bool, RegistryError> {
-        let basic = self.credentials.basic.clone();
-        let proof = match challenge {
-            Challenge::Basic if had => None,
-            Challenge::Basic => basic,
-            Challenge::Bearer { realm, service, .. } => {
+    fn prove(&self, challenge: Challenge, had: bool) -> Result<bool, RegistryError> {
+        let deadline = self.limits.deadline;
+        let login = self.credentials.login(deadline);
+        let token = match (&challenge, login) {
+            (Challenge::Basic, _) if had => None,
+            (Challenge::Basic, Ok(Some(Login::Basic(header)))) => Some(Token {
+                header,
+                until: None,
+            }),
+            (Challenge::Basic, Ok(Some(Login::Identity(_)) | None)) => None,
+            (Challenge::Basic, Err(error)) => return Err(error),
+            (Challenge::Bearer { realm, service, .. }, login) => {
                 let challenge = (realm.as_str(), service.as_deref());
-                let (base, repository) = (self.name.base(), self.name.repository());
-                Some(token(
-                    challenge,
-                    base,
-                    repository,
-                    basic,
-                    self.limits.deadline,
-                )?)
+                let base = self.name.base();
+                // What everybody may read needs no login: that none can be had is said once it does.
+                let login = login.unwrap_or(None);
+                Some(token(challenge, base, &self.scopes, login, deadline)?)
             }
         };
-        let proven = proof.is_some();
-        if proven {
-            *self.proof() = proof;
+        let proven = token.is_some();
+        if let Some(token) = token {
+            *self.proof() = Some(Proof { token, challenge });
         }
         Ok(proven)
     }
 
-    /// Fetches a manifest by tag or digest, and holds it to its digest.
-    ///
-    /// # Errors
-    /// Where it is not there, is longer than 4 MiB, or is another than it should be.
-    pub fn manifest(&self, which: &str) -> Result<Fetched, RegistryError> {
-        let url = self.name.url("manifests", which);
-        let max = usize::try_from(MAX_DOCUMENT).unwrap_or(usize::MAX);
-        let sink = || Memory::new(&url, max, "a manifest");
-        let accept = [(ACCEPT, ACCEPTED.to_owned())];
-        let (head, taken) = self.ask(&url, &accept, sink(), |_| Ok(sink()))?;
-        let head = head?;
-        let bytes = Bytes::new(taken.map(|taken| taken.bytes).unwrap_or_default());
-        if head.status != 200 {
-            return Err(self.refused(head.refused(), &bytes));
-        }
-        let wrong = |source| RegistryError::Document {
-            name: self.name.shown(),
-            source,
-        };
-        let told = head.headers.get("docker-content-digest");
-        let told = told.map(|digest| digest.to_str().unwrap_or_default());
-        let asked = Digest::parse(which).ok();
-        for digest in asked.iter().cloned().map(Ok).chain(told.map(Digest::parse)) {
-            let held = digest.and_then(|digest| verify(&bytes, &digest, None, &self.limits));
-            held.map_err(wrong)?;
-        }
-        let own = || Digest::of(&bytes, Algorithm::Sha256, None, &self.limits).map(|d| d.0);
-        let digest = asked.map_or_else(own, Ok).map_err(wrong)?;
-        let media_type = head.headers.get(CONTENT_TYPE);
-        let media_type = media_type
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let media_type = media_type.split(';').next().unwrap_or_default().trim();
-        Ok(Fetched {
-            descriptor: Descriptor {
-                media_type: media_type.to_owned(),
-                digest,
-                size: bytes.len() as u64,
-                artifact_type: None,
-                annotations: Default::default(),
-                platform: None,
-            },
-            bytes,
-        })
-    }
-
     /// Says what a refusal means.
-    fn refused(&self, error: HttpError, body: &[u8]) -> RegistryError {
+    pub(super) fn refused(&self, error: HttpError, body: &[u8]) -> RegistryError {
         #[derive(Deserialize)]
         struct Body {
             errors: Vec<Said>,
@@ -193,15 +220,14 @@ impl Session {
             return error.into();
         };
         if status == 401 {
-            let what = match (&self.credentials.basic, self.credentials.helper) {
-                (Some(_), _) => "the registry does not take the credentials that are written down",
-                (None, true) => {
-                    "the registry wants credentials; a helper program has them, which is not asked: \
-                     name a file with REGISTRY_AUTH_FILE"
+            let what = match self.credentials.login(self.limits.deadline) {
+                Err(error) => return error,
+                Ok(Some(_)) => "the registry does not take the credentials that are written down",
+                Ok(None) if self.credentials.has_some() => {
+                    "the registry wants credentials, and the helper program has none for it: log \
+                     in to it"
                 }
-                (None, false) => {
-                    "the registry wants credentials (or has no such image): log in to it"
-                }
+                Ok(None) => "the registry wants credentials (or has no such image): log in to it",
             };
             return RegistryError::Credentials {
                 name: self.name.shown(),
@@ -217,102 +243,25 @@ impl Session {
         let words: Vec<String> = words.map(|w| crate::model::value::clip(&w, SAID)).collect();
         RegistryError::Refused {
             name: self.name.shown(),
+            status,
             transient: error.is_transient(),
             what: format!("the registry answers {status}: {}", words.join(", ")),
         }
-    }
-
-    /// Gives a blob, which is fetched, and held to its size and digest, when it is first read. What
-    /// a layer says of other places (`urls`) is not followed.
-    pub fn blob(self: &Arc<Self>, descriptor: &Descriptor) -> Source {
-        let (session, wanted) = (Arc::clone(self), descriptor.clone());
-        let make = Box::new(move || session.fetch(&wanted).map_err(RegistryError::into_format));
-        match &self.cache {
-            Some(cache) => {
-                let identity = Identity::Known(descriptor.digest.to_string());
-                let place = Place::new(Arc::clone(cache), identity, self.limits.deadline);
-                let kept = Kept::new(&place, BYTES, Cost::Download, make);
-                Arc::new(kept.sized(descriptor.size))
-            }
-            None => Arc::new(Lazy {
-                size: descriptor.size,
-                make,
-                made: OnceLock::new(),
-            }),
-        }
-    }
-
-    fn fetch(&self, wanted: &Descriptor) -> Result<Source, RegistryError> {
-        let wrong = |source| RegistryError::Document {
-            name: self.name.shown(),
-            source,
-        };
-        let (digest, size) = (&wanted.digest, wanted.size);
-        if size > self.limits.max_decoded {
-            return Err(wrong(FormatError::Limit {
-                format: "oci",
-                offset: 0,
-                limit: "max_decoded",
-                value: self.limits.max_decoded,
-                remedy: "allow more, or fetch the image with another program",
-            }));
-        }
-        let url = self.name.url("blobs", &digest.to_string());
-        let sink = || Download::new(&url, size, "the size in its descriptor");
-        let mut download = sink()?;
-        for tries in 1.. {
-            let length = download.length();
-            let range = (length > 0).then(|| (RANGE, format!("bytes={length}-")));
-            let headers: Vec<_> = range.into_iter().collect();
-            let again = |held: Option<Download>| match held {
-                Some(held) => Ok(held),
-                None => Ok(sink()?),
-            };
-            let (head, taken) = self.ask(&url, &headers, download, again)?;
-            let taken = taken.ok_or_else(|| HttpError::Client {
-                what: "an answer is lost".into(),
-            })?;
-            match head {
-                Ok(_) => {
-                    download = taken;
-                    break;
-                }
-                // What has come is good; the rest is asked for.
-                Err(HttpError::Cut { .. }) if tries < TRIES && taken.length() > length => {
-                    download = taken;
-                }
-                Err(error) => return Err(self.refused(error, &[])),
-            }
-        }
-        let (fetched, seen) = download.finish()?;
-        let told = Sha256Digest::parse(digest.to_string().trim_start_matches("sha256:"));
-        let length = fetched.size().map_err(wrong)?;
-        if length != size {
-            let what = format!("the blob {digest} has {length} bytes; its descriptor says {size}");
-            return Err(wrong(FormatError::corrupt("oci", 0, what)));
-        }
-        match told {
-            Some(told) if told == seen => {}
-            Some(_) => {
-                let what = format!("the blob {digest} has the digest sha256:{seen}");
-                return Err(wrong(FormatError::corrupt("oci", 0, what)));
-            }
-            None => verify(&fetched, digest, Some(size), &self.limits).map_err(wrong)?,
-        }
-        Ok(Arc::new(fetched))
     }
 }
 
 /// Looks at an answer's head before another does: the one that asks for proof is read here.
 struct Proving<S> {
     inner: S,
+    base: Url,
     challenge: Option<Challenge>,
 }
 
 impl<S> Proving<S> {
-    fn new(inner: S) -> Self {
+    fn new(inner: S, base: &Url) -> Self {
         Self {
             inner,
+            base: base.clone(),
             challenge: None,
         }
     }
@@ -320,7 +269,8 @@ impl<S> Proving<S> {
 
 impl<S: Sink> Sink for Proving<S> {
     fn begin(&mut self, head: &Head) -> Result<bool, HttpError> {
-        if head.status == 401 {
+        // Where a redirect has led, nobody is told who asks.
+        if head.status == 401 && same_origin(&head.url, &self.base) {
             self.challenge = Challenge::of(&head.headers);
         }
         self.inner.begin(head)
@@ -332,29 +282,5 @@ impl<S: Sink> Sink for Proving<S> {
 
     fn has_begun(&self) -> bool {
         self.inner.has_begun()
-    }
-}
-
-/// Bytes that are fetched when they are first read.
-struct Lazy {
-    size: u64,
-    make: crate::probe::cache::Make,
-    made: OnceLock<Result<Source, FormatError>>,
-}
-
-impl std::fmt::Debug for Lazy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Lazy({} bytes)", self.size)
-    }
-}
-
-impl ReadAt for Lazy {
-    fn size(&self) -> Result<u64, FormatError> {
-        Ok(self.size)
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, FormatError> {
-        let made = self.made.get_or_init(&self.make);
-        made.as_ref().map_err(Clone::clone)?.read_at(offset, buffer)
     }
 }
