@@ -29,7 +29,7 @@ macro_rules! kinds {
 }
 
 kinds!(
-    build, checksums, cmdline, command, disk, document, elf, extension, file, initramfs, iso,
+    build, checksums, cmdline, command, disk, document, elf, extension, file, initramfs, ipxe, iso,
     kernel, modules, oci, patches, tool, tree, uki, wasm
 );
 

@@ -22,6 +22,7 @@
 //! | [`iso`] | ISO 9660 images with Rock Ridge or Joliet, and what boots from them |
 //! | [`pe`], [`uki`] | the sections of PE files; the profiles of a UKI |
 //! | [`cmdline`] | a kernel command line, and what Talos wants of it |
+//! | [`ipxe`] | iPXE's scripts, read and carried out |
 //! | [`menu`] | the entries of GRUB, iPXE, systemd-boot and syslinux |
 //! | [`oci`] | the documents of OCI images and artifacts |
 //! | [`tar`] | tar archives, in every form that GNU tar writes |
@@ -52,6 +53,7 @@ pub mod fat;
 pub mod gpt;
 pub mod in_toto;
 pub mod initramfs;
+pub mod ipxe;
 pub mod iso;
 pub mod keep;
 pub mod kernel;

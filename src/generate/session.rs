@@ -6,6 +6,7 @@ use super::event::{LoopEvent, Stage};
 use super::inputs::Inputs;
 use super::journal::{Journal, Record, Success};
 use super::law::{self, Law};
+use super::lock;
 use super::locks::Locks;
 use super::paths::Paths;
 use super::recipe::{Recipe, Setting, Variant};
@@ -267,7 +268,12 @@ pub(super) fn request(
         ("assets".to_owned(), shown(paths.assets(variant))),
         ("worktree".to_owned(), shown(paths.work(&variant.name))),
         ("variant".to_owned(), variant.name.clone().into()),
+        ("source".to_owned(), shown(paths.source())),
     ];
+    // Before the first fetch there is none; a damaged lock is told by the stage that needs it.
+    if let Ok(Some(commit)) = lock::pinned(&paths.lock(), &recipe.source) {
+        vars.push(("commit".to_owned(), commit.into()));
+    }
     vars.extend(options.vars.iter().cloned());
     VerifyRequest {
         project: recipe.project.clone(),

@@ -35,7 +35,8 @@ pub struct VerifyRequest {
     /// The recipe's row: rows of a spec's matrix have to agree with it where names are the same.
     pub row: Vec<(String, Value)>,
     /// Values for specs that use them: `assets` and `worktree` (folders of the variant, relative
-    /// to the project), `variant`, and what the command line sets.
+    /// to the project), `variant`, `source` (the upstream's repository), `commit` (the one that the
+    /// lock pins), and what the command line sets.
     pub vars: Vec<(String, Value)>,
 }
 

@@ -4,6 +4,7 @@
 //! program through it; [`store`] writes files that are whole or not there; [`record`] is what a
 //! build leaves behind for the `build` kind.
 
+pub mod boot_file;
 pub mod cache;
 pub mod exec;
 pub mod git;

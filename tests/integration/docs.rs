@@ -11,7 +11,8 @@
 //!   that lines may come in any order.
 //! - ```` ```yaml ````: a spec, a recipe, or a list of checks. Specs and checks are run on what the
 //!   demo has made; `<!-- run: exit 1 -->` says how that ends where not with 0, `<!-- says: … -->`
-//!   what it has to say. A spec with a file name is only read: commands below run it.
+//!   what it has to say. A spec with a file name is only read: commands below run it. So is one with
+//!   `<!-- work: elsewhere -->`, which asks machines that are not there.
 //! - `<!-- output: COMMAND -->`: what the command writes.
 //! - `<!-- same as: FILE -->`: lines of that file of the repository.
 //! - `<!-- layout: DIR -->`: a line each that begins with a path below DIR.

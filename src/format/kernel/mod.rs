@@ -11,6 +11,8 @@ mod image;
 mod pe;
 mod zboot;
 
+pub use pe::machine as pe_machine;
+
 use super::elf::Elf;
 use super::{Budget, Compression, Content, FormatError, Limits, stream};
 

@@ -7,7 +7,7 @@ use crate::format::node::escape;
 use crate::format::pe::{Headers, arch};
 
 /// Gives the machine of a PE file, or `None` where it is none.
-pub(super) fn machine(input: &[u8]) -> Option<u16> {
+pub fn machine(input: &[u8]) -> Option<u16> {
     let at = le32(input, 0x3c)? as usize;
     let signed = input.starts_with(b"MZ") && input.get(at..)?.starts_with(b"PE\0\0");
     signed.then(|| le16(input, at + 4)).flatten()

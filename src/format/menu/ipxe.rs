@@ -1,12 +1,13 @@
 //! The lines of an iPXE script that load a kernel.
 //!
-//! Sources: iPXE's `core/exec.c` (words, comments, `||`, `&&`), `core/script.c`
-//! (labels, lines that go on) and the pages of its commands `kernel`, `imgargs`
-//! and `item`. iPXE knows no quotes: arguments are words, joined by one space.
+//! Nothing is carried out: that is [`crate::format::ipxe`], which takes the script
+//! apart for both. Source: the pages of iPXE's commands `kernel`, `imgargs` and
+//! `item`. Arguments are words, joined by one space.
 
 use std::collections::HashMap;
 
-use super::{Entry, MAX_ENTRIES, MAX_TITLE, joined};
+use super::{Entry, MAX_ENTRIES, MAX_TITLE};
+use crate::format::ipxe::Script;
 use crate::model::value::clip;
 
 /// Commands that load a kernel, and those of them that give arguments to one
@@ -22,15 +23,11 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
     let mut names: Vec<String> = Vec::new();
     let mut titles = HashMap::new();
     let mut label = None;
-    let lines = joined(text);
-    for (line, text) in &lines {
-        let text = text.trim();
-        if let Some(name) = text.strip_prefix(':') {
-            label = name.split_whitespace().next().map(str::to_owned);
-            continue;
-        }
-        for command in commands(text) {
-            let Some((name, rest)) = command.split_first() else {
+    let script = Script::parse(text.as_bytes());
+    for line in script.lines() {
+        label = line.label.clone().or(label);
+        for command in line.commands() {
+            let Some((name, rest)) = command.words.split_first() else {
                 continue;
             };
             if *name == "item" {
@@ -61,7 +58,7 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
             entries.push(Entry {
                 title: String::new(),
                 id: label.clone(),
-                line: *line,
+                line: line.number,
                 kernel: (*kernel).to_owned(),
                 cmdline,
             });
@@ -72,16 +69,6 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
         entry.title = title.cloned().unwrap_or_default();
     }
     entries
-}
-
-/// Splits a line at what ends a command; the rest from `#` on is a comment.
-fn commands(text: &str) -> Vec<Vec<&str>> {
-    let words = text
-        .split_whitespace()
-        .take_while(|word| !word.starts_with('#'));
-    let words: Vec<&str> = words.collect();
-    let ends = |word: &&str| matches!(*word, "||" | "&&" | ";");
-    words.split(ends).map(<[&str]>::to_vec).collect()
 }
 
 /// Splits off the options, and gives the name that one of them gives.

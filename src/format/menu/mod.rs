@@ -149,25 +149,6 @@ impl Loader {
     }
 }
 
-/// Joins lines that end with a backslash to the next one; each keeps the number
-/// of its first line.
-fn joined(text: &str) -> Vec<(u64, String)> {
-    let mut lines: Vec<(u64, String)> = Vec::new();
-    let mut open = false;
-    for (number, line) in (1..).zip(text.lines()) {
-        let (line, more) = match line.strip_suffix('\\') {
-            Some(line) => (line, true),
-            None => (line, false),
-        };
-        match lines.last_mut().filter(|_| open) {
-            Some((_, last)) => last.push_str(line),
-            None => lines.push((number, line.to_owned())),
-        }
-        open = more;
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

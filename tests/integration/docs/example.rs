@@ -217,7 +217,10 @@ impl<'w> Reader<'w> {
                     _ => &demo.folder,
                 };
                 let world = world.display().to_string();
-                self.tdg(&["run", &file, "--root", &world])
+                match block.says("work") {
+                    Some("elsewhere") => self.tdg(&["list", &file, "--root", &world]),
+                    _ => self.tdg(&["run", &file, "--root", &world]),
+                }
             }
         };
         ended(&said, code)?;

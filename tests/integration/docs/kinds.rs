@@ -24,6 +24,9 @@ be absent.
 
 ";
 
+/// Kinds whose examples ask servers that are not there.
+const ELSEWHERE: &[&str] = &["ipxe"];
+
 fn page() -> String {
     let mut page = HEAD.to_owned();
     for kind in KINDS {
@@ -40,9 +43,13 @@ fn section(kind: &dyn AnyKind, page: &mut String) {
         SubjectUse::None => "It has no subject.",
     };
     let (name, summary, example) = (kind.name(), kind.summary(), kind.example().trim_end());
+    let work = match ELSEWHERE.contains(&name) {
+        true => "<!-- work: elsewhere -->\n",
+        false => "",
+    };
     let _ = write!(
         page,
-        "\n## {name}\n\nLooks at: {summary}. {subject}\n\n```yaml\n{example}\n```\n\n"
+        "\n## {name}\n\nLooks at: {summary}. {subject}\n\n{work}```yaml\n{example}\n```\n\n"
     );
     match kind.args() {
         Shape::Record(record) if !record.fields.is_empty() => {

@@ -41,6 +41,19 @@ fn the_green_path() {
 }
 
 #[test]
+fn specs_know_the_source_and_the_commit_once_it_is_pinned() {
+    let world = World::new();
+    let commit = git(&world.path("upstream"), &["rev-parse", "v1"]);
+    world.write(
+        "project/specs/a.spec",
+        &format!("the commit is there | $source/refs/tdg/$commit | {commit}\n"),
+    );
+    let told = world.run();
+    assert_eq!(told.ends(), [("default".into(), "green", 1)]);
+    assert!(told.says("red first on nothing: 1 red, green []"));
+}
+
+#[test]
 fn an_unchanged_second_run_starts_nothing() {
     let world = World::new();
     world.run().outcome();

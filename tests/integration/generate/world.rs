@@ -286,8 +286,8 @@ fn texts(path: &Path) -> Vec<String> {
 fn trial(request: &VerifyRequest, number: u32, line: &str) -> TrialReport {
     let parts: Vec<&str> = line.split('|').map(str::trim).collect();
     let value = |name: &str| {
-        let found = request.vars.iter().find(|(n, _)| n == name).unwrap();
-        found.1.as_str().unwrap().to_owned()
+        let found = request.vars.iter().find(|(n, _)| n == name);
+        found.map_or("unset", |f| f.1.as_str().unwrap()).to_owned()
     };
     let mut trial = TrialReport {
         name: format!("a::{}", parts[0].replace(' ', "-")),
@@ -305,7 +305,9 @@ fn trial(request: &VerifyRequest, number: u32, line: &str) -> TrialReport {
     }
     let path = parts[1]
         .replace("$assets", &value("assets"))
-        .replace("$worktree", &value("worktree"));
+        .replace("$worktree", &value("worktree"))
+        .replace("$source", &value("source"))
+        .replace("$commit", &value("commit"));
     match fs::read_to_string(request.project.join(&path)) {
         Err(error) => {
             trial.verdict = TrialVerdict::Error;
