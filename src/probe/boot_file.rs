@@ -26,6 +26,7 @@ impl BootFiles {
             | HttpError::Slow { .. }
             | HttpError::Client { .. }
             | HttpError::Limit { .. }
+            | HttpError::Interrupted
             | HttpError::Changed { .. } => Failed::Unreachable(error.to_string()),
             HttpError::Status { .. }
             | HttpError::Address { .. }
