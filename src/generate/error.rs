@@ -28,6 +28,14 @@ pub enum GenerateError {
         /// The names there are.
         known: String,
     },
+    /// Something is to be pushed, and it is not said where to.
+    #[error(
+        "the recipe does not say what {variant} is pushed as: write `package: {{ oci: ghcr.io/owner/name, tags: [latest] }}`"
+    )]
+    NowhereToPush {
+        /// The variant.
+        variant: String,
+    },
     /// Another loop works here.
     #[error("another `tdg generate` works in {} (process {pid}): wait for it, or end it", project.display())]
     Locked {
@@ -104,7 +112,7 @@ impl GenerateError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Recipe(_) | Self::Specs(_) => 3,
-            Self::NoVariant { .. } => 2,
+            Self::NoVariant { .. } | Self::NowhereToPush { .. } => 2,
             Self::Git(GitError::Cancelled) => 130,
             Self::Verify(_)
             | Self::Locked { .. }

@@ -143,7 +143,7 @@ pub fn run_loop(
 ) -> Result<LoopOutcome, GenerateError> {
     let began = Instant::now();
     let recipe = recipe::load(&options.recipe, &options.vars)?;
-    let chosen = choose(&recipe, &options.variants)?;
+    let chosen = choose(&recipe, options)?;
     let paths = Paths::new(&recipe.project);
     let beside = prepare(&recipe, &chosen, &paths, options, verifier)?;
     let own = paths.own();
@@ -314,7 +314,25 @@ fn begin(
     }
 }
 
-fn choose<'r>(recipe: &'r Recipe, names: &[String]) -> Result<Vec<&'r Variant>, GenerateError> {
+/// Picks the variants that are asked for.
+fn choose<'r>(
+    recipe: &'r Recipe,
+    options: &LoopOptions,
+) -> Result<Vec<&'r Variant>, GenerateError> {
+    let chosen = named(recipe, &options.variants)?;
+    let nowhere = |variant: &&&Variant| {
+        let package = variant.package.as_ref();
+        package.is_none_or(|package| package.sample.references().is_empty())
+    };
+    match chosen.iter().find(nowhere).filter(|_| options.push) {
+        None => Ok(chosen),
+        Some(variant) => Err(GenerateError::NowhereToPush {
+            variant: variant.name.clone(),
+        }),
+    }
+}
+
+fn named<'r>(recipe: &'r Recipe, names: &[String]) -> Result<Vec<&'r Variant>, GenerateError> {
     if names.is_empty() {
         return Ok(recipe.variants.iter().collect());
     }

@@ -53,7 +53,7 @@ pub fn plan_loop(
     verifier: &dyn Verifier,
 ) -> Result<LoopPlan, GenerateError> {
     let recipe = recipe::load(&options.recipe, &options.vars)?;
-    let chosen = choose(&recipe, &options.variants)?;
+    let chosen = choose(&recipe, options)?;
     let paths = Paths::new(&recipe.project);
     let beside = prepare(&recipe, &chosen, &paths, options, verifier)?;
     let law = read_law(&recipe, &beside)?;

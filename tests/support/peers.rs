@@ -30,6 +30,26 @@ pub(crate) fn peer(tool: &str) -> Option<PathBuf> {
     found
 }
 
+/// Finds a program that `tests/peers/programs` installed.
+///
+/// # Panics
+/// If it is missing and `TDG_STRICT` is `1`.
+pub(crate) fn installed(tool: &str) -> Option<PathBuf> {
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/programs/bin");
+    let program = programs.join(tool);
+    if program.is_file() {
+        return Some(program);
+    }
+    let strict = std::env::var_os("TDG_STRICT").is_some_and(|value| value == "1");
+    assert!(
+        !strict,
+        "{tool} is missing and TDG_STRICT is 1: run tests/peers/programs"
+    );
+    let said = format!("skipped: {tool} is missing; tests/peers/programs installs it");
+    let _ = writeln!(std::io::stderr(), "{said}");
+    None
+}
+
 /// Finds what `tests/peers/fetch` unpacked: `arm64`, `kernel`, `vmlinuz`.
 ///
 /// # Panics

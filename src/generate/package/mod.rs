@@ -11,11 +11,12 @@ mod facts;
 mod gzip;
 mod layout;
 mod manifest;
+mod push;
 mod report;
 
 use super::artifacts;
 use super::error::GenerateError;
-use super::event::Stage;
+use super::event::{LoopEvent, Stage};
 use super::inputs::Inputs;
 use super::journal::{Packaged, Success, Written};
 use super::law::Law;
@@ -136,18 +137,30 @@ pub(super) fn make(
     let built = write(session, &place, &package, &artifacts, &facts)?;
     let files = files(session.paths.project(), &place)?;
     let size = files.iter().map(|f| f.bytes).sum();
-    let summary = format!(
+    let mut summary = format!(
         "sha256:{} in {}, {}",
         built.digest.short(),
         place.display(),
         show_size(size)
     );
+    let push = session.options.push || package.push;
+    if push {
+        if let Some(why) = publish(session, variant, &package, &built)? {
+            return Ok(failed(
+                session.recipe,
+                "error",
+                "it is in its registry",
+                why,
+            ));
+        }
+        summary.push_str(", pushed and pulled back");
+    }
     let packaged = Packaged {
         layout: place.display().to_string(),
         digest: format!("sha256:{}", built.digest),
         attestation: format!("sha256:{}", built.attestation),
         references: package.references(),
-        pushed: false,
+        pushed: push,
         same,
     };
     Ok(StageEnd::Done {
@@ -159,6 +172,43 @@ pub(super) fn make(
         },
         summary,
     })
+}
+
+/// Pushes the package and pulls it back; says why that did not go well.
+fn publish(
+    session: &mut Session<'_>,
+    variant: &Variant,
+    package: &Package,
+    built: &build::Built,
+) -> Result<Option<String>, Stop> {
+    let place = session.paths.package(variant);
+    let layout = session.paths.project().join(&place);
+    let back = layout.with_file_name(format!(".{}.back", variant.name));
+    if let Some(first) = package.references().first() {
+        let tags: Vec<String> = package
+            .tags
+            .iter()
+            .skip(1)
+            .map(|t| format!(" --tag {t}"))
+            .collect();
+        let command = format!(
+            "tdg push {} oci://{first}{}",
+            place.display(),
+            tags.concat()
+        );
+        session.emit(&LoopEvent::Command {
+            variant: &variant.name,
+            command: &command,
+            log: "",
+        });
+    }
+    let published = push::publish(&layout, &back, package, built);
+    session.check_cancel()?;
+    let published = published.map_err(GenerateError::io(&back))?;
+    for note in &published.notes {
+        session.note(variant, note);
+    }
+    Ok(published.why)
 }
 
 /// Gives when the upstream's commit was made, or what `SOURCE_DATE_EPOCH` says.

@@ -6,6 +6,7 @@ mod interrupted;
 mod packaging;
 mod parallel;
 mod paths;
+mod pushing;
 mod remedies;
 mod retries;
 mod world;
