@@ -230,6 +230,7 @@ fn document(outcome: &LoopOutcome) -> Value {
                 "why": v.why,
                 "passed": v.passed,
                 "skipped": v.skipped,
+                "best": v.best,
                 "failures": v.failures,
                 "artifacts": v.artifacts,
                 "package": v.package,

@@ -147,6 +147,7 @@ impl LoopSummary {
             | LoopEvent::Retry { .. }
             | LoopEvent::AttemptFinished { .. }
             | LoopEvent::RemedyStarted { .. }
+            | LoopEvent::RolledBack { .. }
             | LoopEvent::Stuck { .. }
             | LoopEvent::VariantFinished { .. } => {}
         }

@@ -2,8 +2,8 @@
 
 use super::verifier::actual;
 use crate::generate::{
-    Failure, LoopEvent, LoopOutcome, PackageOutcome, TrialVerdict, VariantEnd, VariantOutcome,
-    VerifyReport,
+    BestAttempt, Failure, LoopEvent, LoopOutcome, PackageOutcome, TrialVerdict, VariantEnd,
+    VariantOutcome, VerifyReport,
 };
 use crate::model::path::printable;
 use crate::model::size::show_duration;
@@ -163,6 +163,15 @@ impl<W: Write> LoopView<W> {
                     printable(&what)
                 ));
             }
+            LoopEvent::RolledBack {
+                attempt,
+                to,
+                replaced,
+                ..
+            } => self.say(&format!(
+                "  attempt {attempt} is worse than attempt {to}: its patches are in {}, and those of attempt {to} back in place",
+                printable(replaced)
+            )),
             LoopEvent::Stuck { why, look_at, .. } => {
                 self.say(&format!("  {BAD}stuck{BAD:#}: {}", printable(why)));
                 look_at
@@ -241,6 +250,19 @@ impl<W: Write> LoopView<W> {
         outcome.variants.iter().for_each(|v| self.variant(v));
     }
 
+    /// Says which attempt's patches are in place, where there was more than one.
+    fn best(&mut self, best: &BestAttempt, attempts: u32) {
+        let replaced = match &best.replaced {
+            Some(place) => format!("; what was there is in {}", printable(place)),
+            None if attempts == 1 => return,
+            None => String::new(),
+        };
+        self.say(&format!(
+            "         the patches in place are those of attempt {}, the best{replaced}",
+            best.attempt
+        ));
+    }
+
     fn variant(&mut self, outcome: &VariantOutcome) {
         let style = match outcome.end {
             VariantEnd::Green => GOOD,
@@ -273,6 +295,9 @@ impl<W: Write> LoopView<W> {
         ));
         if outcome.end != VariantEnd::Green {
             self.say(&format!("         {}", printable(&outcome.why)));
+            if let Some(best) = &outcome.best {
+                self.best(best, outcome.attempts);
+            }
             outcome.failures.iter().for_each(|f| self.failure(f));
             outcome
                 .look_at

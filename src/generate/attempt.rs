@@ -1,5 +1,6 @@
 //! One attempt: each stage that is due, until one fails or the specs have spoken.
 
+use super::best::{Patches, Standing};
 use super::due::{Due, View};
 use super::event::{LoopEvent, Stage};
 use super::inputs::Inputs;
@@ -28,6 +29,41 @@ pub(super) struct Attempt {
     pub(super) worked: bool,
     /// The digest of what it rested on, as it was when the patches were applied.
     pub(super) inputs: String,
+    /// The same once remedies have been tried: what is there by this variant's own doing.
+    pub(super) left: String,
+    /// Its patches, and their digest.
+    pub(super) patches: Patches,
+    pub(super) patches_digest: String,
+    /// The stage it ended in, and how much of that was done.
+    pub(super) stage: Option<Stage>,
+    pub(super) far: usize,
+    /// Whether it is worse than an earlier one.
+    pub(super) worse: bool,
+}
+
+impl Attempt {
+    /// Gives how far it came.
+    pub(super) fn standing(&self) -> Standing {
+        let name = |f: &Failure| match f.trial.parse::<Stage>() {
+            // A stage's failures differ by what they are about.
+            Ok(_) => format!("{}: {}", f.trial, f.check),
+            Err(_) => f.trial.clone(),
+        };
+        Standing {
+            stage: self.stage.unwrap_or(Stage::Source),
+            far: self.far,
+            red: self.failures.iter().map(name).collect(),
+        }
+    }
+
+    /// Takes down what the patches are, at the moment they are about to be applied.
+    fn rest_on(&mut self, session: &Session<'_>, variant: &Variant) -> Result<(), Stop> {
+        self.inputs = all_inputs(session, variant)?;
+        self.left.clone_from(&self.inputs);
+        self.patches = Patches::read(session, variant);
+        self.patches_digest = series::patches(session.recipe, variant).digest();
+        Ok(())
+    }
 }
 
 /// Goes through the stages.
@@ -40,14 +76,14 @@ pub(super) fn attempt(
     let mut attempt = Attempt::default();
     let locks = session.locks;
     let Some(source) = source(session, variant, forced, &mut attempt)? else {
-        attempt.inputs = all_inputs(session, variant)?;
+        attempt.rest_on(session, variant)?;
         return Ok(attempt);
     };
     let commit = source.head;
     let (patched, listed) = {
         // Another variant's remedy may be about to change a patch that this one shares.
         let _still = locks.patches();
-        attempt.inputs = all_inputs(session, variant)?;
+        attempt.rest_on(session, variant)?;
         let due = view(session, forced).patch(variant, &commit);
         let patched = step(session, variant, Stage::Patch, due, &mut attempt, |s| {
             series::apply(s, variant, &commit, true)
@@ -158,13 +194,20 @@ fn step(
     work: impl FnOnce(&mut Session<'_>) -> Result<StageEnd, Stop>,
 ) -> Result<Option<Success>, Stop> {
     let Due { why, inputs } = due;
+    attempt.stage = Some(stage);
     let Some(why) = why else {
         return skipped(session, variant, stage, &inputs);
     };
     attempt.worked = true;
     match session.stage(variant, stage, &why, inputs, work)? {
         StageEnd::Done { success, .. } => Ok(Some(success)),
-        StageEnd::Failed { failures, tail, .. } => {
+        StageEnd::Failed {
+            failures,
+            tail,
+            far,
+            ..
+        } => {
+            attempt.far = far;
             attempt.failures = failures;
             attempt.tail = tail;
             Ok(None)
@@ -234,6 +277,7 @@ fn verify(
         StageEnd::Failed {
             failures,
             tail: String::new(),
+            far: passed,
             summary,
         }
     })

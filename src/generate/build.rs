@@ -103,7 +103,7 @@ pub(super) fn run(
         });
         broke = seen
             .failed
-            .map(|why| failed(session.recipe, step, &log, &why, seen.tail));
+            .map(|why| failed(session.recipe, step, &log, &why, seen.tail, number));
     }
     let found = artifacts::look(variant, &work, baseline);
     record.artifacts = records(session, variant, &found);
@@ -167,6 +167,7 @@ fn judge(
     StageEnd::Failed {
         summary: unwritten(failures.len(), found.len()),
         tail: messages.join("\n"),
+        far: variant.build.steps.len() + files.len(),
         failures,
     }
 }
@@ -182,7 +183,14 @@ fn unwritten(missing: usize, of: usize) -> String {
     format!("every step succeeded, and {said}")
 }
 
-fn failed(recipe: &Recipe, step: &Step, log: &Path, why: &str, tail: String) -> StageEnd {
+fn failed(
+    recipe: &Recipe,
+    step: &Step,
+    log: &Path,
+    why: &str,
+    tail: String,
+    number: u32,
+) -> StageEnd {
     let lines: Vec<&str> = tail.lines().collect();
     let last = lines[lines.len().saturating_sub(12)..].join("\n  ");
     StageEnd::Failed {
@@ -204,6 +212,7 @@ fn failed(recipe: &Recipe, step: &Step, log: &Path, why: &str, tail: String) -> 
             ),
         }],
         tail,
+        far: number.saturating_sub(1) as usize,
     }
 }
 
@@ -225,6 +234,7 @@ fn no_folder(recipe: &Recipe, variant: &Variant) -> StageEnd {
             message: message.clone(),
         }],
         tail: message,
+        far: 0,
     }
 }
 

@@ -1,6 +1,8 @@
 //! A variant's attempts: until green, or until going on would do the same again.
 
 use super::attempt::{self, Attempt, attempt};
+use super::best::{self, RolledBack};
+use super::error::GenerateError;
 use super::event::{LoopEvent, PackageOutcome, Stage, VariantEnd, VariantOutcome};
 use super::journal::{Record, Success};
 use super::recipe::Variant;
@@ -12,6 +14,7 @@ use super::{red_first, series};
 use crate::model::Sha256Digest;
 use crate::model::size::show_duration;
 use crate::probe::record::BuildRecord;
+use crate::probe::store;
 use std::time::{Duration, Instant};
 
 /// Works on a variant to its end; gives with it the digest of what the end rests on.
@@ -30,52 +33,24 @@ pub(super) fn variant(
         red_first::look(session, variant)?;
     }
     let mut forced = session.options.from;
+    // A rollback that was made is not made again, nor what led to it.
+    let mut undone = progress
+        .rolled
+        .and_then(|r| Some((best::load(session, variant)?, r)));
     loop {
         session.check_cancel()?;
-        let attempt = one(session, variant, number, max_attempts, forced.take())?;
-        let inputs = attempt.inputs.clone();
-        if attempt.failures.is_empty() {
-            let why = if attempt.worked {
-                format!(
-                    "every spec holds after {}",
-                    super::words::count(number as usize, "attempt")
-                )
-            } else {
-                "unchanged: the last success still stands".to_owned()
-            };
-            return finish(session, variant, number, VariantEnd::Green, why, attempt);
-        }
-        if attempt.beyond_remedy {
-            let why = "what holds could not be packaged".to_owned();
-            return finish(session, variant, number, VariantEnd::Failed, why, attempt);
-        }
-        let failures = fingerprint(&attempt.failures);
-        let red = if attempt.judged {
-            VariantEnd::Red
-        } else {
-            VariantEnd::Failed
+        let (mut attempt, rolled) = match undone.take() {
+            Some((attempt, rolled)) => (attempt, Some(rolled)),
+            None => match tried(session, variant, number, max_attempts, forced.take())? {
+                Tried::Ended(ended) => return Ok(*ended),
+                Tried::Red(attempt) => (*attempt, None),
+            },
         };
-        let before = self::progress(session, variant);
-        let same = before
-            .seen
-            .iter()
-            .find(|(n, i, f)| *n < number && *i == inputs && *f == failures);
-        if let Some((earlier, ..)) = same {
-            let why = format!("attempt {earlier} failed the same way on the same inputs");
-            return stuck(session, variant, number, why, attempt);
-        }
-        if number >= max_attempts {
-            let why = match max_attempts {
-                1 => "the one attempt is used up".to_owned(),
-                n => format!("all {n} attempts are used up"),
-            };
-            return finish(session, variant, number, red, why, attempt);
-        }
-        if session.left().is_some_and(|left| left.is_zero()) {
-            let why = over_budget(session);
-            return finish(session, variant, number, red, why, attempt);
-        }
-        let (remedied, inputs) = mend(session, variant, number, &attempt)?;
+        let red = match attempt.judged {
+            true => VariantEnd::Red,
+            false => VariantEnd::Failed,
+        };
+        let remedied = mend(session, variant, number, &mut attempt, rolled)?;
         let over = session.left().is_some_and(|left| left.is_zero());
         match remedied {
             Remedied::Changed => {}
@@ -94,27 +69,107 @@ pub(super) fn variant(
             }
         }
         let seen = self::progress(session, variant).seen;
-        if let Some((earlier, ..)) = seen.iter().find(|(_, i, _)| *i == inputs) {
+        if let Some((earlier, ..)) = seen.iter().find(|(_, i, _)| *i == attempt.left) {
             let why =
                 format!("the remedy made the patches again what they were in attempt {earlier}");
             return stuck(session, variant, number, why, attempt);
         }
-        if session.left().is_some_and(|left| left.is_zero()) {
-            let why = over_budget(session);
+        if over {
+            let why = format!(
+                "{}, and what the last remedy made was not tried",
+                over_budget(session)
+            );
             return finish(session, variant, number, red, why, attempt);
         }
         number += 1;
     }
 }
 
-/// Tries the remedies, while no other variant reads or changes a patch; gives what the next
+/// What an attempt led to.
+enum Tried {
+    /// The variant is done with.
+    Ended(Box<(VariantOutcome, String)>),
+    /// It is not green, and a remedy may help.
+    Red(Box<Attempt>),
+}
+
+/// Makes an attempt, weighs it, and looks whether there is any use in going on.
+fn tried(
+    session: &mut Session<'_>,
+    variant: &Variant,
+    number: u32,
+    max_attempts: u32,
+    forced: Option<Stage>,
+) -> Result<Tried, Stop> {
+    let mut attempt = one(session, variant, number, max_attempts, forced)?;
+    let ended = |outcome| Ok(Tried::Ended(Box::new(outcome)));
+    if attempt.failures.is_empty() {
+        let why = if attempt.worked {
+            format!(
+                "every spec holds after {}",
+                super::words::count(number as usize, "attempt")
+            )
+        } else {
+            "unchanged: the last success still stands".to_owned()
+        };
+        return ended(finish(
+            session,
+            variant,
+            number,
+            VariantEnd::Green,
+            why,
+            attempt,
+        )?);
+    }
+    attempt.worse = best::weigh(session, variant, number, &attempt)?;
+    if attempt.beyond_remedy {
+        let why = "what holds could not be packaged".to_owned();
+        return ended(finish(
+            session,
+            variant,
+            number,
+            VariantEnd::Failed,
+            why,
+            attempt,
+        )?);
+    }
+    let failures = fingerprint(&attempt.failures);
+    let red = match attempt.judged {
+        true => VariantEnd::Red,
+        false => VariantEnd::Failed,
+    };
+    let seen = progress(session, variant).seen;
+    let same =
+        |(n, i, f): &&(u32, String, String)| *n < number && *i == attempt.inputs && *f == failures;
+    if let Some((earlier, ..)) = seen.iter().find(same) {
+        let why = format!("attempt {earlier} failed the same way on the same inputs");
+        return ended(stuck(session, variant, number, why, attempt)?);
+    }
+    if number >= max_attempts {
+        let why = match max_attempts {
+            1 => "the one attempt is used up".to_owned(),
+            n => format!("all {n} attempts are used up"),
+        };
+        return ended(finish(session, variant, number, red, why, attempt)?);
+    }
+    if session.left().is_some_and(|left| left.is_zero()) {
+        let why = over_budget(session);
+        return ended(finish(session, variant, number, red, why, attempt)?);
+    }
+    Ok(Tried::Red(Box::new(attempt)))
+}
+
+/// Tries the remedies, while no other variant reads or changes a patch; takes down what the next
 /// attempt rests on.
+///
+/// What was worse than the best is undone first, and the remedies asked to mend the best.
 fn mend(
     session: &mut Session<'_>,
     variant: &Variant,
     number: u32,
-    attempt: &Attempt,
-) -> Result<(Remedied, String), Stop> {
+    attempt: &mut Attempt,
+    mut rolled: Option<RolledBack>,
+) -> Result<Remedied, Stop> {
     let locks = session.locks;
     let _alone = locks.remedy();
     session.check_cancel()?;
@@ -124,10 +179,19 @@ fn mend(
             variant,
             "another variant's remedy changed its patches meanwhile",
         );
-        return Ok((Remedied::Changed, inputs));
+        attempt.left = inputs;
+        return Ok(Remedied::Changed);
     }
-    let remedied = remedy::apply(session, variant, number, &attempt.failures, &attempt.tail)?;
-    Ok((remedied, attempt::all_inputs(session, variant)?))
+    if attempt.worse
+        && let Some((best, undone)) = best::roll_back(session, variant, number, attempt)?
+    {
+        *attempt = best;
+        rolled = Some(undone);
+    }
+    let (failures, tail) = (attempt.failures.clone(), attempt.tail.clone());
+    let remedied = remedy::apply(session, variant, number, &failures, &tail, rolled.as_ref())?;
+    attempt.left = attempt::all_inputs(session, variant)?;
+    Ok(remedied)
 }
 
 fn over_budget(session: &Session<'_>) -> String {
@@ -212,6 +276,18 @@ fn finish(
     why: String,
     attempt: Attempt,
 ) -> Result<(VariantOutcome, String), Stop> {
+    let (attempt, best) = match end {
+        VariantEnd::Green => {
+            // There is nothing to go back to from here.
+            let place = session.paths.best(&variant.name);
+            store::remove(&place).map_err(GenerateError::io(&place))?;
+            (attempt, None)
+        }
+        VariantEnd::Interrupted => (attempt, None),
+        VariantEnd::Red | VariantEnd::Stuck | VariantEnd::Failed => {
+            best::settle(session, variant, number, attempt)?
+        }
+    };
     session.record(Record::VariantFinished {
         variant: variant.name.clone(),
         attempts: number,
@@ -238,6 +314,7 @@ fn finish(
         unchanged: end == VariantEnd::Green && !attempt.worked,
         why,
         failures: attempt.failures,
+        best,
         artifacts: collected.files.into_iter().map(|f| f.path).collect(),
         package: packaged(end, success(Stage::Package)),
         look_at,

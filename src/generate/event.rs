@@ -212,6 +212,17 @@ pub enum LoopEvent<'e> {
         /// How long it took.
         duration: Duration,
     },
+    /// An attempt was worse than the best one: its patches are put back.
+    RolledBack {
+        /// The variant.
+        variant: &'e str,
+        /// The attempt that was worse.
+        attempt: u32,
+        /// The attempt whose patches are in place again.
+        to: u32,
+        /// Where the worse patches are kept, relative to the project.
+        replaced: &'e str,
+    },
     /// Going on would do the same again.
     Stuck {
         /// The variant.
@@ -246,6 +257,7 @@ impl LoopEvent<'_> {
             | Self::AttemptFinished { variant, .. }
             | Self::RemedyStarted { variant, .. }
             | Self::RemedyFinished { variant, .. }
+            | Self::RolledBack { variant, .. }
             | Self::Stuck { variant, .. } => Some(variant),
             Self::VariantFinished { outcome } => Some(&outcome.variant),
         }
@@ -281,6 +293,15 @@ impl VariantEnd {
     }
 }
 
+/// The best of a variant's attempts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BestAttempt {
+    /// Which one it was, counted from 1.
+    pub attempt: u32,
+    /// Where the patches are that were put back to it at the end, relative to the project.
+    pub replaced: Option<String>,
+}
+
 /// What came of a variant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VariantOutcome {
@@ -294,8 +315,10 @@ pub struct VariantOutcome {
     pub unchanged: bool,
     /// Why it ended this way, in a line.
     pub why: String,
-    /// What still keeps it from being green.
+    /// What still keeps it from being green, with the patches that are in place.
     pub failures: Vec<Failure>,
+    /// Where it is not green, the best attempt: its patches are in place.
+    pub best: Option<BestAttempt>,
     /// The collected artifacts, relative to the project.
     pub artifacts: Vec<String>,
     /// What they are packaged as; only what is green is.

@@ -3,6 +3,7 @@
 //! A program that is killed leaves at most one torn line, at the end; it is dropped. Each line
 //! carries a number that is one more than the last line's, so that a missing one is noticed.
 
+use super::best::{RolledBack, Standing};
 use super::event::{Stage, VariantEnd};
 use super::inputs::Inputs;
 use super::law::Law;
@@ -72,6 +73,19 @@ pub(super) enum Record {
         /// How long the loop has taken so far, in milliseconds; 0 where nobody looked.
         #[serde(default)]
         loop_ms: u64,
+    },
+    /// The patches of the best attempt so far are kept.
+    BestKept {
+        variant: String,
+        attempt: u32,
+        standing: Standing,
+        /// The digest of the series and its patches.
+        patches: String,
+    },
+    /// An attempt was worse than the best one: its patches are about to be put back.
+    RolledBack {
+        variant: String,
+        rolled: RolledBack,
     },
     StageStarted {
         variant: String,

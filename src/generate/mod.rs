@@ -8,6 +8,7 @@
 mod again;
 mod artifacts;
 mod attempt;
+mod best;
 mod build;
 mod classify;
 mod cycle;
@@ -40,7 +41,9 @@ mod words;
 mod workers;
 
 pub use error::GenerateError;
-pub use event::{LoopEvent, LoopOutcome, PackageOutcome, Stage, VariantEnd, VariantOutcome};
+pub use event::{
+    BestAttempt, LoopEvent, LoopOutcome, PackageOutcome, Stage, VariantEnd, VariantOutcome,
+};
 pub use journal::JournalError;
 pub use lock::LockError;
 pub use plan::{LoopPlan, StagePlan, VariantPlan, plan_loop};

@@ -75,6 +75,11 @@ impl Paths {
         self.logs(number).join(name)
     }
 
+    /// The patches of the best attempt of a variant, a folder for each attempt that was.
+    pub(super) fn best(&self, variant: &str) -> PathBuf {
+        self.own().join("best").join(variant)
+    }
+
     /// The file that pins the upstream.
     pub(super) fn lock(&self) -> PathBuf {
         self.project.join("tdg.lock")

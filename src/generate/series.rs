@@ -149,6 +149,7 @@ pub(super) fn apply(
             message: message.clone(),
         }],
         tail: message,
+        far: applied.applied.len(),
     })
 }
 
@@ -174,6 +175,7 @@ fn unreadable(recipe: &Recipe, name: &str, error: &SeriesError) -> StageEnd {
             message: message.clone(),
         }],
         tail: message,
+        far: 0,
     }
 }
 

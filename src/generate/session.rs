@@ -83,6 +83,8 @@ pub(super) enum StageEnd {
         failures: Vec<Failure>,
         /// The end of what was said.
         tail: String,
+        /// How much was done: patches applied, steps run, trials passed.
+        far: usize,
         /// What came of it, in a line.
         summary: String,
     },

@@ -249,6 +249,7 @@ fn failed(recipe: &Recipe, words: String) -> StageEnd {
             message: format!("{summary}: {words}"),
         }],
         tail: words,
+        far: 0,
         summary,
     }
 }

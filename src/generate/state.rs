@@ -1,10 +1,11 @@
 //! What the journal amounts to: which stage last succeeded on what, and where a loop broke off.
 
+use super::best::{RolledBack, Standing};
 use super::event::{Stage, VariantEnd};
 use super::inputs::Inputs;
 use super::journal::{Record, Success, Told};
 use super::law::Law;
-use super::remedied::RemedyRecord;
+use super::remedied::{RemedyEnd, RemedyRecord};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Everything known from the journal.
@@ -38,12 +39,25 @@ pub(super) struct Progress {
     pub(super) remedied: bool,
     /// Whether a remedy began and did not end: what it did is undone first.
     pub(super) in_remedy: bool,
+    /// The best attempt so far.
+    pub(super) best: Option<Best>,
+    /// That the last attempt was worse, and is undone.
+    pub(super) rolled: Option<RolledBack>,
     /// The inputs and failures of finished attempts, by attempt.
     pub(super) seen: Vec<(u32, String, String)>,
     /// What each remedy did, oldest first.
     pub(super) remedies: Vec<RemedyRecord>,
     /// How it ended, if it did.
     pub(super) end: Option<VariantEnd>,
+}
+
+/// The best attempt so far.
+#[derive(Clone, Debug)]
+pub(super) struct Best {
+    pub(super) attempt: u32,
+    pub(super) standing: Standing,
+    /// The digest of its series and patches.
+    pub(super) patches: String,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -104,6 +118,7 @@ impl State {
                 let progress = self.progress(variant);
                 progress.attempt = *attempt;
                 progress.remedied = false;
+                progress.rolled = None;
             }
             Record::AttemptFinished {
                 variant,
@@ -121,10 +136,27 @@ impl State {
                     };
                 }
                 let progress = self.progress(variant);
-                progress.seen.retain(|(n, ..)| n != attempt);
+                progress
+                    .seen
+                    .retain(|(n, i, _)| n != attempt || i != inputs);
                 progress
                     .seen
                     .push((*attempt, inputs.clone(), failures.clone()));
+            }
+            Record::BestKept {
+                variant,
+                attempt,
+                standing,
+                patches,
+            } => {
+                self.progress(variant).best = Some(Best {
+                    attempt: *attempt,
+                    standing: standing.clone(),
+                    patches: patches.clone(),
+                });
+            }
+            Record::RolledBack { variant, rolled } => {
+                self.progress(variant).rolled = Some(rolled.clone());
             }
             Record::StageStarted { variant, stage } => {
                 let variant = self.variant(variant);
@@ -148,12 +180,17 @@ impl State {
             }
             Record::RemedyStarted { variant, .. } => self.progress(variant).in_remedy = true,
             Record::RemedyFinished {
-                variant, record, ..
+                variant,
+                record,
+                changed,
+                ..
             } => {
                 let progress = self.progress(variant);
                 progress.remedies.extend(record.clone());
                 progress.in_remedy = false;
-                progress.remedied = true;
+                // One that changed nothing is followed by the next remedy, not by an attempt.
+                let by_record = record.as_ref().is_some_and(|r| r.end == RemedyEnd::Changed);
+                progress.remedied |= by_record || !changed.is_empty();
             }
             Record::RemedyUndone { variant } => self.progress(variant).in_remedy = false,
             Record::Retried { variant, record } => {
@@ -192,14 +229,28 @@ impl State {
 
     /// Gives the attempt of a variant that began last in the open loop; 0 before the first.
     pub(super) fn attempt(&self, variant: &str) -> u32 {
-        let progress = self.open.as_ref().and_then(|o| o.progress.get(variant));
-        progress.map_or(0, |p| p.attempt)
+        self.known(variant).map_or(0, |p| p.attempt)
+    }
+
+    fn known(&self, variant: &str) -> Option<&Progress> {
+        self.open.as_ref()?.progress.get(variant)
+    }
+
+    /// Gives the best attempt of a variant in the open loop.
+    pub(super) fn best(&self, variant: &str) -> Option<&Best> {
+        self.known(variant)?.best.as_ref()
+    }
+
+    /// Tells that the last attempt of a variant was worse than the best, and is undone.
+    pub(super) fn rolled(&self, variant: &str) -> Option<&RolledBack> {
+        self.known(variant)?.rolled.as_ref()
     }
 
     /// Lists what remedies did for a variant in the open loop, oldest first.
     pub(super) fn remedies(&self, variant: &str) -> Vec<RemedyRecord> {
-        let progress = self.open.as_ref().and_then(|o| o.progress.get(variant));
-        progress.map(|p| p.remedies.clone()).unwrap_or_default()
+        self.known(variant)
+            .map(|p| p.remedies.clone())
+            .unwrap_or_default()
     }
 
     /// Gives the digest of the specs that have been seen red.

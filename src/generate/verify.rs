@@ -95,7 +95,7 @@ impl TrialVerdict {
 }
 
 /// One thing that is not as demanded.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MismatchReport {
     /// Where in the evidence.
     pub path: String,
@@ -135,10 +135,21 @@ impl VerifyReport {
     }
 }
 
+/// The stable name of a verdict.
+pub type VerdictName = &'static str;
+
+fn verdict<'d, D: serde::Deserializer<'d>>(from: D) -> Result<VerdictName, D::Error> {
+    Ok(match String::deserialize(from)?.as_str() {
+        "fail" => TrialVerdict::Fail.name(),
+        // What could not be read has not been judged.
+        _ => TrialVerdict::Error.name(),
+    })
+}
+
 /// Something that keeps an attempt from being green: a trial, or a stage that failed.
 ///
 /// This is also what a `run:` remedy reads as JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// The trial's stable name, or the stage's: `build`, `patch`.
     pub trial: String,
@@ -147,7 +158,8 @@ pub struct Failure {
     /// The kind; `build`, `patches` or `source` for a stage.
     pub kind: String,
     /// `fail`: judged wrong; `error`: could not be judged.
-    pub verdict: &'static str,
+    #[serde(deserialize_with = "verdict")]
+    pub verdict: VerdictName,
     /// Where it is demanded.
     pub spec: Place,
     /// What was not as demanded.
@@ -157,7 +169,7 @@ pub struct Failure {
 }
 
 /// A place in a spec or in the recipe.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// The file, relative to the project.
     pub file: String,

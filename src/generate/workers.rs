@@ -9,7 +9,7 @@ use super::recipe::{Recipe, Variant};
 use super::session::{Front, Session, Stop};
 use super::state::State;
 use super::verify::Verifier;
-use super::{LoopOptions, attempt, cycle, remedy};
+use super::{LoopOptions, attempt, best, cycle, remedy};
 use crate::probe::exec::Cancel;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -74,6 +74,7 @@ fn undo(session: &mut Session<'_>) -> Result<(), Stop> {
                 variant: variant.name.clone(),
             })?;
         }
+        best::go_on(session, variant)?;
     }
     Ok(())
 }
@@ -223,6 +224,7 @@ fn outcomes(desks: Vec<Desk<'_>>) -> Vec<VariantOutcome> {
             unchanged: false,
             why: "interrupted; `tdg generate --resume` goes on".into(),
             failures: Vec::new(),
+            best: None,
             artifacts: Vec::new(),
             package: None,
             look_at: Vec::new(),

@@ -353,5 +353,6 @@ fn failed(recipe: &Recipe, verdict: &'static str, check: &str, why: String) -> S
             message: why.clone(),
         }],
         tail: why,
+        far: 0,
     }
 }

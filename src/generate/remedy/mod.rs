@@ -57,9 +57,18 @@ pub(super) fn apply(
     attempt: u32,
     failures: &[Failure],
     tail: &str,
+    rolled_back: Option<&RolledBack>,
 ) -> Result<Remedied, Stop> {
     let mut said = Vec::new();
-    for remedy in session.recipe.iterate.remedies.clone() {
+    let mut remedies = session.recipe.iterate.remedies.clone();
+    if rolled_back.is_some()
+        && let Some(last) = session.state.remedies(&variant.name).last()
+        && let Some(at) = remedies.iter().position(|r| r.show() == last.remedy)
+    {
+        // The one that made it worse has its turn again after the others.
+        remedies.rotate_left(at + 1);
+    }
+    for remedy in remedies {
         let unit = unit(&remedy);
         let tried = session.state.remedies(&variant.name);
         let situation = Situation {
@@ -67,6 +76,7 @@ pub(super) fn apply(
             attempt,
             failures,
             tail,
+            rolled_back,
             tried: &tried,
         };
         if !unit.is_for(&situation) {

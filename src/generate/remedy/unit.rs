@@ -1,5 +1,6 @@
 //! What every remedy is to the loop: a name, what it is for, what it may touch, and what it does.
 
+use super::super::best::RolledBack;
 use super::super::recipe::Variant;
 use super::super::remedied::{RemedyEnd, RemedyRecord};
 use super::super::session::{Session, Stop};
@@ -14,6 +15,9 @@ pub(super) struct Situation<'s> {
     pub(super) failures: &'s [Failure],
     /// The end of what the failed stage, or the build, said.
     pub(super) tail: &'s str,
+    /// That the attempt was worse than the best one, whose patches are in place again; the
+    /// failures are then the best one's.
+    pub(super) rolled_back: Option<&'s RolledBack>,
     /// What has been tried in this loop, oldest first.
     pub(super) tried: &'s [RemedyRecord],
 }

@@ -1,5 +1,6 @@
 //! The build loop, with real git and make.
 
+mod best;
 mod escapes;
 mod failures;
 mod interrupted;

@@ -222,6 +222,7 @@ fn line(event: &LoopEvent<'_>) -> String {
             record.end.name(),
             record.why
         ),
+        LoopEvent::RolledBack { attempt, to, .. } => format!("rolled back {attempt} to {to}"),
         LoopEvent::Stuck { why, look_at, .. } => format!("stuck: {why}; look at {look_at:?}"),
         LoopEvent::AttemptFinished {
             attempt, failures, ..
