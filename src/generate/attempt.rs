@@ -1,6 +1,5 @@
 //! One attempt: each stage that is due, until one fails or the specs have spoken.
 
-use super::best::{Patches, Standing};
 use super::due::{Due, View};
 use super::event::{LoopEvent, Stage};
 use super::inputs::Inputs;
@@ -8,11 +7,32 @@ use super::journal::{Judged, Success};
 use super::package::{self, Made};
 use super::recipe::Variant;
 use super::session::{Session, StageEnd, Stop};
+use super::standing::Standing;
 use super::verify::{Failure, Place, TrialReport, TrialVerdict};
 use super::{artifacts, build, series, source};
 use crate::probe::record::BuildRecord;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::path::{Component, PathBuf};
+
+/// The patches of a variant as they were: each file's path, relative to the project, and content.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Patches(pub(super) Vec<(PathBuf, Vec<u8>)>);
+
+impl Patches {
+    /// Reads the series and every patch it names.
+    pub(super) fn read(session: &Session<'_>, variant: &Variant) -> Self {
+        let mut all = Vec::new();
+        for file in series::files(session.recipe, variant) {
+            let name = PathBuf::from(session.recipe.shown(&file));
+            let plain = name.components().all(|c| matches!(c, Component::Normal(_)));
+            if let (true, Ok(bytes)) = (plain, std::fs::read(&file)) {
+                all.push((name, bytes));
+            }
+        }
+        Self(all)
+    }
+}
 
 /// What an attempt came to.
 #[derive(Debug, Default)]

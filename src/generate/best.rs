@@ -9,72 +9,15 @@ use super::event::{BestAttempt, LoopEvent, Stage};
 use super::journal::Record;
 use super::recipe::Variant;
 use super::session::{Session, Stop};
+use super::standing::RolledBack;
 use super::state::Best;
 use super::verify::Failure;
 use super::{series, source};
 use crate::probe::store;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 use std::io;
-use std::path::{Component, Path, PathBuf};
-
-/// How far an attempt came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) struct Standing {
-    /// The stage it ended in.
-    pub(super) stage: Stage,
-    /// How much of that stage was done: patches applied, steps run.
-    pub(super) far: usize,
-    /// What was wrong: trials, or the stage.
-    pub(super) red: BTreeSet<String>,
-}
-
-impl Standing {
-    /// Compares with an earlier one: greater is better.
-    ///
-    /// Which trials fail counts, not only how many: an attempt that breaks what held is no better
-    /// for having mended as much elsewhere.
-    fn against(&self, earlier: &Self) -> Ordering {
-        let reached = self.stage.cmp(&earlier.stage);
-        let far = match self.stage {
-            // There the trials tell.
-            Stage::Verify | Stage::Package => Ordering::Equal,
-            Stage::Source | Stage::Patch | Stage::Build | Stage::Collect => {
-                self.far.cmp(&earlier.far)
-            }
-        };
-        reached.then(far).then_with(|| {
-            if self.red == earlier.red {
-                Ordering::Equal
-            } else if self.red.len() < earlier.red.len() {
-                Ordering::Greater
-            } else {
-                Ordering::Less
-            }
-        })
-    }
-}
-
-/// The patches of a variant as they were: each file's path, relative to the project, and content.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Patches(Vec<(PathBuf, Vec<u8>)>);
-
-impl Patches {
-    /// Reads the series and every patch it names.
-    pub(super) fn read(session: &Session<'_>, variant: &Variant) -> Self {
-        let mut all = Vec::new();
-        for file in series::files(session.recipe, variant) {
-            let name = PathBuf::from(session.recipe.shown(&file));
-            let plain = name.components().all(|c| matches!(c, Component::Normal(_)));
-            if let (true, Ok(bytes)) = (plain, std::fs::read(&file)) {
-                all.push((name, bytes));
-            }
-        }
-        Self(all)
-    }
-}
+use std::path::{Path, PathBuf};
 
 /// What is kept of an attempt beside its patches.
 #[derive(Serialize, Deserialize)]
@@ -83,19 +26,6 @@ struct Kept {
     tail: String,
     judged: bool,
     inputs: String,
-}
-
-/// That an attempt was worse than the best, and is undone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct RolledBack {
-    /// The attempt that was worse.
-    pub(super) attempt: u32,
-    /// The attempt whose patches are in place again.
-    pub(super) to: u32,
-    /// What was wrong in the worse one: the names of trials.
-    pub(super) red: BTreeSet<String>,
-    /// Where its patches are kept, relative to the project.
-    pub(super) replaced: String,
 }
 
 /// Weighs an attempt that is not green: keeps it where it is the best so far; gives whether it is
@@ -201,7 +131,7 @@ pub(super) fn roll_back(
         to: best.attempt,
         replaced: &rolled.replaced,
     });
-    // A remedy that looks at the work tree finds the patches it is asked to mend.
+    // A remedy's work tree is made from this one: it finds the patches it is asked to mend.
     let commit = session.state.success(&variant.name, Stage::Source);
     if let Some(commit) = commit.map(|(_, success)| success.head.clone())
         && source::has(&session.paths, &commit)
@@ -309,45 +239,4 @@ fn put_back(
         store::write(&to, &wanted).map_err(GenerateError::io(&to))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn standing(stage: Stage, far: usize, red: &[&str]) -> Standing {
-        Standing {
-            stage,
-            far,
-            red: red.iter().map(|r| (*r).to_owned()).collect(),
-        }
-    }
-
-    #[test]
-    fn which_trials_fail_counts() {
-        use Ordering::{Equal, Greater, Less};
-        use Stage::{Build, Patch, Verify};
-        let best = standing(Verify, 0, &["a", "b"]);
-        for (stage, far, red, want) in [
-            (Verify, 0, &["a", "b"][..], Equal),
-            (Verify, 0, &["a"], Greater),
-            (Verify, 0, &["c"], Greater),
-            (Verify, 0, &["a", "c"], Less),
-            (Verify, 0, &["a", "b", "c"], Less),
-            (Build, 3, &["build"], Less),
-            (Patch, 9, &["patch"], Less),
-        ] {
-            let now = standing(stage, far, red);
-            assert_eq!(now.against(&best), want, "{now:?}");
-        }
-        let best = standing(Patch, 1, &["patch: 02 applies"]);
-        for (far, want) in [(0, Less), (1, Equal), (2, Greater)] {
-            let now = standing(Patch, far, &["patch: 02 applies"]);
-            assert_eq!(now.against(&best), want, "{far}");
-        }
-        assert_eq!(
-            standing(Build, 0, &["build"]).against(&best),
-            Ordering::Greater
-        );
-    }
 }

@@ -1,16 +1,16 @@
 //! A variant's attempts: until green, or until going on would do the same again.
 
 use super::attempt::{self, Attempt, attempt};
-use super::best::{self, RolledBack};
 use super::error::GenerateError;
 use super::event::{LoopEvent, PackageOutcome, Stage, VariantEnd, VariantOutcome};
 use super::journal::{Record, Success};
 use super::recipe::Variant;
 use super::remedy::{self, Remedied};
 use super::session::{Session, Stop};
+use super::standing::RolledBack;
 use super::state::Progress;
 use super::verify::Failure;
-use super::{red_first, series};
+use super::{best, red_first, series};
 use crate::model::Sha256Digest;
 use crate::model::size::show_duration;
 use crate::probe::record::BuildRecord;

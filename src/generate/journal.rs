@@ -3,11 +3,11 @@
 //! A program that is killed leaves at most one torn line, at the end; it is dropped. Each line
 //! carries a number that is one more than the last line's, so that a missing one is noticed.
 
-use super::best::{RolledBack, Standing};
 use super::event::{Stage, VariantEnd};
 use super::inputs::Inputs;
 use super::law::Law;
 use super::remedied::RemedyRecord;
+use super::standing::{RolledBack, Standing};
 use super::verify::TrialVerdict;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

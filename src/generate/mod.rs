@@ -33,6 +33,7 @@ mod series;
 mod session;
 mod source;
 mod space;
+mod standing;
 mod state;
 mod steps;
 mod verify;
@@ -49,6 +50,7 @@ pub use lock::LockError;
 pub use plan::{LoopPlan, StagePlan, VariantPlan, plan_loop};
 pub use remedied::{RemedyEnd, RemedyRecord};
 pub use remedy::{Excerpt, LogReport, PatchReport, REPORT_VERSION, RemedyReport, SourceReport};
+pub use standing::RolledBack;
 pub use verify::{
     Failure, MismatchReport, Place, TrialReport, TrialVerdict, Verifier, VerifyError, VerifyReport,
     VerifyRequest,

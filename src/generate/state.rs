@@ -1,11 +1,11 @@
 //! What the journal amounts to: which stage last succeeded on what, and where a loop broke off.
 
-use super::best::{RolledBack, Standing};
 use super::event::{Stage, VariantEnd};
 use super::inputs::Inputs;
 use super::journal::{Record, Success, Told};
 use super::law::Law;
 use super::remedied::{RemedyEnd, RemedyRecord};
+use super::standing::{RolledBack, Standing};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Everything known from the journal.

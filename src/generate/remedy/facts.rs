@@ -62,6 +62,7 @@ pub(super) fn report(
         logs: logs(session, variant),
         log_tail: situation.tail.to_owned(),
         tried: situation.tried.to_vec(),
+        rolled_back: situation.rolled_back.cloned(),
     }
 }
 

@@ -27,6 +27,7 @@ use super::recipe::{Remedy, Variant};
 use super::remedied::{RemedyEnd, RemedyRecord};
 use super::series;
 use super::session::{Session, Stop};
+use super::standing::RolledBack;
 use super::verify::Failure;
 use std::time::Instant;
 use unit::{Did, Situation, Touch, Unit};

@@ -1,6 +1,7 @@
 //! What a `run:` remedy reads from its standard input: the protocol, version 2.
 
 use super::super::remedied::RemedyRecord;
+use super::super::standing::RolledBack;
 use super::super::verify::Failure;
 use crate::model::value::Value;
 use schemars::JsonSchema;
@@ -53,6 +54,9 @@ pub struct RemedyReport {
     pub log_tail: String,
     /// What remedies did before in this loop, oldest first.
     pub tried: Vec<RemedyRecord>,
+    /// That the last attempt was worse than the best one: the patches and the failures here are
+    /// then the best one's. `null` otherwise.
+    pub rolled_back: Option<RolledBack>,
 }
 
 /// A patch of the series.

@@ -1,9 +1,9 @@
 //! What every remedy is to the loop: a name, what it is for, what it may touch, and what it does.
 
-use super::super::best::RolledBack;
 use super::super::recipe::Variant;
 use super::super::remedied::{RemedyEnd, RemedyRecord};
 use super::super::session::{Session, Stop};
+use super::super::standing::RolledBack;
 use super::super::verify::Failure;
 
 /// What a remedy is asked to mend.

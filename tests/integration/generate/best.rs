@@ -14,7 +14,7 @@ fn world(word: &str, script: &str, more: &str) -> World {
     world.remedy(
         &format!(
             "n=$(ls ../told-* 2>/dev/null | wc -l)\ncat >../told-$n\ncp patches/01.patch ../patch-$n\n\
-             cp .tdg/work/default/word.txt ../tree-$n\nto() {{ sed -i \"s/^+[a-z]*$/+$1/\" patches/01.patch; }}\n{script}"
+             cp .tdg/remedy/default/*/word.txt ../tree-$n\nto() {{ sed -i \"s/^+[a-z]*$/+$1/\" patches/01.patch; }}\n{script}"
         ),
         more,
     );
