@@ -8,7 +8,8 @@
 //! - `<!-- file: NAME -->`: the file NAME in the document's own folder.
 //! - ```` ```console ````: commands after `$ `, carried out in that folder, and all they write; a line
 //!   `…` stands for any lines. `<!-- exit: 1 -->` says how the last one ends, `<!-- any order -->`
-//!   that lines may come in any order.
+//!   that lines may come in any order. `/tmp/demo` is what the demo has made, `/home/me/tdg` this
+//!   repository.
 //! - ```` ```yaml ````: a spec, a recipe, or a list of checks. Specs and checks are run on what the
 //!   demo has made; `<!-- run: exit 1 -->` says how that ends where not with 0, `<!-- says: … -->`
 //!   what it has to say. A spec with a file name is only read: commands below run it. So is one with

@@ -16,6 +16,8 @@ use crate::peers;
 /// What a document calls the folder of the demo, and its own.
 const DEMO: &str = "/tmp/demo";
 const HOME: &str = "/home/me/motd";
+/// A clone of this repository.
+const CLONE: &str = "/home/me/tdg";
 
 /// What the demo has made, for all documents.
 pub struct World {
@@ -146,13 +148,16 @@ impl<'w> Reader<'w> {
     /// Puts the real folders in for those a document names.
     fn real(&self, text: &str) -> String {
         text.replace(DEMO, &self.world.demo.folder.display().to_string())
+            .replace(CLONE, env!("CARGO_MANIFEST_DIR"))
     }
 
     /// Puts the documented folders in for the real ones.
     fn shown(&self, text: &str) -> String {
         let demo = self.world.demo.folder.display().to_string();
         let home = self.home().display().to_string();
-        text.replace(&demo, DEMO).replace(&home, HOME)
+        text.replace(&demo, DEMO)
+            .replace(&home, HOME)
+            .replace(env!("CARGO_MANIFEST_DIR"), CLONE)
     }
 
     /// Carries out a block; gives its text as it is now where that is made of output.
@@ -446,7 +451,7 @@ fn fits(wanted: &str, actual: &str, order: bool) -> Result<(), String> {
         let last = parts.peek().is_none();
         let found = (at..=actual.len().saturating_sub(part.len())).find(|start| {
             let end = start + part.len();
-            actual[*start..end] == *part
+            actual.get(*start..end) == Some(part)
                 && (!anchored || *start == 0)
                 && (!last || part.is_empty() && !anchored || end == actual.len())
         });
