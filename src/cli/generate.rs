@@ -1,10 +1,10 @@
 //! `tdg generate`: clone, patch, make, collect, verify, remedy, until every spec holds.
 
-use super::exit;
 use super::look::duration;
 use super::loop_summary::Page;
 use super::loop_view::LoopView;
 use super::verifier::SpecVerifier;
+use super::{check_upstream, exit};
 use crate::generate::recipe::RecipeError;
 use crate::generate::{
     GenerateError, LoopOptions, LoopOutcome, LoopPlan, Stage, VariantEnd, plan_loop, run_loop,
@@ -24,7 +24,8 @@ use std::time::Duration;
 Example:
   tdg generate --dry-run          what would be done, and why
   tdg generate --variant spin-only --budget 2h
-  tdg generate --resume           go on where an interrupted loop was")]
+  tdg generate --resume           go on where an interrupted loop was
+  tdg generate --check-upstream 'v1.*' main     does the series still apply there?")]
 pub struct Args {
     /// The recipe
     #[arg(default_value = "tdg.yaml", value_name = "RECIPE")]
@@ -56,6 +57,13 @@ pub struct Args {
     /// The specs were changed on purpose after an earlier loop was ended for it
     #[arg(long)]
     accept_specs: bool,
+    /// Say to which tags or branches of the upstream the series applies, and touch nothing: names,
+    /// patterns (`v1.*`), ranges of tags (`v1.0..v1.6`)
+    #[arg(long, value_name = "REF", num_args = 1.., conflicts_with = "dry_run")]
+    check_upstream: Vec<String>,
+    /// Take what you made of a rebase's conflict (in .tdg/conflict) into the series
+    #[arg(long, conflicts_with_all = ["dry_run", "check_upstream"])]
+    continue_rebase: bool,
     /// Set a variable of the recipe (repeatable)
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = super::plan_args::pair)]
     vars: Vec<(String, String)>,
@@ -95,6 +103,11 @@ pub fn run(args: Args) -> u8 {
         .collect();
     if args.dry_run {
         return dry_run(&options);
+    }
+    if args.continue_rebase || !args.check_upstream.is_empty() {
+        let json = args.format == Format::Json;
+        return check_upstream::run(&options, &args.check_upstream, json)
+            .unwrap_or_else(|error| refuse(&error));
     }
     // Made before the work: a path that leads nowhere is told now, not after hours.
     let summary = match args.summary.map(Page::create).transpose() {

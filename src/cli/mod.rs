@@ -19,6 +19,7 @@ macro_rules! say {
 mod add;
 mod cache;
 mod cat;
+mod check_upstream;
 mod demo;
 mod describe;
 mod diff;

@@ -25,6 +25,7 @@
 //! | [`ipxe`] | iPXE's scripts, read and carried out |
 //! | [`menu`] | the entries of GRUB, iPXE, systemd-boot and syslinux |
 //! | [`oci`] | the documents of OCI images and artifacts |
+//! | [`patch`] | patches: their header, files and hunks |
 //! | [`tar`] | tar archives, in every form that GNU tar writes |
 //! | [`tree`] | what all containers have in common: paths with content |
 //! | [`pieces`] | a file made of ranges of another |
@@ -65,6 +66,7 @@ pub mod node;
 pub mod oci;
 pub mod partition;
 pub mod partitions;
+pub mod patch;
 pub mod pe;
 pub mod pieces;
 pub mod service;

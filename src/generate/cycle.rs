@@ -352,6 +352,10 @@ fn look_at(session: &Session<'_>, variant: &Variant, failures: &[Failure]) -> Ve
     if let Some(step) = record.ok().and_then(|r| r.steps.into_iter().next_back()) {
         places.push(step.log);
     }
+    let conflict = super::rebase::conflict_tree(&session.paths, &variant.name);
+    if conflict.exists() {
+        places.push(session.recipe.shown(&conflict));
+    }
     let work = session.paths.work(&variant.name);
     if work.exists() {
         places.push(session.recipe.shown(&work));

@@ -36,6 +36,24 @@ pub enum GenerateError {
         /// The variant.
         variant: String,
     },
+    /// The upstream has no such name.
+    #[error(
+        "{upstream} has no tag or branch `{name}`: name a tag, a branch, a pattern such as `v1.*`, or a range of tags, `v1.0..v1.6`"
+    )]
+    NoRef {
+        /// Where it was looked for.
+        upstream: String,
+        /// What was asked for.
+        name: String,
+    },
+    /// The upstream's names could not be had.
+    #[error("{upstream} could not be asked for its tags: {words}")]
+    NoUpstream {
+        /// Where it was looked for.
+        upstream: String,
+        /// What git said.
+        words: String,
+    },
     /// Another loop works here.
     #[error("another `tdg generate` works in {} (process {pid}): wait for it, or end it", project.display())]
     Locked {
@@ -112,9 +130,10 @@ impl GenerateError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Recipe(_) | Self::Specs(_) => 3,
-            Self::NoVariant { .. } | Self::NowhereToPush { .. } => 2,
+            Self::NoVariant { .. } | Self::NowhereToPush { .. } | Self::NoRef { .. } => 2,
             Self::Git(GitError::Cancelled) => 130,
             Self::Verify(_)
+            | Self::NoUpstream { .. }
             | Self::Locked { .. }
             | Self::Leftovers { .. }
             | Self::LawBroken { .. }

@@ -24,6 +24,7 @@ mod locks;
 mod package;
 mod paths;
 mod plan;
+mod rebase;
 pub mod recipe;
 mod red_first;
 mod remedied;
@@ -36,6 +37,7 @@ mod space;
 mod standing;
 mod state;
 mod steps;
+mod upstream;
 mod verify;
 mod watch;
 mod words;
@@ -48,9 +50,11 @@ pub use event::{
 pub use journal::JournalError;
 pub use lock::LockError;
 pub use plan::{LoopPlan, StagePlan, VariantPlan, plan_loop};
+pub use rebase::{Continued, continue_rebase};
 pub use remedied::{RemedyEnd, RemedyRecord};
 pub use remedy::{Excerpt, LogReport, PatchReport, REPORT_VERSION, RemedyReport, SourceReport};
 pub use standing::RolledBack;
+pub use upstream::{Mended, Since, UpstreamReport, UpstreamRow, check_upstream};
 pub use verify::{
     Failure, MismatchReport, Place, TrialReport, TrialVerdict, Verifier, VerifyError, VerifyReport,
     VerifyRequest,

@@ -10,10 +10,12 @@ use super::paths::Paths;
 use super::recipe::{Recipe, Variant};
 use super::session::{Session, StageEnd, Stop};
 use super::verify::{Failure, Place};
+use crate::probe::exec::Cancel;
 use crate::probe::exec::Output;
 use crate::probe::git::Git;
 use crate::probe::store;
 use std::path::Path;
+use std::time::Duration;
 
 /// Gives what the stage depends on; which commit the name stands for is the lock's to say.
 pub(super) fn inputs(recipe: &Recipe) -> Inputs {
@@ -80,13 +82,17 @@ pub(super) fn bring(
 
 /// Makes the bare repository, whole or not at all.
 fn repository(session: &Session<'_>) -> Result<Git, Stop> {
-    let place = session.paths.source();
-    let git = |folder: &Path| {
-        Git::at(folder)
-            .network()
-            .cancel(session.cancel)
-            .timeout(session.left())
-    };
+    Ok(clone_of(&session.paths, session.cancel, session.left())?)
+}
+
+/// Gives the bare repository of the upstream, made where it is not there yet.
+pub(super) fn clone_of(
+    paths: &Paths,
+    cancel: &Cancel,
+    left: Option<Duration>,
+) -> Result<Git, GenerateError> {
+    let place = paths.source();
+    let git = |folder: &Path| Git::at(folder).network().cancel(cancel).timeout(left);
     if !place.join("HEAD").is_file() {
         let new = place.with_extension("git.new");
         store::remove(&new).map_err(GenerateError::io(&new))?;

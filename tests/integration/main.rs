@@ -44,5 +44,7 @@ mod talos;
 mod trees;
 #[path = "../support/uki.rs"]
 mod uki;
+#[path = "../support/upstream.rs"]
+mod upstream;
 #[path = "../support/world.rs"]
 mod world;

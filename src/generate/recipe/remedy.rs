@@ -6,7 +6,7 @@ use std::time::Duration;
 /// What is tried when an attempt is not green.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// A three-way rebase of a patch that no longer applies; not available yet.
+    /// A three-way rebase of a patch that no longer applies.
     Rebase,
     /// A step that failed for a passing reason runs again.
     Retry(Retry),

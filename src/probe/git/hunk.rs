@@ -103,6 +103,6 @@ fn hunk_header(line: &str) -> Option<(usize, usize)> {
     Some((start.parse().ok()?, count.parse().ok()?))
 }
 
-fn shown(line: &str) -> String {
+pub(super) fn shown(line: &str) -> String {
     crate::model::value::clip(&crate::model::path::printable(line), 200)
 }

@@ -4,11 +4,23 @@
 //! what people look up.
 
 mod apply;
+mod base;
+mod beside;
+pub mod conflict;
 mod hunk;
+mod index;
+mod kept;
+mod moves;
+mod rebase;
+mod replay;
+mod rewrite;
 mod series;
 
 pub use apply::{Applied, Change, PatchFailure, apply, changes};
 pub use hunk::Hunk;
+pub use index::{Index, Offset, Tried};
+pub use kept::Vanished;
+pub use rebase::{Conflict, Fate, FateEnd, Rebase, Resolve, Target, rebase, remember, resolve};
 pub use series::{Patch, Series, SeriesError};
 
 use super::exec::{self, Cancel, End, ExecError, Output, Request, Stream};
@@ -34,6 +46,17 @@ pub enum GitError {
     /// It was interrupted.
     #[error("interrupted")]
     Cancelled,
+    /// What is only for now could not be kept on the disk.
+    #[error("no temporary file can be made ({0}): check the space and permissions of TMPDIR")]
+    Temporary(std::io::Error),
+    /// A file of the series or a work tree cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
 }
 
 /// Runs git on one repository or work tree.
@@ -54,6 +77,7 @@ const SETTINGS: &[&str] = &[
     "core.autocrlf=false",
     "core.editor=true",
     "core.pager=cat",
+    "core.quotePath=false",
     "protocol.ext.allow=never",
     "http.lowSpeedLimit=100",
     "http.lowSpeedTime=120",
@@ -62,6 +86,10 @@ const SETTINGS: &[&str] = &[
     "commit.gpgSign=false",
     "tag.gpgSign=false",
     "am.threeWay=false",
+    "merge.conflictStyle=zdiff3",
+    "merge.renames=true",
+    "merge.directoryRenames=true",
+    "rerere.enabled=false",
     "apply.whitespace=nowarn",
     "apply.ignoreWhitespace=no",
     "advice.detachedHead=false",
@@ -71,6 +99,9 @@ const SETTINGS: &[&str] = &[
 
 /// The date of everything tdg commits: the same patches make the same commits.
 const DATE: &str = "2000-01-01T00:00:00+0000";
+
+/// How much of each end of an output is kept where every byte counts.
+const MOST: usize = 128 << 20;
 
 /// What a fetch may need from the user's environment.
 const NETWORK: &[&str] = &[
@@ -143,6 +174,14 @@ impl Git {
         self
     }
 
+    /// Sets a variable of git's environment to a path.
+    #[must_use]
+    fn with(mut self, name: &'static str, path: impl Into<PathBuf>) -> Self {
+        self.places.retain(|(n, _)| *n != name);
+        self.places.push((name, path.into()));
+        self
+    }
+
     /// Gives the folder git runs in.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -157,6 +196,7 @@ impl Git {
         let mut request = Request::new(argv)
             .cwd(&self.folder)
             .cancel(&self.cancel)
+            .env("LC_ALL", "C")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_ASKPASS", "true")
             .env("SSH_ASKPASS", "true")
@@ -196,11 +236,40 @@ impl Git {
         arguments: &[&str],
         each_line: &mut dyn FnMut(Stream, &str),
     ) -> Result<Output, GitError> {
-        let output = exec::run_with(&self.request(arguments), each_line)?;
-        match output.end {
-            End::Cancelled => Err(GitError::Cancelled),
-            End::Exited | End::TimedOut => Ok(output),
+        ended(exec::run_with(&self.request(arguments), each_line)?)
+    }
+
+    /// As [`output`](Self::output), with bytes for its standard input.
+    ///
+    /// # Errors
+    /// Where it cannot be run, or is interrupted.
+    pub fn output_of(
+        &self,
+        arguments: &[&str],
+        stdin: impl Into<Vec<u8>>,
+    ) -> Result<Output, GitError> {
+        ended(exec::run(&self.request(arguments).stdin(stdin))?)
+    }
+
+    /// As [`ok`](Self::ok), with bytes for its standard input.
+    ///
+    /// # Errors
+    /// Where it cannot be run, is interrupted, or fails.
+    pub fn ok_of(&self, arguments: &[&str], stdin: impl Into<Vec<u8>>) -> Result<String, GitError> {
+        success(arguments, self.output_of(arguments, stdin)?)
+    }
+
+    /// As [`ok`](Self::ok), every byte of it: nothing is left out or replaced.
+    ///
+    /// # Errors
+    /// Where it cannot be run, is interrupted, fails, or says more than 128 MiB.
+    pub fn all(&self, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
+        let request = self.request(arguments).keep(MOST);
+        let output = ended(exec::run(&request)?)?;
+        if !output.success() || output.stdout.truncated() {
+            return Err(failed(arguments, &output));
         }
+        Ok(output.stdout.bytes().into_owned())
     }
 
     /// Runs git, demands success, and gives its standard output without the last line break.
@@ -208,12 +277,7 @@ impl Git {
     /// # Errors
     /// Where it cannot be run, is interrupted, or fails.
     pub fn ok(&self, arguments: &[&str]) -> Result<String, GitError> {
-        let output = self.output(arguments)?;
-        if output.success() {
-            Ok(output.stdout.text().trim_end().to_owned())
-        } else {
-            Err(failed(arguments, &output))
-        }
+        success(arguments, self.output(arguments)?)
     }
 
     /// Runs git, demands success, and gives its standard output as it is; nothing where it is longer
@@ -282,6 +346,21 @@ impl Git {
     }
 }
 
+fn ended(output: Output) -> Result<Output, GitError> {
+    match output.end {
+        End::Cancelled => Err(GitError::Cancelled),
+        End::Exited | End::TimedOut => Ok(output),
+    }
+}
+
+fn success(arguments: &[&str], output: Output) -> Result<String, GitError> {
+    if output.success() {
+        Ok(output.stdout.text().trim_end().to_owned())
+    } else {
+        Err(failed(arguments, &output))
+    }
+}
+
 fn failed(arguments: &[&str], output: &Output) -> GitError {
     let words = words(output);
     GitError::Failed {
@@ -305,4 +384,9 @@ fn words(output: &Output) -> String {
         .collect();
     let from = lines.len().saturating_sub(20);
     lines[from..].join("\n")
+}
+
+/// Gives as much of a commit's name as people use.
+pub fn short(commit: &str) -> &str {
+    commit.get(..12).unwrap_or(commit)
 }

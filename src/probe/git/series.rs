@@ -68,6 +68,16 @@ pub enum SeriesError {
 /// No patch is larger than this.
 const MAX_PATCH: u64 = 64 << 20;
 
+impl Patch {
+    /// Reads its bytes, up to 64 MiB.
+    ///
+    /// # Errors
+    /// Passes on what the system reports.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        read_bounded(&self.path)
+    }
+}
+
 impl Series {
     /// Reads a series and all its patches; `#` starts a comment.
     ///

@@ -114,11 +114,11 @@ fn a_patch_that_does_not_apply_says_where() {
     let rebase = "iterate: { remedies: [rebase] }\n";
     world.write("project/tdg.yaml", &recipe("[make]", rebase));
     let told = world.run();
-    assert!(told.says("remedy changed [] (nothing: rebase is not available yet"));
+    assert!(told.says("remedy changed [] (nothing: rebase: 02.patch: no commit of the upstream"));
     assert!(
         told.outcome().variants[0]
             .why
-            .contains("rebase is not available yet")
+            .contains("say in its header what it was made for: `Applies-to: TAG`")
     );
 
     world.write("project/patches/series", "01.patch\n03.patch\n");

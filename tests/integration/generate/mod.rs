@@ -8,6 +8,8 @@ mod packaging;
 mod parallel;
 mod paths;
 mod pushing;
+mod rebase;
 mod remedies;
 mod retries;
+mod series;
 mod world;

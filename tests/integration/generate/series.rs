@@ -1,0 +1,385 @@
+//! A series against an upstream that moves: what applies is what git says, and `rebase` keeps
+//! what each patch does.
+
+use super::world::git;
+use crate::upstream::{self, FIRST, number};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tdg::probe::git::{FateEnd, Git, Index, Rebase, Series, Target, rebase};
+
+/// The upstream, bare, a clone of it, and patches made for its first tag.
+struct Drift {
+    folder: tempfile::TempDir,
+}
+
+const OLD: &str = "packages/core/installer";
+
+/// Each patch: its name, whether it is a mailbox, and what is replaced in which file.
+type Edit<'e> = (&'e str, &'e str, &'e str);
+const PATCHES: &[(&str, bool, &[Edit<'static>])] = &[
+    (
+        "01-arm64.patch",
+        true,
+        &[
+            ("hack/gen-profiles.sh", "amd64", "arm64"),
+            ("Makefile", "kernel-amd64 || ", "kernel-arm64 || "),
+            ("images/profiles/kernel.yaml", "amd64", "arm64"),
+        ],
+    ),
+    (
+        "02-more.patch",
+        false,
+        &[("images/profiles/arm.yaml", "", "arch: arm64\n")],
+    ),
+    (
+        "03-exec.patch",
+        true,
+        &[("hack/check.sh", "#!/bin/sh\nexit 0", "#!/bin/sh\nexit 1")],
+    ),
+    (
+        "04-flag.patch",
+        false,
+        &[("Makefile", "echo --quiet\n", "echo --quiet --offline\n")],
+    ),
+    (
+        "05-spin.patch",
+        true,
+        &[("hack/gen-profiles.sh", "\"drbd zfs\"", "\"drbd zfs spin\"")],
+    ),
+    (
+        "06-image.patch",
+        false,
+        &[("images/Dockerfile", "kernel-amd64", "kernel-arm64")],
+    ),
+    (
+        "07-release.patch",
+        true,
+        &[(
+            "Makefile",
+            "\tpush $(ASSETS)/kernel-amd64",
+            "\tpush $(ASSETS)/kernel-arm64",
+        )],
+    ),
+];
+
+impl Drift {
+    fn new() -> Self {
+        let drift = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        upstream::make(&drift.path("upstream.git"));
+        let clone = drift.path("clone");
+        git(
+            drift.folder.path(),
+            &["clone", "--quiet", "upstream.git", "clone"],
+        );
+        fs::create_dir(drift.path("patches")).unwrap();
+        for (name, mailbox, edits) in PATCHES {
+            git(&clone, &["checkout", "--quiet", "--force", FIRST]);
+            git(&clone, &["clean", "--quiet", "-xdf"]);
+            for (file, from, to) in *edits {
+                let path = clone.join(OLD).join(file);
+                let text = fs::read_to_string(&path).unwrap_or_default();
+                let new = if from.is_empty() {
+                    (*to).to_owned()
+                } else {
+                    text.replace(from, to)
+                };
+                assert_ne!(text, new, "{name}: {file}");
+                fs::write(&path, new).unwrap();
+            }
+            git(&clone, &["add", "--all"]);
+            if name.contains("exec") {
+                git(
+                    &clone,
+                    &[
+                        "update-index",
+                        "--chmod=+x",
+                        &format!("{OLD}/hack/check.sh"),
+                    ],
+                );
+            }
+            git(
+                &clone,
+                &[
+                    "commit",
+                    "--quiet",
+                    "-m",
+                    &format!("{name}\n\nThe board needs it."),
+                ],
+            );
+            let text = match mailbox {
+                true => git(&clone, &["format-patch", "-1", "--stdout", "--full-index"]),
+                false => format!(
+                    "Why: the board needs it.\n\n{}",
+                    git(&clone, &["diff", "HEAD~", "HEAD"])
+                ),
+            };
+            fs::write(drift.path("patches").join(name), format!("{text}\n")).unwrap();
+        }
+        drift
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn series(&self, names: &[&str]) -> Series {
+        let all: String = PATCHES
+            .iter()
+            .map(|(name, ..)| *name)
+            .filter(|name| names.iter().any(|n| name.starts_with(n)))
+            .map(|name| format!("{name}\n"))
+            .collect();
+        let path = self.path("patches").join("series");
+        fs::write(&path, all).unwrap();
+        Series::read(&path).unwrap()
+    }
+
+    fn target(&self, tag: &str) -> Target {
+        let commit = git(
+            &self.path("clone"),
+            &["rev-parse", &format!("{tag}^{{commit}}")],
+        );
+        Target {
+            commit,
+            name: tag.to_owned(),
+        }
+    }
+
+    /// Puts the clone at a tag, and nothing else in it.
+    fn fresh(&self, tag: &str) -> PathBuf {
+        let clone = self.path("clone");
+        git(&clone, &["checkout", "--quiet", "--force", tag]);
+        git(&clone, &["clean", "--quiet", "-xdf"]);
+        clone
+    }
+
+    /// Rebases a series in a repository of its own that stays as it is.
+    fn rebase(&self, series: &Series, tag: &str) -> Rebase {
+        let source = Git::at(self.path("upstream.git"));
+        rebase(&source, series, &self.target(tag), true, &mut |_| None).unwrap()
+    }
+}
+
+/// Gives the first tag, the first after each event, and the last.
+fn after_events() -> Vec<String> {
+    let tags = upstream::tags();
+    let after = |n: u32| tags.iter().find(|t| number(t) >= n).cloned();
+    let numbers = upstream::EVENTS.iter().map(|(n, _)| *n);
+    let numbers = [1].into_iter().chain(numbers).chain([upstream::COMMITS]);
+    numbers.filter_map(after).collect()
+}
+
+/// Applies a patch as people do; tells whether that went well, and leaves no half-done `am`.
+fn plain(clone: &Path, patch: &Path) -> bool {
+    let mail = fs::read(patch).unwrap().starts_with(b"From ");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        let who = ["-c", "user.name=t", "-c", "user.email=t@t"];
+        command.args(who).args(arguments).current_dir(clone);
+        command
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .output()
+            .unwrap()
+            .status
+            .success()
+    };
+    let patch = patch.display().to_string();
+    if mail {
+        let went = run(&["am", "--quiet", "--keep-cr", &patch]);
+        if !went {
+            run(&["am", "--abort"]);
+        }
+        return went;
+    }
+    run(&["apply", "--index", &patch]) && run(&["commit", "--quiet", "-m", "x"])
+}
+
+/// Counts the lines that come and go between two commits, by line.
+fn lines(clone: &Path, from: &str) -> BTreeMap<String, i64> {
+    let mut count = BTreeMap::new();
+    for line in git(clone, &["diff", "--no-renames", "-U0", from, "HEAD"]).lines() {
+        let sign = match line.as_bytes() {
+            [b'+', b'+', ..] | [b'-', b'-', ..] => continue,
+            [b'+', ..] => 1,
+            [b'-', ..] => -1,
+            _ => continue,
+        };
+        *count.entry(line[1..].to_owned()).or_default() += sign;
+    }
+    count.retain(|_, n| *n != 0);
+    count
+}
+
+#[test]
+fn what_applies_is_what_git_says_at_every_tag() {
+    let drift = Drift::new();
+    let source = Git::at(drift.path("upstream.git"));
+    let mut seen = BTreeMap::new();
+    for tag in upstream::tags() {
+        for (name, ..) in PATCHES {
+            let patch = drift.path("patches").join(name);
+            let clone = drift.fresh(&tag);
+            let expected = plain(&clone, &patch);
+            let index = Index::apart(&source).unwrap();
+            index.read(&tag).unwrap();
+            let tried = index.apply(&fs::read(&patch).unwrap()).unwrap();
+            assert_eq!(
+                tried.failure.is_none(),
+                expected,
+                "{name} at {tag}: {tried:?}"
+            );
+            if expected {
+                let tree = git(&clone, &["rev-parse", "HEAD^{tree}"]);
+                assert_eq!(index.write().unwrap(), tree, "{name} at {tag}");
+            }
+            *seen.entry((*name, expected)).or_insert(0) += 1;
+        }
+    }
+    // Both happen, or this has looked at nothing.
+    assert!(
+        seen[&("01-arm64.patch", true)] >= 3 && seen[&("01-arm64.patch", false)] >= 20,
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn a_rebased_series_applies_with_git_and_does_what_it_did_after_every_event() {
+    let drift = Drift::new();
+    let series = drift.series(&["01", "02", "03", "04"]);
+    let clone = drift.fresh(FIRST);
+    assert!(series.patches.iter().all(|p| plain(&clone, &p.path)));
+    let wanted = lines(&clone, FIRST);
+    for tag in after_events() {
+        let Rebase::Done(fates) = drift.rebase(&series, &tag) else {
+            panic!("{tag}: {:?}", drift.rebase(&series, &tag));
+        };
+        let clone = drift.fresh(&tag);
+        let mut wanted = wanted.clone();
+        for (patch, fate) in series.patches.iter().zip(&fates) {
+            let taken = number(&tag) >= 135 && patch.name.starts_with("04");
+            assert_eq!(fate.end == FateEnd::Dropped, taken, "{tag}: {fate:?}");
+            match &fate.end {
+                FateEnd::Kept => assert!(plain(&clone, &patch.path), "{tag}: {fate:?}"),
+                FateEnd::Dropped => {
+                    wanted.remove("\techo --quiet");
+                    wanted.remove("\techo --quiet --offline");
+                }
+                FateEnd::Rewritten {
+                    bytes, vanished, ..
+                } => {
+                    assert!(vanished.is_empty(), "{tag}: {vanished:?}");
+                    let path = drift.path("new.patch");
+                    fs::write(&path, bytes).unwrap();
+                    let text = String::from_utf8_lossy(bytes);
+                    assert!(plain(&clone, &path), "{tag}: {text}");
+                    let commit = drift.target(&tag).commit;
+                    assert!(
+                        text.contains(&format!("Applies-to: {tag} ({commit})\n")),
+                        "{text}"
+                    );
+                    assert!(text.contains("board needs it"), "{text}");
+                    assert!(!text.contains("\n-- \n"), "{text}");
+                }
+            }
+        }
+        assert_eq!(lines(&clone, &tag), wanted, "{tag}");
+        // The script stays executable, or not, as the upstream has it; the patch's own bit is won.
+        let modes = git(&clone, &["ls-files", "--stage", "packages/core"]);
+        let mode = |name: &str| modes.lines().find(|l| l.ends_with(name)).unwrap()[..6].to_owned();
+        assert_eq!(mode("hack/check.sh"), "100755", "{tag}");
+        let script = if number(&tag) >= 85 {
+            "hack/profiles"
+        } else {
+            "hack/gen-profiles.sh"
+        };
+        assert_eq!(
+            mode(script),
+            if number(&tag) >= 115 {
+                "100644"
+            } else {
+                "100755"
+            },
+            "{tag}"
+        );
+        let arm = if number(&tag) >= 65 {
+            "talos/images/profiles/arm.yaml"
+        } else {
+            "installer/images/profiles/arm.yaml"
+        };
+        mode(arm);
+    }
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes_and_what_was_rebased_is_rebased_again() {
+    let drift = Drift::new();
+    let series = drift.series(&["01", "02", "03"]);
+    let Rebase::Done(fates) = drift.rebase(&series, "v0.30.0") else {
+        panic!()
+    };
+    assert_eq!(
+        drift.rebase(&series, "v0.30.0"),
+        Rebase::Done(fates.clone())
+    );
+    // There and back again: at the first tag it is what it was, but for its header and context.
+    for (patch, fate) in series.patches.iter().zip(&fates) {
+        let FateEnd::Rewritten { bytes, .. } = &fate.end else {
+            panic!("{fate:?}")
+        };
+        fs::write(&patch.path, bytes).unwrap();
+    }
+    let there = Series::read(&series.path).unwrap();
+    let Rebase::Done(back) = drift.rebase(&there, FIRST) else {
+        panic!("{:?}", drift.rebase(&there, FIRST));
+    };
+    let clone = drift.fresh(FIRST);
+    for fate in &back {
+        let FateEnd::Rewritten { bytes, .. } = &fate.end else {
+            panic!("{fate:?}")
+        };
+        fs::write(drift.path("back.patch"), bytes).unwrap();
+        assert!(plain(&clone, &drift.path("back.patch")));
+    }
+    let changed = git(&clone, &["diff", "--name-only", FIRST, "HEAD"]);
+    assert!(changed.lines().all(|l| l.starts_with(OLD)), "{changed}");
+    assert_eq!(changed.lines().count(), 5, "{changed}");
+}
+
+#[test]
+fn where_people_have_to_decide_it_says_so_and_nothing_else_happens() {
+    let drift = Drift::new();
+    for (patch, from, file) in [
+        ("05", 165, "packages/core/talos/hack/profiles"),
+        ("06", 195, "packages/core/installer/images/Dockerfile"),
+    ] {
+        let series = drift.series(&[patch]);
+        for tag in [
+            "v0.7.0", "v0.13.0", "v0.16.0", "v0.17.0", "v0.20.0", "v0.30.0",
+        ] {
+            match drift.rebase(&series, tag) {
+                Rebase::Done(fates) => {
+                    assert!(number(tag) < from, "{tag}: {fates:?}");
+                }
+                Rebase::Conflict(conflict) => {
+                    assert!(number(tag) >= from, "{tag}: {conflict:?}");
+                    assert_eq!(conflict.files, [file], "{tag}");
+                    assert!(conflict.words[0].starts_with("CONFLICT ("), "{conflict:?}");
+                }
+                other => panic!("{tag}: {other:?}"),
+            }
+        }
+    }
+    // What became a file of its own is followed there.
+    let series = drift.series(&["07"]);
+    let Rebase::Done(fates) = drift.rebase(&series, "v0.25.0") else {
+        panic!("{:?}", drift.rebase(&series, "v0.25.0"));
+    };
+    let FateEnd::Rewritten { moved, .. } = &fates[0].end else {
+        panic!("{fates:?}")
+    };
+    assert_eq!(moved[0].1, "packages/core/talos/release.mk");
+}
