@@ -1,16 +1,18 @@
-//! `oci`: an OCI image or artifact, in a layout, an oci-archive or a docker-archive.
+//! `oci`: an OCI image or artifact, in a layout, an oci-archive, a docker-archive or a registry.
 
 mod evidence;
 mod layers;
 mod referrers;
+mod registry;
 
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::format::FormatError;
 use crate::format::oci::Digest;
-use crate::image::oci::{NodeContent, Oci, Picture, Reference};
+use crate::image::oci::{Form, NodeContent, Oci, Picture, Reference};
 use crate::model::Address;
-use evidence::ListedManifest;
 pub use evidence::Evidence;
+use evidence::{ListedManifest, NO_IMAGE};
+use registry::Repository;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -58,7 +60,18 @@ impl Kind for TheKind {
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let subject = subject.ok_or_else(|| ProbeError::new("no image is named"))?;
-        let image = context.image(subject)?;
+        let repository = Repository::of(subject, context)?;
+        let image = match context.image(subject) {
+            Ok(image) => image,
+            Err(error) => {
+                // That it is not there is something seen, where the registry itself says so.
+                let repository = repository.filter(Repository::lacks_it);
+                let repository = repository.ok_or(error)?;
+                let mut seen = Evidence::absent(Form::Layout);
+                seen.ask(&repository, context)?;
+                return Ok(seen);
+            }
+        };
         let oci = image.oci()?.ok_or_else(|| {
             ProbeError::new(format!(
                 "{subject} is no OCI image: it holds neither `oci-layout` and `index.json` nor the \
@@ -66,7 +79,22 @@ impl Kind for TheKind {
             ))
             .remedy("name the folder or the tar archive of an image")
         })?;
-        evidence(oci, &args, context, &|error| image.failed(error).into())
+        let said = |error| image.failed(error).into();
+        let mut seen = evidence(oci, &args, context, &said)?;
+        if let Some(repository) = &repository {
+            seen.ask(repository, context)?;
+        }
+        let digest = seen.digest.as_deref();
+        if let Some(digest) = digest.and_then(|digest| Digest::parse(digest).ok())
+            && context.wants("referrers")
+        {
+            let attached = match &repository {
+                Some(repository) => repository.attached(&digest, context)?,
+                None => referrers::held(oci, &digest),
+            };
+            seen.look_at_referrers(&digest, &attached)?;
+        }
+        Ok(seen)
     }
 }
 
@@ -107,8 +135,7 @@ fn evidence(
         ..Evidence::default()
     };
     if !seen.present {
-        // Nothing was looked at, which is never fine.
-        seen.problems.push("there is no such image".to_owned());
+        seen.problems.push(NO_IMAGE.to_owned());
     }
     if !missing {
         let listed = oci.listed(chosen).into_iter();
@@ -127,11 +154,6 @@ fn evidence(
     }
     if let Some(node) = index {
         seen.of_index(node);
-    }
-    if context.wants("referrers")
-        && let Some(digest) = seen.digest.as_deref().and_then(|digest| Digest::parse(digest).ok())
-    {
-        seen.look_at_referrers(&digest, &referrers::held(oci, &digest))?;
     }
     Ok(seen)
 }

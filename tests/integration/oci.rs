@@ -3,3 +3,4 @@
 mod attached;
 mod hostile;
 mod kind;
+mod published;

@@ -3,7 +3,7 @@
 use super::referrers::Referrer;
 use crate::check::entry::ImagePath;
 use crate::format::oci::{Config, Descriptor};
-use crate::image::oci::{Node, NodeContent, Picture};
+use crate::image::oci::{Form, Node, NodeContent, Picture};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -15,14 +15,20 @@ use std::collections::BTreeMap;
 pub struct Evidence {
     /// Whether there is an image of that name and platform, with its manifest.
     pub present: bool,
-    /// How it is stored: `oci-layout` (a folder), `oci-archive` (that in a tar archive) or
-    /// `docker-archive`.
+    /// How it is stored: `oci-layout` (a folder, or a registry), `oci-archive` (that in a tar
+    /// archive) or `docker-archive`.
     #[schemars(extend("enum" = ["oci-layout", "oci-archive", "docker-archive"]))]
     pub format: String,
     /// Whether there is a `manifest.json`, by which `docker load` finds the image.
     pub docker_manifest: bool,
     /// All names in the layout or archive, such as tags.
     pub refs: Vec<String>,
+    /// The tags of its repository; absent where it is in no registry. Those under which older
+    /// registries keep what is attached (`sha256-…`) are left out.
+    pub tags: Option<Vec<String>>,
+    /// Whether everybody may pull it: its manifests and blobs are asked for without credentials,
+    /// whatever `docker login` has written down. Absent where it is in no registry.
+    pub anonymous: Option<bool>,
     /// What it is: `index` (several manifests), `image` or `artifact`.
     #[serde(rename = "type")]
     #[schemars(extend("enum" = ["index", "image", "artifact"]))]
@@ -55,8 +61,8 @@ pub struct Evidence {
     pub size: Option<u64>,
     /// Files that one layer holds more than once; the last one wins.
     pub duplicates: Vec<ImagePath>,
-    /// What is attached to it, in a layout: signatures, attestations. An attached statement that
-    /// cannot be read is told in `problems`.
+    /// What is attached to it, in its layout or its registry: signatures, attestations. An attached
+    /// statement that cannot be read is told in `problems`.
     pub referrers: Vec<Referrer>,
     /// What is odd and no reason to refuse the image: a platform that index and config name
     /// differently, a digest in the config that is not its layer's, data behind the end of a layer,
@@ -165,7 +171,19 @@ impl From<(&Descriptor, bool)> for ListedManifest {
     }
 }
 
+/// The problem of what is not there: nothing was looked at, which is never fine.
+pub(super) const NO_IMAGE: &str = "there is no such image";
+
 impl Evidence {
+    /// Says that there is nothing.
+    pub(super) fn absent(form: Form) -> Self {
+        Self {
+            format: form.name().to_owned(),
+            problems: vec![NO_IMAGE.to_owned()],
+            ..Self::default()
+        }
+    }
+
     pub(super) fn of_picture(&mut self, picture: &Picture) {
         let kind = if picture.is_image() { "image" } else { "artifact" };
         self.kind = Some(kind.to_owned());

@@ -72,11 +72,7 @@ impl Evidence {
         digest: &Digest,
         attached: &[Arc<Picture>],
     ) -> Result<(), ProbeError> {
-        if attached.len() > MAX_REFERRERS {
-            let what = format!("{} manifests are about {digest}", attached.len());
-            let remedy = format!("at most {MAX_REFERRERS} are looked at; remove old ones");
-            return Err(ProbeError::new(what).remedy(&remedy));
-        }
+        bound(attached.len(), digest)?;
         for picture in attached {
             let mut referrer = Referrer {
                 digest: picture.descriptor.as_ref().map_or_else(String::new, |d| d.digest.to_string()),
@@ -102,6 +98,16 @@ impl Evidence {
         }
         Ok(())
     }
+}
+
+/// Refuses to look at more attachments than there can be a reason for.
+pub(super) fn bound(number: usize, digest: &Digest) -> Result<(), ProbeError> {
+    if number <= MAX_REFERRERS {
+        return Ok(());
+    }
+    let what = format!("{number} manifests are about {digest}");
+    let remedy = format!("at most {MAX_REFERRERS} are looked at; remove old ones");
+    Err(ProbeError::new(what).remedy(&remedy))
 }
 
 fn statement(layer: &OciLayer, limits: &Limits) -> Result<Statement, FormatError> {

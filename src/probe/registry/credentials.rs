@@ -34,6 +34,7 @@ enum Candidate {
 }
 
 /// What is written down about a registry. Programs are asked once the registry wants to know.
+#[derive(Default)]
 pub struct Credentials {
     server: String,
     candidates: Vec<Candidate>,

@@ -17,6 +17,7 @@ mod helper;
 mod landing;
 mod layout;
 mod name;
+mod public;
 mod pull;
 mod push;
 mod read;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 pub use error::RegistryError;
 pub use name::Name;
+pub use public::{anonymous, present};
 pub use pull::{Pulled, pull};
 pub use push::{Pushed, Which, push};
 pub use referrers::{referrers, tags};

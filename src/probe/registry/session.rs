@@ -85,6 +85,12 @@ impl Session {
         Self::with(name, limits, None, patience, scopes)
     }
 
+    /// Begins to read a repository as somebody it does not know.
+    pub fn nobody(name: Name, limits: &Limits, patience: Patience) -> Arc<Self> {
+        let scopes = vec![format!("repository:{}:pull", name.repository())];
+        Self::of(name, limits, None, patience, scopes, Credentials::default())
+    }
+
     fn with(
         name: Name,
         limits: &Limits,
@@ -92,15 +98,27 @@ impl Session {
         patience: Patience,
         scopes: Vec<String>,
     ) -> Result<Arc<Self>, RegistryError> {
-        Ok(Arc::new(Self {
-            credentials: credentials::find(name.host(), name.repository())?,
+        let credentials = credentials::find(name.host(), name.repository())?;
+        Ok(Self::of(name, limits, cache, patience, scopes, credentials))
+    }
+
+    fn of(
+        name: Name,
+        limits: &Limits,
+        cache: Option<Arc<Cache>>,
+        patience: Patience,
+        scopes: Vec<String>,
+        credentials: Credentials,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            credentials,
             limits: limits.clone(),
             patience,
             cache,
             scopes,
             proof: Mutex::default(),
             name,
-        }))
+        })
     }
 
     /// Says that a document, or a blob, is not what it should be.

@@ -13,3 +13,5 @@ mod remedies;
 mod retries;
 mod series;
 mod world;
+
+pub(crate) use packaging::project;

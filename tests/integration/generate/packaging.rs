@@ -215,7 +215,7 @@ fn a_dry_run_says_what_would_be_packaged() {
 }
 
 /// A project whose upstream is made with fixed dates; its artifacts are written in an order.
-pub(super) fn project(folder: &Path, order: &str) {
+pub(crate) fn project(folder: &Path, order: &str) {
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -236,7 +236,16 @@ fn a_variant_of_the_demo_goes_to_a_registry_and_back() {
         server.port
     );
     fs::write(&path, recipe + &package).unwrap();
-    let mut command = world.command(&["generate", "--push", "--format", "json", "--accept-specs"]);
+    let arguments = [
+        "generate",
+        "--push",
+        "--format",
+        "json",
+        "--variant",
+        "spin-only",
+        "--accept-specs",
+    ];
+    let mut command = world.command(&arguments);
     // The demo's upstream calls `tdg`, as the demo itself has it on its path.
     let program = Path::new(env!("CARGO_BIN_EXE_tdg")).parent().unwrap();
     let path = std::env::var("PATH").unwrap();
@@ -245,11 +254,7 @@ fn a_variant_of_the_demo_goes_to_a_registry_and_back() {
     assert_eq!(said.code, 0, "{said:?}");
     let outcome: Value = serde_json::from_str(&said.stdout).unwrap();
     let variants = outcome["variants"].as_array().unwrap();
-    assert_eq!(variants.len(), 2);
-    assert_ne!(
-        variants[0]["package"]["digest"],
-        variants[1]["package"]["digest"]
-    );
+    assert_eq!(variants.len(), 1);
     for variant in variants {
         assert_eq!(variant["package"]["pushed"], true);
         let reference = variant["package"]["references"][0].as_str().unwrap();
