@@ -6,9 +6,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
+use crate::peers::peer;
+use crate::servers::registry;
 use crate::world::{Report, World, ran};
 
 const TALOS: &str = "packages/core/talos";
@@ -45,6 +48,70 @@ fn ended<'r>(report: &'r Report, verdicts: &[&str]) -> Vec<&'r str> {
 }
 
 #[test]
+fn what_is_packaged_holds() {
+    let world = demo();
+    let recipe = world.path().join("tdg.yaml");
+    let package = "package:
+  oci: registry.invalid/demo
+  tags: ['${{ build.variant }}']
+  prefix: assets/talos/arm64
+  files:
+    kernel-arm64: boot/vmlinuz
+    initramfs-metal-arm64.xz: boot/initramfs.xz
+    installer-arm64.tar: containers/talos-installer.tar
+";
+    let text = fs::read_to_string(&recipe).unwrap();
+    fs::write(&recipe, format!("{text}{package}")).unwrap();
+    let imager = format!("{} imager", env!("CARGO_BIN_EXE_tdg"));
+    let made = ran(world.command(&["generate"]).env("IMAGER", imager));
+    assert_eq!(made.code, 0, "{}{}", made.stdout, made.stderr);
+    let specs = root().join("specs/package").display().to_string();
+    let judged = |variant: &str, packaged: &str| {
+        let variant = format!("variant={variant}");
+        let packaged = format!("package=_out/package/{packaged}");
+        let vars = ["--root", ".", "--var", &variant, "--var", &packaged];
+        Report::of(world.tdg(&[&["run", &specs, "--format", "json"], &vars[..]].concat()))
+    };
+    for variant in ["spin-only", "spin-tailscale"] {
+        let report = judged(variant, variant);
+        let wrong = ended(&report, &["fail", "error", "skip"]);
+        assert_eq!(wrong, [""; 0], "{:#}", report.json);
+    }
+
+    // The workflow's own way: pushed, pulled back, judged as it came.
+    if let (Some(_), Some(registry)) = (peer("jq"), registry(&world.path().join("registry"), false))
+    {
+        let published = |packaged: &str, variant: &str| {
+            let repository = format!("oci://127.0.0.1:{}/demo", registry.port);
+            let layout = world.path().join("_out/package").join(packaged);
+            let mut publish = Command::new(root().join(".github/publish"));
+            publish.arg(env!("CARGO_BIN_EXE_tdg")).arg(layout);
+            publish.args([&repository, variant]).current_dir(root());
+            ran(publish.env("TDG_CACHE", "off"))
+        };
+        let there = published("spin-only", "spin-only");
+        assert_eq!(there.code, 0, "{}{}", there.stdout, there.stderr);
+        assert!(
+            there.stdout.ends_with("/demo:spin-only`\n"),
+            "{}",
+            there.stdout
+        );
+        let other = published("spin-tailscale", "spin-only");
+        assert_eq!(other.code, 1, "{}{}", other.stdout, other.stderr);
+        assert!(other.stderr.contains("is not one of"), "{}", other.stderr);
+    }
+
+    let wrong = judged("spin-only", "spin-tailscale");
+    assert_eq!(
+        ended(&wrong, &["fail", "error"]),
+        [
+            "package/package::the-report-names-variant-and-commit",
+            "package/package::the-initramfs-is-that-of-the-variant"
+        ]
+    );
+}
+
+#[test]
 fn nothing_passes_where_nothing_was_built() {
     let report = judged(&World::new(), &[]);
     assert!(report.trials().len() > 100, "{}", report.trials().len());
@@ -57,10 +124,11 @@ fn nothing_passes_where_nothing_was_built() {
 #[test]
 fn the_recipes_specs_are_no_tests_of_a_checkout() {
     let world = World::new();
-    let specs = ["specs/patches", "specs/image"].map(|s| root().join(s).display().to_string());
-    let all = world.tdg(&["list", &specs[0], &specs[1]]);
+    let folders = ["specs/patches", "specs/image", "specs/package"];
+    let specs = folders.map(|s| root().join(s).display().to_string());
+    let all = world.tdg(&["list", &specs[0], &specs[1], &specs[2]]);
     assert_eq!(all.code, 0, "{}", all.stderr);
-    let rest = world.tdg(&["list", &specs[0], &specs[1], "--tag", "!recipe"]);
+    let rest = world.tdg(&["list", &specs[0], &specs[1], &specs[2], "--tag", "!recipe"]);
     assert_eq!(
         (rest.code, rest.stdout.as_str()),
         (2, ""),

@@ -98,6 +98,15 @@ fn actionlint_finds_nothing_in_the_workflows() {
     let output = actionlint(broken().path()).unwrap();
     let said = self::said(&output);
     assert!(!output.status.success(), "{said}");
+    for script in [
+        ".github/publish",
+        ".ci/run",
+        "tests/peers/fetch",
+        "tests/peers/programs",
+    ] {
+        let output = linter("shellcheck", &[script], root()).unwrap();
+        assert!(output.status.success(), "{}", self::said(&output));
+    }
     for mistake in ["timeout-minute", "potentially untrusted", "SC2086"] {
         assert!(said.contains(mistake), "{mistake}:\n{said}");
     }
