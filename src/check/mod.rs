@@ -11,6 +11,7 @@ mod entry;
 mod error;
 mod kind;
 mod local;
+mod tls;
 
 pub use context::{Context, Subjects};
 pub use error::ProbeError;
@@ -29,8 +30,8 @@ macro_rules! kinds {
 }
 
 kinds!(
-    build, checksums, cmdline, command, disk, document, elf, extension, file, initramfs, ipxe, iso,
-    kernel, modules, oci, patches, tool, tree, uki, wasm
+    build, checksums, cmdline, command, disk, document, elf, extension, file, http, initramfs,
+    ipxe, iso, kernel, modules, oci, patches, tool, tree, uki, wasm
 );
 
 /// Finds a kind by its name.

@@ -123,7 +123,7 @@ fn fields(record: &Record, depth: usize, main: Option<&str>, out: &mut String) {
 fn nested(shape: &Shape) -> Option<&Record> {
     match shape {
         Shape::Record(record) => Some(record),
-        Shape::List(inner) | Shape::Map(inner) | Shape::Optional(inner) => nested(inner),
+        Shape::List(inner) | Shape::Map(inner, _) | Shape::Optional(inner) => nested(inner),
         Shape::Any | Shape::Bool | Shape::Number(_) | Shape::Text(_) | Shape::Enum(_) => None,
     }
 }

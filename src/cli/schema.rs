@@ -153,12 +153,12 @@ fn literal(shape: &Shape) -> Value {
         Shape::Bool => any_of([json!({"type": "boolean"}), expression()]),
         Shape::Number(Unit::None) => any_of([json!({"type": "number"}), expression()]),
         Shape::Number(Unit::Bytes | Unit::Seconds) => json!({"type": ["number", "string"]}),
-        Shape::Text(TextKind::Plain | TextKind::Path) => {
+        Shape::Text(TextKind::Plain | TextKind::Path | TextKind::Folded) => {
             json!({"type": ["string", "number", "boolean"]})
         }
         Shape::Enum(words) => any_of([json!({"enum": words}), expression()]),
         Shape::List(of) => any_of([json!({"type": "array", "items": literal(of)}), literal(of)]),
-        Shape::Map(of) => json!({"type": "object", "additionalProperties": literal(of)}),
+        Shape::Map(of, _) => json!({"type": "object", "additionalProperties": literal(of)}),
         Shape::Optional(of) => any_of([json!({"type": "null"}), literal(of)]),
         Shape::Record(record) => {
             let fields = record.fields.iter();
@@ -229,12 +229,12 @@ impl Schema {
             Shape::Number(Unit::None) => "a number".to_owned(),
             Shape::Number(Unit::Bytes) => "a size".to_owned(),
             Shape::Number(Unit::Seconds) => "a duration".to_owned(),
-            Shape::Text(TextKind::Plain) => "a text".to_owned(),
+            Shape::Text(TextKind::Plain | TextKind::Folded) => "a text".to_owned(),
             Shape::Text(TextKind::Path) => "a path".to_owned(),
             Shape::Enum(_)
             | Shape::List(_)
             | Shape::Record(_)
-            | Shape::Map(_)
+            | Shape::Map(..)
             | Shape::Any
             | Shape::Optional(_) => name.to_owned(),
         };
@@ -260,7 +260,7 @@ impl Schema {
                 let items = self.matcher(of, &format!("{name}[]"));
                 choices.push(json!({"type": "array", "items": items}));
             }
-            Shape::Map(of) => rest = self.matcher(of, &format!("{name}[]")),
+            Shape::Map(of, _) => rest = self.matcher(of, &format!("{name}[]")),
             _ => choices.push(literal(shape)),
         }
         choices.push(json!({
@@ -287,7 +287,7 @@ impl Schema {
         let own = || reference(name);
         let shared = match operator.name {
             // What may be demanded of a record says all a record may say.
-            "equals" if matches!(shape, Shape::List(_) | Shape::Map(_) | Shape::Record(_)) => {
+            "equals" if matches!(shape, Shape::List(_) | Shape::Map(..) | Shape::Record(_)) => {
                 return own();
             }
             "equals" | "gt" | "ge" | "lt" | "le" => return literal(shape),
@@ -317,7 +317,7 @@ impl Schema {
 
     fn element(&mut self, shape: &Shape, name: &str) -> Value {
         match shape {
-            Shape::List(of) | Shape::Map(of) => self.matcher(of, &format!("{name}[]")),
+            Shape::List(of) | Shape::Map(of, _) => self.matcher(of, &format!("{name}[]")),
             _ => literal(&Shape::Text(TextKind::Plain)),
         }
     }

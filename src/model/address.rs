@@ -164,6 +164,25 @@ pub fn shown(source: &str) -> String {
     }
 }
 
+/// Takes the names and passwords out of the addresses in a text, such as a line of a spec.
+pub fn without_credentials(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str("://");
+        let end = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'');
+        let place = part.split(end).next().unwrap_or_default();
+        match place.rfind('@') {
+            Some(at) => {
+                out.push_str("•••");
+                out.push_str(part.get(at..).unwrap_or_default());
+            }
+            None => out.push_str(part),
+        }
+    }
+    out
+}
+
 /// Shows the address without what may be secret in it; see [`shown`].
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -178,6 +197,18 @@ impl fmt::Display for Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_are_taken_out_of_a_text() {
+        let out = without_credentials;
+        assert_eq!(
+            out("- http: 'http://me:pw@h:1/a@b', x: \"https://k@i\""),
+            "- http: 'http://•••@h:1/a@b', x: \"https://•••@i\""
+        );
+        for plain in ["", "a@b", "http://h/a?b@c", "://", "me@h://x/ y@z"] {
+            assert_eq!(out(plain), plain);
+        }
+    }
 
     #[test]
     fn an_address_is_split_at_each_mark() {

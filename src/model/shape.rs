@@ -3,6 +3,7 @@
 //! Shapes are read from the JSON Schema that `schemars` derives, so a kind declares its fields
 //! once, in Rust, and matchers, `explain`, the published schema and diagnostics follow.
 
+use super::path::normalise;
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
@@ -13,6 +14,19 @@ pub enum TextKind {
     Plain,
     /// A path inside an image: compared after [`normalise`](super::path::normalise).
     Path,
+    /// In lowercase in the evidence, and in any case in a spec: the name of a header.
+    Folded,
+}
+
+impl TextKind {
+    /// Writes a text of a spec as the evidence has it.
+    pub fn written(self, text: &str) -> String {
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Path => normalise(text),
+            Self::Folded => text.to_ascii_lowercase(),
+        }
+    }
 }
 
 /// What a number counts.
@@ -43,8 +57,8 @@ pub enum Shape {
     List(Box<Shape>),
     /// Named fields, all known.
     Record(Record),
-    /// Free keys, values of one shape.
-    Map(Box<Shape>),
+    /// Free keys, and how they are written; values of one shape.
+    Map(Box<Shape>, TextKind),
     /// The shape, or nothing.
     Optional(Box<Shape>),
 }
@@ -107,12 +121,12 @@ impl Shape {
             Self::Number(Unit::None) => "a number".into(),
             Self::Number(Unit::Bytes) => "a size".into(),
             Self::Number(Unit::Seconds) => "a duration".into(),
-            Self::Text(TextKind::Plain) => "text".into(),
+            Self::Text(TextKind::Plain | TextKind::Folded) => "text".into(),
             Self::Text(TextKind::Path) => "a path".into(),
             Self::Enum(words) => format!("one of {}", words.join(", ")),
             Self::List(of) => format!("a list of {}", of.plural()),
             Self::Record(_) => "a record".into(),
-            Self::Map(of) => format!("a map of {}", of.plural()),
+            Self::Map(of, _) => format!("a map of {}", of.plural()),
             Self::Optional(of) => format!("{}, or nothing", of.describe()),
         }
     }
@@ -122,12 +136,12 @@ impl Shape {
             Self::Any => "values".into(),
             Self::Bool => "booleans".into(),
             Self::Number(_) => "numbers".into(),
-            Self::Text(TextKind::Plain) => "texts".into(),
+            Self::Text(TextKind::Plain | TextKind::Folded) => "texts".into(),
             Self::Text(TextKind::Path) => "paths".into(),
             Self::Enum(words) => words.join(" | "),
             Self::List(_) => "lists".into(),
             Self::Record(_) => "records".into(),
-            Self::Map(_) | Self::Optional(_) => "maps".into(),
+            Self::Map(..) | Self::Optional(_) => "maps".into(),
         }
     }
 }
@@ -217,10 +231,15 @@ impl Reader {
 
     fn object(&self, map: &Map<String, Value>, depth: usize) -> Shape {
         let Some(Value::Object(properties)) = map.get("properties") else {
-            return match map.get("additionalProperties") {
-                Some(Value::Bool(_)) | None => Shape::Map(Box::new(Shape::Any)),
-                Some(of) => Shape::Map(Box::new(self.shape(of, depth + 1))),
+            let keys = match map.get("x-keys").and_then(Value::as_str) {
+                Some("folded") => TextKind::Folded,
+                Some(_) | None => TextKind::Plain,
             };
+            let of = match map.get("additionalProperties") {
+                Some(Value::Bool(_)) | None => Shape::Any,
+                Some(of) => self.shape(of, depth + 1),
+            };
+            return Shape::Map(Box::new(of), keys);
         };
         let required = map.get("required").and_then(Value::as_array);
         let fields = properties

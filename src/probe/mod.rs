@@ -2,7 +2,7 @@
 //!
 //! [`exec`] is the only place in the crate that starts a process; [`git`] drives the `git`
 //! program through it; [`store`] writes files that are whole or not there; [`record`] is what a
-//! build leaves behind for the `build` kind.
+//! build leaves behind for the `build` kind; [`tls`] keeps what a server shows of itself.
 
 pub mod boot_file;
 pub mod cache;
@@ -12,3 +12,4 @@ pub mod http;
 pub mod record;
 pub mod registry;
 pub mod store;
+pub mod tls;

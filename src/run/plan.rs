@@ -5,6 +5,7 @@ use super::secrets::Secrets;
 use super::select::Selection;
 use super::{names, same_as};
 use crate::check::{self, AnyKind, SubjectUse};
+use crate::model::address::without_credentials;
 use crate::model::value::Value;
 use crate::model::{Address, AddressError, Origin, Span};
 use crate::spec::args::arguments;
@@ -527,7 +528,7 @@ pub(super) fn place(sources: &Sources, span: Span) -> Place {
         file: sources.path(span.source).display().to_string(),
         line: span.line,
         column: span.column,
-        text: sources.line(span).trim().to_owned(),
+        text: without_credentials(sources.line(span).trim()),
     }
 }
 

@@ -41,7 +41,7 @@ fn nowhere(reference: &Reference, path: &str, here: &Shape) -> Option<Diagnostic
     match here {
         Shape::Any => None,
         // Any of its ways may be the right one: a key may have dots in it.
-        Shape::Map(of) => {
+        Shape::Map(of, _) => {
             let first = nowhere(reference, rest, of);
             let others = |rest| nowhere(reference, rest, of).is_none();
             first.filter(|_| !heads.any(|(_, rest)| others(rest)))

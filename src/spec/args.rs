@@ -2,8 +2,7 @@
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::document::{Node, NodeKind};
-use crate::model::path::normalise;
-use crate::model::shape::{Record, Shape, TextKind, Unit};
+use crate::model::shape::{Record, Shape, Unit};
 use crate::model::size::{parse_duration, parse_size};
 use crate::model::value::Value;
 use serde_json::Map;
@@ -39,8 +38,7 @@ pub fn typed(node: &Node, shape: &Shape, diagnostics: &mut Diagnostics) -> Optio
             refuse(misfit().help(help), diagnostics)
         }),
         Shape::Text(kind) => match (node.as_text(), kind) {
-            (Some(text), TextKind::Path) => Some(Value::String(normalise(text))),
-            (Some(text), TextKind::Plain) => Some(Value::String(text.to_owned())),
+            (Some(text), kind) => Some(Value::String(kind.written(text))),
             (None, _) => refuse(misfit(), diagnostics),
         },
         Shape::Enum(words) => match node.as_text() {
@@ -84,11 +82,11 @@ pub fn typed(node: &Node, shape: &Shape, diagnostics: &mut Diagnostics) -> Optio
                 }
             },
         },
-        Shape::Map(of) => match &node.kind {
+        Shape::Map(of, keys) => match &node.kind {
             NodeKind::Map(entries) => {
                 let values: Vec<Option<(String, Value)>> = entries
                     .iter()
-                    .map(|e| Some((e.key.clone(), typed(&e.value, of, diagnostics)?)))
+                    .map(|e| Some((keys.written(&e.key), typed(&e.value, of, diagnostics)?)))
                     .collect();
                 values
                     .into_iter()

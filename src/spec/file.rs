@@ -5,6 +5,7 @@ use super::document::{Entry, Node, NodeKind};
 use super::fields::{self, Quarantine, Requires, Retry};
 use super::vars::{Row, Scope, evaluate};
 use crate::model::Span;
+use crate::model::address::without_credentials;
 use crate::model::value::Value;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -200,7 +201,7 @@ pub(super) fn check(
         return None;
     }
     let name = name.unwrap_or_else(|| match args.as_text() {
-        Some(arg) => format!("{kind} {arg}"),
+        Some(arg) => format!("{kind} {}", without_credentials(arg)),
         None => kind.clone(),
     });
     Some(CheckEntry {

@@ -29,6 +29,7 @@ mod example;
 mod iso;
 mod kinds;
 mod markdown;
+mod network;
 mod picture;
 mod remedy;
 pub(crate) mod schema;

@@ -1,7 +1,7 @@
 //! Servers of a test's own: real ones, and one that does whatever the test says.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -70,7 +70,7 @@ impl Server {
 }
 
 /// Gives a port that nobody listens at.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
@@ -143,6 +143,10 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     /// The lines of the head, lowercase.
     pub(crate) head: Vec<String>,
+    /// The first line, as it came.
+    pub(crate) line: String,
+    /// What was sent behind the head, where its length was.
+    pub(crate) body: Vec<u8>,
 }
 
 impl Asked {
@@ -193,7 +197,8 @@ fn one(
     all: &Mutex<Vec<Asked>>,
     answer: &dyn Fn(&Asked, &mut TcpStream) -> std::io::Result<()>,
 ) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut lines = reader.by_ref().lines();
     let Some(Ok(first)) = lines.next() else {
         return;
     };
@@ -203,11 +208,23 @@ fn one(
         .take_while(|line| !line.is_empty())
         .map(|line| line.to_lowercase())
         .collect();
+    let mut asked = Asked {
+        number: 0,
+        path,
+        head,
+        line: first,
+        body: Vec::new(),
+    };
+    let length = asked.header("content-length").map(|n| n.parse().unwrap());
+    asked.body = vec![0; length.unwrap_or(0)];
+    if reader.read_exact(&mut asked.body).is_err() {
+        return;
+    }
     let asked = {
         let mut all = all.lock().unwrap();
-        let number = all.len();
-        all.push(Asked { number, path, head });
-        all[number].clone()
+        asked.number = all.len();
+        all.push(asked.clone());
+        asked
     };
     // The client may go away in the middle of a lie.
     let _ = answer(&asked, &mut stream);

@@ -111,7 +111,7 @@ fn value(shape: &Shape, seen: &Value, strictness: Strictness, depth: usize) -> O
             Value::Null | Value::Array(_) | Value::Object(_) => None,
         },
         Shape::Record(record) => some(Value::Object(whole(record, seen, strictness, depth))),
-        Shape::Map(of) => map(of, seen, strictness, depth),
+        Shape::Map(of, _) => map(of, seen, strictness, depth),
         Shape::List(of) => list(of.required(), seen.as_array()?, strictness, depth),
         Shape::Optional(_) => None,
     }
@@ -290,7 +290,7 @@ fn common(record: &Record, seen: &[Value], depth: usize) -> Map<String, Value> {
             | Shape::Any
             | Shape::Number(_)
             | Shape::List(_)
-            | Shape::Map(_)
+            | Shape::Map(..)
             | Shape::Optional(_) => return None,
         };
         Some((field.name.clone(), demand))

@@ -101,8 +101,8 @@ pub trait Sink: Send + 'static {
 
 /// The client of this process.
 pub struct Client {
-    inner: reqwest::Client,
-    runtime: tokio::runtime::Runtime,
+    pub(super) inner: reqwest::Client,
+    pub(super) runtime: tokio::runtime::Runtime,
 }
 
 impl Client {
@@ -119,13 +119,7 @@ impl Client {
         let failed = |what: String| HttpError::Client { what };
         // Another part of the process may have chosen one already; that one does as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let inner = reqwest::Client::builder()
-            .user_agent(concat!("tdg/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(CONNECT)
-            .build()
-            .map_err(|error| failed(cause(&error)))?;
+        let inner = builder().build().map_err(|error| failed(cause(&error)))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("tdg-net")
@@ -155,6 +149,15 @@ impl Client {
             }
         }
     }
+}
+
+/// Begins a client that follows no redirect by itself and waits for nothing too long.
+pub(super) fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("tdg/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(CONNECT)
 }
 
 async fn bounded<S: Sink>(
@@ -295,7 +298,11 @@ async fn idle<T>(url: &Url, coming: impl Future<Output = T>) -> Result<T, HttpEr
     })
 }
 
-async fn body<S: Sink>(mut response: Response, head: &Head, sink: &mut S) -> Result<(), HttpError> {
+pub(super) async fn body<S: Sink>(
+    mut response: Response,
+    head: &Head,
+    sink: &mut S,
+) -> Result<(), HttpError> {
     if !sink.begin(head)? {
         return Ok(());
     }
@@ -320,7 +327,7 @@ async fn body<S: Sink>(mut response: Response, head: &Head, sink: &mut S) -> Res
 }
 
 /// Says what an error of the transport means.
-fn failed(url: &Url, error: reqwest::Error) -> HttpError {
+pub(super) fn failed(url: &Url, error: reqwest::Error) -> HttpError {
     let address = shown_url(url);
     let error = error.without_url();
     if error.is_timeout() {
@@ -338,7 +345,7 @@ fn failed(url: &Url, error: reqwest::Error) -> HttpError {
 }
 
 /// Gives the first cause of an error: what was done when it came is said already.
-fn cause(error: &dyn std::error::Error) -> String {
+pub(super) fn cause(error: &dyn std::error::Error) -> String {
     let mut first = error;
     while let Some(cause) = first.source() {
         first = cause;

@@ -1,19 +1,22 @@
 //! What web servers have, read by parts: `http://…` and `https://…` as the beginning of an address.
 //!
 //! `remote` reads a file as far as it is asked for; `client` is one exchange, with redirects,
-//! time-outs and another try, of what `request` asks; `sending` gives a body out and `download`
-//! takes one in; `pause` says when the same is asked again; `range` and `address` read what servers
-//! and people write. Nothing secret of an address stands in an error: see [`crate::model::address::shown`].
+//! time-outs and another try, of what `request` asks; `exchange` is one as it is, into `taken`, for
+//! those who want to know what a server does; `sending` gives a body out and `download` takes one
+//! in; `pause` says when the same is asked again; `range` and `address` read what servers and people
+//! write. Nothing secret of an address stands in an error: see [`crate::model::address::shown`].
 
 mod address;
 pub mod client;
 pub mod download;
 mod error;
+pub mod exchange;
 mod pause;
 mod range;
 mod remote;
 pub mod request;
 pub mod sending;
+pub mod taken;
 
 use crate::format::{FormatError, Keep, Limits, Source};
 use crate::probe::cache::{Cache, Cost, Identity, Kept, Place};
@@ -42,17 +45,7 @@ pub fn open(
     cache: Option<Arc<Cache>>,
 ) -> Result<(Source, Option<Arc<dyn Keep>>), HttpError> {
     let mut url = parse(address)?;
-    let authorization = (!url.username().is_empty() || url.password().is_some())
-        .then(|| {
-            basic(
-                &decoded(url.username()),
-                &decoded(url.password().unwrap_or_default()),
-            )
-        })
-        .flatten();
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_fragment(None);
+    let authorization = take_credentials(&mut url);
     let deadline = limits.deadline;
     let place = move |cache: &Arc<Cache>, state: &str| {
         Place::new(
@@ -107,6 +100,18 @@ pub fn basic(name: &str, password: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&format!("Basic {text}")).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+/// Takes what is not sent as part of an address out of it: the name and password, which become a
+/// header, and what follows a `#`.
+pub fn take_credentials(url: &mut reqwest::Url) -> Option<HeaderValue> {
+    let said = !url.username().is_empty() || url.password().is_some();
+    let name = decoded(url.username());
+    let password = decoded(url.password().unwrap_or_default());
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_fragment(None);
+    said.then(|| basic(&name, &password)).flatten()
 }
 
 /// Takes the `%XX` out of a part of an address.

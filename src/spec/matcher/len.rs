@@ -14,7 +14,7 @@ pub(super) static LEN: Operator = Operator {
     fits: |s| {
         matches!(
             s,
-            Shape::List(_) | Shape::Map(_) | Shape::Text(_) | Shape::Any
+            Shape::List(_) | Shape::Map(..) | Shape::Text(_) | Shape::Any
         )
     },
     parse: |entry, _, reading| {

@@ -4,7 +4,7 @@ use super::parse::{Operator, Reading, parse};
 use super::{At, Finding, Judge, Matcher, Reference, finding, name_of, nothing};
 use crate::model::Span;
 use crate::model::path::normalise;
-use crate::model::shape::{Shape, TextKind};
+use crate::model::shape::Shape;
 use crate::model::value::{Value, show, type_name};
 use crate::spec::diagnostic::{Diagnostic, nearest};
 use crate::spec::document::{Entry, Node, NodeKind};
@@ -17,7 +17,7 @@ pub(super) static CONTAIN: Operator = Operator {
     fits: |s| {
         matches!(
             s,
-            Shape::List(_) | Shape::Map(_) | Shape::Text(_) | Shape::Any
+            Shape::List(_) | Shape::Map(..) | Shape::Text(_) | Shape::Any
         )
     },
     parse: |entry, shape, reading| contain(entry, shape, reading, false),
@@ -27,7 +27,7 @@ pub(super) static CONTAIN_ONLY: Operator = Operator {
     name: "contain-only",
     doc: "has all of these and nothing else, in any order",
     example: "contain-only: [spin]",
-    fits: |s| matches!(s, Shape::List(_) | Shape::Map(_) | Shape::Any),
+    fits: |s| matches!(s, Shape::List(_) | Shape::Map(..) | Shape::Any),
     parse: |entry, shape, reading| contain(entry, shape, reading, true),
 };
 
@@ -64,12 +64,12 @@ pub(super) static UNIQUE: Operator = Operator {
 };
 
 fn collection(shape: &Shape) -> bool {
-    matches!(shape, Shape::List(_) | Shape::Map(_) | Shape::Any)
+    matches!(shape, Shape::List(_) | Shape::Map(..) | Shape::Any)
 }
 
 fn element_shape(shape: &Shape) -> Shape {
     match shape {
-        Shape::List(of) | Shape::Map(of) => of.as_ref().clone(),
+        Shape::List(of) | Shape::Map(of, _) => of.as_ref().clone(),
         _ => Shape::Any,
     }
 }
@@ -90,7 +90,7 @@ fn contain(entry: &Entry, shape: &Shape, reading: &mut Reading<'_>, only: bool) 
     }
     let of = match shape {
         // Of a map, `contain` asks for keys.
-        Shape::Map(_) => Shape::Text(TextKind::Plain),
+        Shape::Map(_, keys) => Shape::Text(*keys),
         _ => element_shape(shape),
     };
     let wanted: Vec<Option<Wanted>> = items
@@ -106,7 +106,7 @@ fn contain(entry: &Entry, shape: &Shape, reading: &mut Reading<'_>, only: bool) 
             }
             let matcher = parse(node, &of, reading)?;
             let text = text.map(|t| match shape {
-                Shape::Text(TextKind::Path) => normalise(&t),
+                Shape::Text(kind) => kind.written(&t),
                 _ => t,
             });
             Some(Wanted {

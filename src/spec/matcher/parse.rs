@@ -1,7 +1,7 @@
 //! From a node under `expect` to a matcher, by the shape of the evidence.
 
 use super::{Matcher, equality, fields, len, list, order, presence, reference, text};
-use crate::model::shape::Shape;
+use crate::model::shape::{Shape, TextKind};
 use crate::spec::diagnostic::{Diagnostic, Diagnostics};
 use crate::spec::document::{Entry, Node, NodeKind};
 
@@ -101,7 +101,7 @@ pub fn parse(node: &Node, shape: &Shape, reading: &mut Reading<'_>) -> Option<Ma
 
 /// What a key of a map under `expect` means.
 enum Meaning<'s> {
-    Field(&'s Shape),
+    Field(&'s Shape, TextKind),
     Operator(&'static Operator),
     Modifier,
     Unknown,
@@ -116,16 +116,16 @@ fn meaning<'s>(key: &str, shape: &'s Shape, all_operators: bool) -> Meaning<'s> 
     if let Shape::Record(record) = shape
         && let Some(field) = record.field(key)
     {
-        return Meaning::Field(&field.shape);
+        return Meaning::Field(&field.shape, TextKind::Plain);
     }
     if key == ALLOW_EMPTY {
         return Meaning::Modifier;
     }
     match (shape, operator(key)) {
         // In a document any word may be a key: words are operators only where all of them are.
-        (Shape::Any, _) if !all_operators => Meaning::Field(&ANY),
+        (Shape::Any, _) if !all_operators => Meaning::Field(&ANY, TextKind::Plain),
         (_, Some(operator)) => Meaning::Operator(operator),
-        (Shape::Map(of), None) => Meaning::Field(of),
+        (Shape::Map(of, keys), None) => Meaning::Field(of, *keys),
         (_, None) => Meaning::Unknown,
     }
 }
@@ -150,9 +150,9 @@ fn map(
     let mut parts: Vec<Option<Matcher>> = Vec::new();
     for entry in entries {
         match meaning(&entry.key, inner, all_operators) {
-            Meaning::Field(field) => parts.push(
+            Meaning::Field(field, keys) => parts.push(
                 parse(&entry.value, field, reading)
-                    .map(|m| fields::field(&entry.key, m, entry.key_span)),
+                    .map(|m| fields::field(&keys.written(&entry.key), m, entry.key_span)),
             ),
             Meaning::Operator(op) => parts.push(apply(op, entry, shape, reading)),
             Meaning::Modifier => {

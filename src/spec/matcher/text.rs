@@ -142,7 +142,7 @@ pub(crate) fn glob(pattern: &str) -> Result<GlobMatcher, globset::Error> {
 
 fn on_path(shape: &Shape, text: &str) -> String {
     match shape {
-        Shape::Text(TextKind::Path) => normalise(text),
+        Shape::Text(kind) => kind.written(text),
         _ => text.to_owned(),
     }
 }

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use super::markdown::{Block, Document};
+use super::network::Network;
 use super::{root, scrub, written};
 use crate::peers;
 
@@ -22,6 +23,9 @@ const CLONE: &str = "/home/me/tdg";
 /// What the demo has made, for all documents.
 pub struct World {
     pub demo: &'static Demo,
+    /// The servers that documents speak of.
+    network: Network,
+    _servers: TempDir,
 }
 
 /// A run of the demo, and the folder it was in.
@@ -38,8 +42,12 @@ pub struct Demo {
 impl World {
     pub fn new() -> Self {
         static DEMO: OnceLock<Demo> = OnceLock::new();
+        let demo = DEMO.get_or_init(demo);
+        let servers = tempfile::tempdir().unwrap();
         Self {
-            demo: DEMO.get_or_init(demo),
+            network: Network::start(servers.path(), &demo.flat.join("_out/assets")),
+            demo,
+            _servers: servers,
         }
     }
 }
@@ -147,8 +155,10 @@ impl<'w> Reader<'w> {
 
     /// Puts the real folders in for those a document names.
     fn real(&self, text: &str) -> String {
-        text.replace(DEMO, &self.world.demo.folder.display().to_string())
-            .replace(CLONE, env!("CARGO_MANIFEST_DIR"))
+        let text = text
+            .replace(DEMO, &self.world.demo.folder.display().to_string())
+            .replace(CLONE, env!("CARGO_MANIFEST_DIR"));
+        self.world.network.real(&text)
     }
 
     /// Puts the documented folders in for the real ones.
@@ -202,6 +212,9 @@ impl<'w> Reader<'w> {
         // Made by other people's tools; where they are missing, that was said.
         let iso = "_out/assets/metal-arm64.iso";
         if block.text.contains(iso) && !demo.flat.join(iso).exists() {
+            return Ok(());
+        }
+        if self.world.network.is_missing_for(&block.text) {
             return Ok(());
         }
         let text = match body.starts_with("- ") {

@@ -96,7 +96,7 @@ fn row(name: &str, shape: &Shape, doc: &str, page: &mut String) {
 fn inner(shape: &Shape) -> Option<(&Record, bool)> {
     match shape {
         Shape::Record(record) => Some((record, false)),
-        Shape::List(of) | Shape::Map(of) => inner(of).map(|(record, _)| (record, true)),
+        Shape::List(of) | Shape::Map(of, _) => inner(of).map(|(record, _)| (record, true)),
         Shape::Optional(of) => inner(of),
         Shape::Any | Shape::Bool | Shape::Number(_) | Shape::Text(_) | Shape::Enum(_) => None,
     }
