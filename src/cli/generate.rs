@@ -249,6 +249,8 @@ fn document(outcome: &LoopOutcome) -> Value {
                 "package": v.package,
                 "look_at": v.look_at,
                 "remedies": v.remedies,
+                "candidate": v.candidate,
+                "candidates": v.candidates,
             })
         })
         .collect();

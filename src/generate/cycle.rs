@@ -319,6 +319,8 @@ fn finish(
         package: packaged(end, success(Stage::Package)),
         look_at,
         remedies: session.state.remedies(&variant.name),
+        candidate: None,
+        candidates: Vec::new(),
         passed: verified.passed,
         skipped: verified.skipped,
     };

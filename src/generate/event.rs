@@ -327,10 +327,29 @@ pub struct VariantOutcome {
     pub look_at: Vec<String>,
     /// What each remedy did, oldest first.
     pub remedies: Vec<RemedyRecord>,
+    /// Of candidates, the one that is green.
+    pub candidate: Option<String>,
+    /// The candidates that are not green, in the order they were tried.
+    pub candidates: Vec<CandidateOutcome>,
     /// How many trials passed at the last verification.
     pub passed: usize,
     /// How many trials did not run at the last verification; no pass.
     pub skipped: usize,
+}
+
+/// What came of a candidate that is not green.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CandidateOutcome {
+    /// The ref, or the value.
+    pub candidate: String,
+    /// How it ended.
+    pub end: VariantEnd,
+    /// How many attempts it took.
+    pub attempts: u32,
+    /// Why it ended this way, in a line.
+    pub why: String,
+    /// What kept it from being green.
+    pub failures: Vec<Failure>,
 }
 
 /// What a variant is packaged as.

@@ -3,7 +3,7 @@
 //! A program that is killed leaves at most one torn line, at the end; it is dropped. Each line
 //! carries a number that is one more than the last line's, so that a missing one is noticed.
 
-use super::event::{Stage, VariantEnd};
+use super::event::{CandidateOutcome, Stage, VariantEnd};
 use super::inputs::Inputs;
 use super::law::Law;
 use super::remedied::RemedyRecord;
@@ -119,6 +119,16 @@ pub(super) enum Record {
     Retried {
         variant: String,
         record: RemedyRecord,
+    },
+    /// A candidate is worked on, from its first attempt.
+    CandidateStarted {
+        variant: String,
+        candidate: String,
+    },
+    /// A candidate is not green.
+    CandidateFinished {
+        variant: String,
+        outcome: CandidateOutcome,
     },
     VariantFinished {
         variant: String,

@@ -3,6 +3,7 @@
 use super::recipe::Source;
 use crate::probe::store;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -44,11 +45,26 @@ pub struct Pin {
     pub commit: String,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     version: u32,
-    source: Pin,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Pin>,
+    /// By variant: the candidate that is green there instead of what the recipe names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    candidates: BTreeMap<String, Chosen>,
+}
+
+/// The candidate that was green.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chosen {
+    candidate: String,
+    git: String,
+    #[serde(rename = "ref")]
+    reference: String,
+    commit: String,
 }
 
 /// Gives the commit a lock pins for a source; nothing where it pins another name, or none.
@@ -56,6 +72,38 @@ struct File {
 /// # Errors
 /// Where the file is damaged or cannot be read.
 pub fn pinned(path: &Path, source: &Source) -> Result<Option<String>, LockError> {
+    let pin = read(path)?.and_then(|file| file.source);
+    let same = |pin: &Pin| pin.git == source.git && pin.reference == source.reference;
+    Ok(pin.filter(same).map(|pin| pin.commit))
+}
+
+/// Gives the commit a lock pins for a source, or for the same source as a variant's candidate.
+///
+/// # Errors
+/// As [`pinned`].
+pub(super) fn pinned_for(
+    path: &Path,
+    source: &Source,
+    variant: &str,
+) -> Result<Option<String>, LockError> {
+    let chosen = read(path)?.and_then(|mut file| file.candidates.remove(variant));
+    let same = |c: &Chosen| c.git == source.git && c.reference == source.reference;
+    match chosen.filter(same) {
+        Some(chosen) => Ok(Some(chosen.commit)),
+        None => pinned(path, source),
+    }
+}
+
+/// Gives the candidate that was green for a variant, where it was not what the recipe names.
+///
+/// # Errors
+/// As [`pinned`].
+pub(super) fn chosen(path: &Path, variant: &str) -> Result<Option<String>, LockError> {
+    let chosen = read(path)?.and_then(|mut file| file.candidates.remove(variant));
+    Ok(chosen.map(|c| c.candidate))
+}
+
+fn read(path: &Path) -> Result<Option<File>, LockError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -74,13 +122,17 @@ pub fn pinned(path: &Path, source: &Source) -> Result<Option<String>, LockError>
     if file.version != VERSION {
         return Err(damaged(format!("version {}", file.version)));
     }
-    let pin = file.source;
-    let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    if pin.commit.len() != 40 || !pin.commit.chars().all(hex) {
-        return Err(damaged(format!("`{}` is no commit", pin.commit)));
+    if file.source.is_none() && file.candidates.is_empty() {
+        return Err(damaged("it pins nothing".into()));
     }
-    let same = pin.git == source.git && pin.reference == source.reference;
-    Ok(same.then_some(pin.commit))
+    let commits = file.source.iter().map(|pin| &pin.commit);
+    for commit in commits.chain(file.candidates.values().map(|c| &c.commit)) {
+        let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        if commit.len() != 40 || !commit.chars().all(hex) {
+            return Err(damaged(format!("`{commit}` is no commit")));
+        }
+    }
+    Ok(Some(file))
 }
 
 /// Pins a commit.
@@ -88,13 +140,61 @@ pub fn pinned(path: &Path, source: &Source) -> Result<Option<String>, LockError>
 /// # Errors
 /// Where the file cannot be written.
 pub fn pin(path: &Path, source: &Source, commit: &str) -> Result<(), LockError> {
+    // What is damaged has been told when it was read.
+    let mut file = read(path).ok().flatten().unwrap_or_default();
+    file.source = Some(Pin {
+        git: source.git.clone(),
+        reference: source.reference.clone(),
+        commit: commit.to_owned(),
+    });
+    write(path, file)
+}
+
+/// Pins what is green: a candidate of a variant, or what the recipe itself names.
+///
+/// # Errors
+/// Where the file cannot be read or written.
+pub(super) fn choose(
+    path: &Path,
+    variant: &str,
+    candidate: Option<&String>,
+    source: &Source,
+    commit: &str,
+) -> Result<(), LockError> {
+    let mut file = read(path)?.unwrap_or_default();
+    let before = file.candidates.get(variant).cloned();
+    match candidate {
+        Some(candidate) => {
+            let chosen = Chosen {
+                candidate: candidate.clone(),
+                git: source.git.clone(),
+                reference: source.reference.clone(),
+                commit: commit.to_owned(),
+            };
+            if before.as_ref() == Some(&chosen) {
+                return Ok(());
+            }
+            file.candidates.insert(variant.to_owned(), chosen);
+        }
+        None => {
+            if before.is_none() && pinned(path, source)?.as_deref() == Some(commit) {
+                return Ok(());
+            }
+            file.candidates.remove(variant);
+            file.source = Some(Pin {
+                git: source.git.clone(),
+                reference: source.reference.clone(),
+                commit: commit.to_owned(),
+            });
+        }
+    }
+    write(path, file)
+}
+
+fn write(path: &Path, file: File) -> Result<(), LockError> {
     let file = File {
         version: VERSION,
-        source: Pin {
-            git: source.git.clone(),
-            reference: source.reference.clone(),
-            commit: commit.to_owned(),
-        },
+        ..file
     };
     let io_error = |source| LockError::Io {
         path: path.to_owned(),

@@ -10,6 +10,7 @@ mod artifacts;
 mod attempt;
 mod best;
 mod build;
+mod candidates;
 mod classify;
 mod cycle;
 mod due;
@@ -45,7 +46,8 @@ mod workers;
 
 pub use error::GenerateError;
 pub use event::{
-    BestAttempt, LoopEvent, LoopOutcome, PackageOutcome, Stage, VariantEnd, VariantOutcome,
+    BestAttempt, CandidateOutcome, LoopEvent, LoopOutcome, PackageOutcome, Stage, VariantEnd,
+    VariantOutcome,
 };
 pub use journal::JournalError;
 pub use lock::LockError;

@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug)]
 pub(super) struct Paths {
     project: PathBuf,
+    /// The candidate that is worked on: its logs and its lock are its own.
+    candidate: Option<(String, String)>,
 }
 
 impl Paths {
     pub(super) fn new(project: &Path) -> Self {
         Self {
             project: project.to_owned(),
+            candidate: None,
         }
     }
 
@@ -45,7 +48,37 @@ impl Paths {
 
     /// The logs of one loop.
     pub(super) fn logs(&self, number: u32) -> PathBuf {
-        self.own().join("logs").join(format!("{number:04}"))
+        let logs = self.own().join("logs").join(format!("{number:04}"));
+        match &self.candidate {
+            Some((_, name)) => logs.join(format!("candidate-{name}")),
+            None => logs,
+        }
+    }
+
+    /// Gives the same places for a candidate.
+    pub(super) fn candidate(&self, variant: &str, name: &str) -> Self {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+        // Two names that differ elsewhere stay apart.
+        let digest = crate::model::Sha256Digest::of(name.as_bytes()).to_string();
+        let shown: String = name.chars().filter(|c| plain(*c)).take(60).collect();
+        let name = match shown == name {
+            true => shown,
+            false => format!("{shown}-{}", &digest[..8]),
+        };
+        Self {
+            candidate: Some((variant.to_owned(), name)),
+            ..self.clone()
+        }
+    }
+
+    /// The candidates of a variant.
+    fn candidates(&self, variant: &str) -> PathBuf {
+        self.own().join("candidates").join(variant)
+    }
+
+    /// The patches as they were before the first candidate.
+    pub(super) fn before_candidates(&self, variant: &str) -> PathBuf {
+        self.candidates(variant).join("patches")
     }
 
     /// The patches as they were before a remedy.
@@ -82,7 +115,10 @@ impl Paths {
 
     /// The file that pins the upstream.
     pub(super) fn lock(&self) -> PathBuf {
-        self.project.join("tdg.lock")
+        match &self.candidate {
+            Some((variant, name)) => self.candidates(variant).join(format!("{name}.lock")),
+            None => self.project.join("tdg.lock"),
+        }
     }
 
     /// The layout of a variant's package, relative to the project.

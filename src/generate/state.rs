@@ -1,6 +1,6 @@
 //! What the journal amounts to: which stage last succeeded on what, and where a loop broke off.
 
-use super::event::{Stage, VariantEnd};
+use super::event::{CandidateOutcome, Stage, VariantEnd};
 use super::inputs::Inputs;
 use super::journal::{Record, Success, Told};
 use super::law::Law;
@@ -47,6 +47,9 @@ pub(super) struct Progress {
     pub(super) seen: Vec<(u32, String, String)>,
     /// What each remedy did, oldest first.
     pub(super) remedies: Vec<RemedyRecord>,
+    /// The candidate that is worked on, and those that are not green.
+    pub(super) candidate: Option<String>,
+    pub(super) candidates: Vec<CandidateOutcome>,
     /// How it ended, if it did.
     pub(super) end: Option<VariantEnd>,
 }
@@ -196,6 +199,18 @@ impl State {
             Record::Retried { variant, record } => {
                 self.progress(variant).remedies.push(record.clone());
             }
+            Record::CandidateStarted { variant, candidate } => {
+                let progress = self.progress(variant);
+                *progress = Progress {
+                    candidate: Some(candidate.clone()),
+                    candidates: std::mem::take(&mut progress.candidates),
+                    remedies: std::mem::take(&mut progress.remedies),
+                    ..Progress::default()
+                };
+            }
+            Record::CandidateFinished { variant, outcome } => {
+                self.progress(variant).candidates.push(outcome.clone());
+            }
             Record::VariantFinished { variant, end, .. } => {
                 self.progress(variant).end = Some(*end);
             }
@@ -244,6 +259,14 @@ impl State {
     /// Tells that the last attempt of a variant was worse than the best, and is undone.
     pub(super) fn rolled(&self, variant: &str) -> Option<&RolledBack> {
         self.known(variant)?.rolled.as_ref()
+    }
+
+    /// Gives the candidate of a variant that is worked on in the open loop, and those that are not
+    /// green.
+    pub(super) fn candidates(&self, variant: &str) -> (Option<String>, Vec<CandidateOutcome>) {
+        self.known(variant)
+            .map(|p| (p.candidate.clone(), p.candidates.clone()))
+            .unwrap_or_default()
     }
 
     /// Lists what remedies did for a variant in the open loop, oldest first.

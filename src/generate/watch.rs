@@ -24,6 +24,7 @@ const MAX_KEPT_ALL: u64 = 64 << 20;
 /// What of tdg's own folder is watched; `*` stands for the variant.
 const OWN: &[&str] = &[
     ".gitignore",
+    "candidates/*",
     "records/*.json",
     "source.git/HEAD",
     "source.git/config",
@@ -271,6 +272,7 @@ impl Rules {
         let mut law: BTreeSet<PathBuf> = law.keys().map(PathBuf::from).collect();
         law.insert(relative(&recipe.path));
         law.insert(relative(&paths.lock()));
+        law.insert(PathBuf::from("tdg.lock"));
         law.extend(variant.verify.iter().map(PathBuf::from));
         Self {
             variant: variant.name.clone(),

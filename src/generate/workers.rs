@@ -9,7 +9,7 @@ use super::recipe::{Recipe, Variant};
 use super::session::{Front, Session, Stop};
 use super::state::State;
 use super::verify::Verifier;
-use super::{LoopOptions, attempt, best, cycle, remedy};
+use super::{LoopOptions, best, candidates, remedy};
 use crate::probe::exec::Cancel;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -80,10 +80,10 @@ fn undo(session: &mut Session<'_>) -> Result<(), Stop> {
 }
 
 /// Tells whether a green variant rests on what is no longer so.
-fn moved(session: &Session<'_>, desk: &Desk<'_>) -> Result<bool, Stop> {
+fn moved(session: &mut Session<'_>, desk: &Desk<'_>) -> Result<bool, Stop> {
     Ok(match &desk.done {
         Some((outcome, before)) if outcome.end == VariantEnd::Green => {
-            *before != attempt::all_inputs(session, desk.variant)?
+            *before != candidates::inputs(session, desk.variant)?
         }
         Some(_) | None => false,
     })
@@ -145,7 +145,7 @@ fn round(
             };
             let mut emit = |event: &LoopEvent<'_>| held(&front)(event);
             let mut own = shared.session(std::mem::take(&mut desk.state), &mut emit);
-            let done = cycle::variant(&mut own, desk.variant, max_attempts);
+            let done = candidates::work(&mut own, desk.variant, max_attempts);
             desk.state = own.state;
             match done {
                 Ok(done) => desk.done = Some(done),
@@ -229,6 +229,8 @@ fn outcomes(desks: Vec<Desk<'_>>) -> Vec<VariantOutcome> {
             package: None,
             look_at: Vec::new(),
             remedies: Vec::new(),
+            candidate: None,
+            candidates: Vec::new(),
             passed: 0,
             skipped: 0,
         },

@@ -11,7 +11,7 @@ mod remedy;
 pub use super::classify::Class;
 pub use package::{BuildValues, CHECKSUMS, Format, MediaTypes, Package, PackageTemplate, REPORT};
 pub use read::load;
-pub use remedy::{Remedy, Retry, Run, Start};
+pub use remedy::{Candidates, Remedy, Retry, Run, Start};
 
 use crate::model::value::Value;
 use crate::spec::{Diagnostics, Sources};
@@ -152,7 +152,15 @@ impl Recipe {
     pub fn retry(&self, class: Class) -> Option<&Retry> {
         self.iterate.remedies.iter().find_map(|r| match r {
             Remedy::Retry(retry) => retry.on.contains(&class).then_some(retry),
-            Remedy::Rebase | Remedy::Run(_) => None,
+            Remedy::Candidates(_) | Remedy::Rebase | Remedy::Run(_) => None,
+        })
+    }
+
+    /// Gives the candidates, if there are any.
+    pub fn candidates(&self) -> Option<&Candidates> {
+        self.iterate.remedies.iter().find_map(|r| match r {
+            Remedy::Candidates(candidates) => Some(candidates),
+            Remedy::Rebase | Remedy::Retry(_) | Remedy::Run(_) => None,
         })
     }
 

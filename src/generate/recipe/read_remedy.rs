@@ -1,12 +1,12 @@
 //! Reading `remedies`, each mistake with its place.
 
 use super::fields::{count, duration, map, missing, text, texts, variable};
-use super::{Class, Remedy, Retry, Run, Start};
+use super::{Candidates, Class, Remedy, Retry, Run, Start};
 use crate::model::size::parse_size;
 use crate::spec::{Diagnostic, Diagnostics, Entry, Node, NodeKind};
 use std::path::Path;
 
-const REMEDIES: &[&str] = &["rebase", "retry", "run"];
+const REMEDIES: &[&str] = &["candidates", "rebase", "retry", "run"];
 
 /// Reads `remedies`.
 pub(super) fn remedies(
@@ -54,10 +54,53 @@ fn remedy(node: &Node, project: &Path, diagnostics: &mut Diagnostics) -> Option<
         return None;
     };
     match entry.key.as_str() {
+        "candidates" => candidates(&entry.value, diagnostics),
         "rebase" => Some(Remedy::Rebase),
         "retry" => retry(entry, diagnostics),
         "run" => run(entry, project, diagnostics),
         _ => None,
+    }
+}
+
+fn candidates(node: &Node, diagnostics: &mut Diagnostics) -> Option<Remedy> {
+    map(node, "`candidates`", &["ref", "var", "values"], diagnostics)?;
+    let mut list = |key: &str| -> Option<Vec<String>> {
+        let listed = texts(node.get(key)?, key, diagnostics)?;
+        let mut names: Vec<String> = Vec::new();
+        for (name, span) in listed {
+            let odd = |c: char| c.is_whitespace() || c.is_control() || ":^~*?[\\".contains(c);
+            if key == "ref" && (name.starts_with('-') || name.contains(odd) || name.contains(".."))
+            {
+                diagnostics.push(
+                    Diagnostic::new(span, format!("`{name}` is not a name git can fetch"))
+                        .help("name a tag, a branch or a whole commit id"),
+                );
+            }
+            if names.contains(&name) {
+                diagnostics.push(Diagnostic::new(span, format!("`{name}` is named twice")));
+            }
+            names.push(name);
+        }
+        Some(names)
+    };
+    let (refs, values) = (list("ref"), list("values"));
+    let var = node.get("var").and_then(|n| text(n, "var", diagnostics));
+    match (refs, var, values) {
+        (Some(refs), None, None) => Some(Remedy::Candidates(Candidates::Ref(refs))),
+        (None, Some(var), Some(values)) => {
+            Some(Remedy::Candidates(Candidates::Var { var, values }))
+        }
+        _ => {
+            let example = "candidates: { ref: [v1.1, v1.0] }";
+            diagnostics.push(
+                Diagnostic::new(node.span, "`candidates` are refs, or values of a variable").help(
+                    format!(
+                        "write `{example}` or `candidates: {{ var: version, values: [a, b] }}`"
+                    ),
+                ),
+            );
+            None
+        }
     }
 }
 

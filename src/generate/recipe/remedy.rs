@@ -6,12 +6,28 @@ use std::time::Duration;
 /// What is tried when an attempt is not green.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remedy {
+    /// One ref or value after the other, until one is green.
+    Candidates(Candidates),
     /// A three-way rebase of a patch that no longer applies.
     Rebase,
     /// A step that failed for a passing reason runs again.
     Retry(Retry),
     /// A program gets the failures and may change the patches.
     Run(Run),
+}
+
+/// What is tried in order; the first that is green counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Candidates {
+    /// Refs of the source; the recipe's own comes first unless it is among them.
+    Ref(Vec<String>),
+    /// Values of a variable of the recipe.
+    Var {
+        /// The variable.
+        var: String,
+        /// Its values.
+        values: Vec<String>,
+    },
 }
 
 /// When and how often a command runs again.
@@ -72,6 +88,7 @@ impl Remedy {
     /// Shows the remedy as the recipe names it.
     pub fn show(&self) -> String {
         match self {
+            Self::Candidates(_) => "candidates".into(),
             Self::Rebase => "rebase".into(),
             Self::Retry(_) => "retry".into(),
             Self::Run(run) => run.argv.join(" "),

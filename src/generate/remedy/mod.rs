@@ -5,6 +5,7 @@
 //! does. The dispatcher keeps the patches before it, looks at what differs after it, holds it to
 //! the law, journals what it did, and undoes half a remedy.
 
+mod candidates;
 mod facts;
 mod fence;
 mod keep;
@@ -45,6 +46,7 @@ pub(super) enum Remedied {
 /// Gives the unit of a remedy: the one list of them.
 fn unit(remedy: &Remedy) -> Box<dyn Unit + '_> {
     match remedy {
+        Remedy::Candidates(_) => Box::new(candidates::Next),
         Remedy::Rebase => Box::new(rebase::Rebase),
         Remedy::Retry(_) => Box::new(retry::Retry),
         Remedy::Run(run) => Box::new(run::Program(run)),

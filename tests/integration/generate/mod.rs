@@ -1,6 +1,7 @@
 //! The build loop, with real git and make.
 
 mod best;
+mod candidates;
 mod escapes;
 mod failures;
 mod interrupted;
