@@ -275,6 +275,10 @@ impl<W: Write> LoopView<W> {
             (false, 1) => "after 1 attempt".to_owned(),
             (false, n) => format!("after {n} attempts"),
         };
+        let attempts = match &outcome.candidate {
+            Some(candidate) => format!("candidate {candidate}, {attempts}"),
+            None => attempts,
+        };
         // Of what is not green the failures are told below, not what happens to hold.
         let holding = match (outcome.end, outcome.passed) {
             (VariantEnd::Green, 1) => "; 1 check holds".to_owned(),
