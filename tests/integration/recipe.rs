@@ -256,7 +256,7 @@ fn series() -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn a_patch_carries_one_line_of_context_and_says_why() {
+fn a_patch_carries_one_line_of_context_and_says_what_it_is_for() {
     let mut hunks = 0;
     for (series, patches) in series() {
         assert!(patches.len() >= 2, "{series}: {patches:?}");
@@ -264,6 +264,7 @@ fn a_patch_carries_one_line_of_context_and_says_why() {
             let text = fs::read_to_string(root().join(&name)).unwrap();
             let (header, diff) = text.split_once("\n---\n").unwrap();
             assert!(header.contains("\nSubject: [PATCH] "), "{name}: {header}");
+            assert!(header.contains("\nApplies-to: v"), "{name}: {header}");
             for hunk in diff.split("\n@@ ").skip(1) {
                 hunks += 1;
                 let lines: Vec<&str> = hunk
