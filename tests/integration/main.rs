@@ -34,6 +34,8 @@ mod installed;
 mod layouts;
 #[path = "../support/peers.rs"]
 mod peers;
+#[path = "../support/proxy.rs"]
+mod proxy;
 #[path = "../support/servers.rs"]
 mod servers;
 #[path = "../support/source.rs"]

@@ -1,5 +1,8 @@
 //! Pushing into registries and pulling out of them: `tdg push`, `tdg pull` and what is under them.
 
+mod auth;
+mod hostile;
+mod others;
 mod round;
 
 use std::collections::BTreeMap;

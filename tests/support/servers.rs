@@ -107,8 +107,6 @@ pub(crate) const PASSWORD: &str = "its-secret";
 
 /// Starts a registry in a folder, with or without a password. `None` where it is missing.
 pub(crate) fn registry(folder: &Path, locked: bool) -> Option<Server> {
-    let program = peer("docker-registry")?;
-    let port = free_port();
     fs::create_dir_all(folder).unwrap();
     let auth = if locked {
         // bcrypt of the password above.
@@ -121,6 +119,14 @@ pub(crate) fn registry(folder: &Path, locked: bool) -> Option<Server> {
     } else {
         String::new()
     };
+    registry_with(folder, &auth)
+}
+
+/// Starts a registry in a folder, with an `auth` section of its own. `None` where it is missing.
+pub(crate) fn registry_with(folder: &Path, auth: &str) -> Option<Server> {
+    let program = peer("docker-registry")?;
+    let port = free_port();
+    fs::create_dir_all(folder).unwrap();
     let config = format!(
         "version: 0.1\nlog: {{ level: error }}\n\
          storage: {{ filesystem: {{ rootdirectory: {0}/data }} }}\n\

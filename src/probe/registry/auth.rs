@@ -36,25 +36,36 @@ pub enum Challenge {
 impl Challenge {
     /// Reads the headers of an answer 401; `None` where nothing in them is understood.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut basic = None;
+        let mut found = None;
         for value in headers.get_all(WWW_AUTHENTICATE) {
-            let text = value.to_str().ok()?;
-            for challenge in http_auth::parse_challenges(text).ok()? {
-                let parameter = |wanted: &str| {
-                    let mut all = challenge.params.iter();
-                    let found = all.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-                    found.map(|(_, value)| value.to_unescaped())
-                };
-                if challenge.scheme.eq_ignore_ascii_case("bearer") {
-                    return Some(Self::Bearer {
-                        realm: parameter("realm")?,
-                        service: parameter("service"),
-                        scope: parameter("scope"),
-                    });
-                }
-                if challenge.scheme.eq_ignore_ascii_case("basic") {
-                    basic = Some(Self::Basic);
-                }
+            match Self::read(value.to_str().ok()?) {
+                Some(Self::Basic) => found = Some(Self::Basic),
+                Some(bearer @ Self::Bearer { .. }) => return Some(bearer),
+                None => {}
+            }
+        }
+        found
+    }
+
+    /// Reads one header `WWW-Authenticate`: of several challenges in it, that for a token. Source:
+    /// RFC 9110, 11.6.1.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut basic = None;
+        for challenge in http_auth::parse_challenges(text).ok()? {
+            let parameter = |wanted: &str| {
+                let mut all = challenge.params.iter();
+                let found = all.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+                found.map(|(_, value)| value.to_unescaped())
+            };
+            if challenge.scheme.eq_ignore_ascii_case("bearer") {
+                return Some(Self::Bearer {
+                    realm: parameter("realm")?,
+                    service: parameter("service"),
+                    scope: parameter("scope"),
+                });
+            }
+            if challenge.scheme.eq_ignore_ascii_case("basic") {
+                basic = Some(Self::Basic);
             }
         }
         basic

@@ -31,6 +31,7 @@ use crate::probe::cache::{Cache, Identity, Place};
 use crate::probe::http::Patience;
 use std::sync::Arc;
 
+pub use auth::Challenge;
 pub use error::RegistryError;
 pub use name::Name;
 pub use public::{anonymous, present};

@@ -76,15 +76,33 @@ pub(super) fn of(
     digest: &Digest,
     artifact_type: Option<&str>,
 ) -> Result<Vec<Descriptor>, RegistryError> {
+    let mut found = match listed(session, digest, artifact_type)? {
+        Some(found) => found,
+        None => match fallback(session, digest)? {
+            Some(bytes) => manifests(session, &bytes)?,
+            None => Vec::new(),
+        },
+    };
+    // Not every registry sorts out what was not asked for.
+    found.retain(|d| artifact_type.is_none_or(|kind| d.artifact_type.as_deref() == Some(kind)));
+    Ok(found)
+}
+
+/// Asks for the list that the registry keeps; `None` where it keeps none.
+pub(super) fn listed(
+    session: &Session,
+    digest: &Digest,
+    artifact_type: Option<&str>,
+) -> Result<Option<Vec<Descriptor>>, RegistryError> {
     let mut found = Vec::new();
     let mut url = session.name.url("referrers", &digest.to_string());
     if let Some(kind) = artifact_type {
         url.query_pairs_mut().append_pair("artifactType", kind);
     }
-    let mut listed = true;
+    let mut kept = true;
     pages(session, url, INDEX, |status, bytes| {
         if matches!(status, 404 | 405 | 501) {
-            listed = false;
+            kept = false;
             return Ok(true);
         }
         if status != 200 {
@@ -94,12 +112,7 @@ pub(super) fn of(
         bound(session, found.len())?;
         Ok(true)
     })?;
-    if !listed && let Some(bytes) = fallback(session, digest)? {
-        found = manifests(session, &bytes)?;
-    }
-    // Not every registry sorts out what was not asked for.
-    found.retain(|d| artifact_type.is_none_or(|kind| d.artifact_type.as_deref() == Some(kind)));
-    Ok(found)
+    Ok(kept.then_some(found))
 }
 
 fn bound(session: &Session, number: usize) -> Result<(), RegistryError> {

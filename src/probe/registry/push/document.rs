@@ -11,7 +11,7 @@ use crate::probe::http::request::Body;
 use crate::probe::registry::RegistryError;
 use crate::probe::registry::folder::index_of;
 use crate::probe::registry::pull::{entry, may_mend};
-use crate::probe::registry::referrers::{fallback, fallback_tag};
+use crate::probe::registry::referrers::{fallback, fallback_tag, listed};
 use crate::probe::registry::transfer::{Event, Failed, retried};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
@@ -36,8 +36,15 @@ impl Push<'_> {
         let Some(subject) = &planned.subject else {
             return Ok(());
         };
-        // A registry that keeps the list itself says so.
-        match headers.contains_key("oci-subject") {
+        // A registry that keeps the list itself says so, or shows it.
+        if headers.contains_key("oci-subject") {
+            return Ok(());
+        }
+        let what = || "what refers to it".to_owned();
+        let kept = retried(self.options.patience, self.progress, what, may_mend, || {
+            Ok(listed(self.session, &subject.digest, None)?)
+        })?;
+        match kept.is_some_and(|list| list.iter().any(|d| d.digest == descriptor.digest)) {
             true => Ok(()),
             false => self.list(descriptor, &bytes, subject),
         }
