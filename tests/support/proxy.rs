@@ -173,6 +173,9 @@ impl Message {
     }
 }
 
+/// An answer: a status and headers, and a body.
+type Told = (String, Vec<u8>);
+
 /// A server that reads each request to its end and answers as a closure says: a status line's end
 /// with headers, and a body. `None` ends the connection.
 pub(crate) struct Teller {
@@ -206,7 +209,7 @@ impl Teller {
     fn serve(
         mut client: &TcpStream,
         all: &Mutex<Vec<Message>>,
-        answer: &dyn Fn(&Message) -> Option<(String, Vec<u8>)>,
+        answer: &dyn Fn(&Message) -> Option<Told>,
     ) -> Option<()> {
         let mut reader = BufReader::new(client);
         loop {
@@ -280,7 +283,7 @@ impl Inner {
             .bytes()
             .fold(self.seed, |n, byte| mixed(n ^ u64::from(byte)));
         let random = mixed(text ^ nth.wrapping_mul(0x9e37_79b9));
-        let harmed = self.every > 0 && random % self.every == 0;
+        let harmed = self.every > 0 && random.is_multiple_of(self.every);
         let which = usize::try_from(mixed(random) % 15).unwrap();
         (harmed.then(|| Harm::ALL[which]), mixed(random ^ 77))
     }

@@ -58,15 +58,15 @@ impl Run<'_> {
 
     fn once(&self, seed: u64) -> Came {
         let quiet: Progress = Arc::new(|_| {});
-        let good = self.good[usize::from(seed % 10 == 0)];
+        let good = self.good[usize::from(seed.is_multiple_of(10))];
         let root = leads_to(good.path(), "v1").unwrap();
         let repository = format!("r{seed}/image");
         let folder = |what: &str| self.world.path().join(format!("{what}{seed}"));
         let push = |layout: &Layout, port: u16, tries: u32| {
             let mut options = quick(tries);
             options.jobs = 2;
-            options.chunk = (seed % 3 == 0).then_some(50_000);
-            options.verify = if seed % 4 == 0 {
+            options.chunk = (seed.is_multiple_of(3)).then_some(50_000);
+            options.verify = if seed.is_multiple_of(4) {
                 Verify::Bytes
             } else {
                 Verify::Sizes
@@ -82,7 +82,7 @@ impl Run<'_> {
             )
         };
         // Of some, an older one is there.
-        let has_old = seed % 2 == 0;
+        let has_old = seed.is_multiple_of(2);
         if has_old {
             push(self.old, self.registry, 1).unwrap();
         }
@@ -115,7 +115,7 @@ impl Run<'_> {
         let out = folder("out");
         let from = name(proxy.port, &format!("{repository}:v1"));
         let mut options = quick(tries);
-        options.referrers = seed % 10 == 0;
+        options.referrers = seed.is_multiple_of(10);
         let pulled = registry::pull(&from, &out, &options, &quiet);
         let came = blobs_so_far(&out);
         match &pulled {
