@@ -1,5 +1,7 @@
 //! `checksums`: a file of digests, each held against the file it names.
 
+mod inside;
+
 use super::entry::ImagePath;
 use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
@@ -17,7 +19,8 @@ pub struct TheKind;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Args {
-    /// The file of digests, as `sha256sum` writes it; the subject where left out.
+    /// The file of digests, as `sha256sum` writes it; the subject where left out, which may lie
+    /// inside of an image: `in: IMAGE!/path/checksums.sha256`.
     pub file: Option<String>,
     /// The folder its names are relative to; the file's own where left out.
     pub dir: Option<String>,
@@ -86,7 +89,10 @@ impl Kind for TheKind {
     ) -> Result<Evidence, ProbeError> {
         let file = match (&args.file, subject) {
             (Some(file), _) => context.resolve(file),
-            (None, Some(subject)) => context.on_disk(subject)?.to_owned(),
+            (None, Some(subject)) => match subject.disk_path() {
+                Some(path) => path.to_owned(),
+                None => return inside::observe(subject, args.dir.as_deref(), context),
+            },
             (None, None) => {
                 return Err(ProbeError::new("no file of checksums is named")
                     .remedy("write `checksums: path/to/checksums.sha256`"));
@@ -99,15 +105,8 @@ impl Kind for TheKind {
             None => file.parent().unwrap_or(Path::new("")).to_owned(),
         };
         let mut files = Vec::new();
-        for (number, line) in text.lines().enumerate() {
-            if !line.trim().is_empty() {
-                let (digest, name) = parse(line).ok_or_else(|| {
-                    let place = format!("{}:{}", file.display(), number + 1);
-                    ProbeError::new(format!("{place}: not a line of `sha256sum`"))
-                        .remedy("a line is 64 hexadecimal digits, two blanks and a name")
-                })?;
-                files.push(verify(&dir, digest, name)?);
-            }
+        for (digest, name) in lines(&text, &file.display().to_string())? {
+            files.push(verify(&dir, digest, name)?);
         }
         let listed: BTreeSet<String> = files.iter().map(|l| l.path.clone()).collect();
         let own = file.file_name().map(|n| n.to_string_lossy().into_owned());
@@ -122,12 +121,34 @@ impl Kind for TheKind {
             }
         }
         std::fs::metadata(&dir).map_err(said)?;
-        Ok(Evidence {
+        Ok(Evidence::of(files, unlisted))
+    }
+}
+
+impl Evidence {
+    fn of(files: Vec<Line>, unlisted: Vec<ImagePath>) -> Self {
+        Self {
             ok: !files.is_empty() && files.iter().all(|l| l.state == State::Ok),
             count: files.len() as u64,
             files,
             unlisted,
-        })
+        }
+    }
+}
+
+impl Line {
+    fn of(name: &str, expected: String, actual: Option<String>) -> Self {
+        let state = match &actual {
+            Some(actual) if *actual == expected => State::Ok,
+            Some(_) => State::Mismatch,
+            None => State::Missing,
+        };
+        Self {
+            path: normalise(name),
+            state,
+            expected,
+            actual,
+        }
     }
 }
 
@@ -145,16 +166,36 @@ fn parse(line: &str) -> Option<(String, String)> {
     (is_digest(digest) && !name.is_empty()).then(|| (digest.to_lowercase(), name.to_owned()))
 }
 
-fn verify(dir: &Path, expected: String, name: String) -> Result<Line, ProbeError> {
-    let relative = Path::new(&name);
-    let inside = |c: Component<'_>| matches!(c, Component::Normal(_) | Component::CurDir);
-    if !relative.components().all(inside) {
-        return Err(ProbeError::new(format!(
-            "the checksums name `{}`, which is outside of their folder",
-            crate::model::path::printable(&name)
-        )));
+/// Reads all lines: digests and names.
+fn lines(text: &str, shown: &str) -> Result<Vec<(String, String)>, ProbeError> {
+    let mut lines = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        if !line.trim().is_empty() {
+            lines.push(parse(line).ok_or_else(|| {
+                let place = format!("{shown}:{}", number + 1);
+                ProbeError::new(format!("{place}: not a line of `sha256sum`"))
+                    .remedy("a line is 64 hexadecimal digits, two blanks and a name")
+            })?);
+        }
     }
-    let path = dir.join(relative);
+    Ok(lines)
+}
+
+/// Refuses a name that leads out of the folder of the checksums.
+fn plain(name: &str) -> Result<(), ProbeError> {
+    let inside = |c: Component<'_>| matches!(c, Component::Normal(_) | Component::CurDir);
+    match Path::new(name).components().all(inside) {
+        true => Ok(()),
+        false => Err(ProbeError::new(format!(
+            "the checksums name `{}`, which is outside of their folder",
+            crate::model::path::printable(name)
+        ))),
+    }
+}
+
+fn verify(dir: &Path, expected: String, name: String) -> Result<Line, ProbeError> {
+    plain(&name)?;
+    let path = dir.join(&name);
     let actual = match std::fs::symlink_metadata(&path) {
         Ok(meta) if meta.is_file() => {
             let digest = std::fs::File::open(&path).and_then(Sha256Digest::of_reader);
@@ -163,15 +204,5 @@ fn verify(dir: &Path, expected: String, name: String) -> Result<Line, ProbeError
         }
         _ => None,
     };
-    let state = match &actual {
-        Some(actual) if *actual == expected => State::Ok,
-        Some(_) => State::Mismatch,
-        None => State::Missing,
-    };
-    Ok(Line {
-        path: normalise(&name),
-        state,
-        expected,
-        actual,
-    })
+    Ok(Line::of(&name, expected, actual))
 }

@@ -75,7 +75,7 @@ impl Published {
         let mut names: Vec<String> = red
             .map(|t| t["check"].as_str().unwrap().to_owned())
             .collect();
-        assert_eq!(report.trials().len(), 16, "{:#}", report.json);
+        assert_eq!(report.trials().len(), 18, "{:#}", report.json);
         names.dedup();
         names.sort();
         names.dedup();
@@ -153,6 +153,7 @@ fn the_spec_of_the_documentation_holds_and_each_fault_turns_its_own_check_red() 
         [
             "it has its tags, and none of a trial",
             "it is there, for this machine",
+            "its checksums verify",
             "its files are in their places",
             "its labels and annotations say where it is from",
             "its report names the commit",
@@ -230,4 +231,54 @@ fn what_is_not_there_is_seen_and_what_cannot_be_asked_is_an_error() {
     ));
     report.as_named();
     let _: &Value = &report.json;
+}
+
+#[test]
+fn checksums_inside_of_an_archive_are_held_against_what_is_there() {
+    let world = World::new();
+    let digest = |text: &str| tdg::model::Sha256Digest::of(text.as_bytes()).to_string();
+    let good = format!("{}  b/one\n{} *two\n", digest("1"), digest("2"));
+    let wrong = format!("{}  b/one\n{}  three\n", digest("2"), digest("3"));
+    let out = format!("{}  ../c\n", digest("c"));
+    let files: [(&str, &[u8]); 7] = [
+        ("a/b/one", b"1"),
+        ("a/two", b"2"),
+        ("a/good", good.as_bytes()),
+        ("a/wrong", wrong.as_bytes()),
+        ("a/out", out.as_bytes()),
+        ("a/words", b"no digests\n"),
+        ("c", b"c"),
+    ];
+    world.write("it.tar", crate::layouts::archive(&files));
+    let report = world.run(
+        "
+spec: checksums
+checks:
+  - name: pass every file has its digest
+    checksums:
+    in: it.tar!/a/good
+    expect: { ok: true, count: 2, files: { contain: b/one }, unlisted: { contain-only: [wrong, out, words] } }
+  - name: pass another digest and a file that is missing
+    checksums:
+    in: it.tar!/a/wrong
+    expect: { ok: false, files: { any: { path: b/one, state: mismatch }, contain: three }, unlisted: { contain: two } }
+  - name: fail it is not all right
+    checksums:
+    in: it.tar!/a/wrong
+    expect: { ok: true }
+  - name: error a name that leads out
+    checksums:
+    in: it.tar!/a/out
+    expect: { ok: true }
+  - name: error no list
+    checksums:
+    in: it.tar!/a/words
+    expect: { ok: true }
+  - name: error no such file
+    checksums:
+    in: it.tar!/a/none
+    expect: { ok: true }
+",
+    );
+    report.as_named();
 }
