@@ -2,7 +2,7 @@
 //!
 //! [`script`] takes a script apart as iPXE does; [`setting`] keeps its variables, which [`value`]
 //! reads and writes;
-//! [`walk`] is what carrying it out gives; [`evaluate`] does that, with a [`Fetch`] for what scripts
+//! [`walk`] is what carrying it out gives; [`evaluate()`] does that, with a [`Fetch`] for what scripts
 //! load and the settings of a machine that is only described. Nothing is guessed: a command whose
 //! result only a real machine knows ends the walk with [`Outcome::Unknown`].
 //!
