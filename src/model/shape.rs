@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 pub enum TextKind {
     /// Compared as it stands.
     Plain,
-    /// A path inside an image: compared after [`normalise`](super::path::normalise).
+    /// A path inside an image: compared after [`normalise`].
     Path,
     /// In lowercase in the evidence, and in any case in a spec: the name of a header.
     Folded,
