@@ -175,6 +175,7 @@ impl Kind for TheKind {
     const MAIN: Option<&'static str> = Some("entry");
     const SUBJECT: SubjectUse = SubjectUse::Required;
     const PURE: bool = true;
+    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the machine boots Talos with a serial console and signed modules only
   cmdline: { talos: \"1.13\" }

@@ -60,6 +60,7 @@ impl Kind for TheKind {
     const MAIN: Option<&'static str> = Some("path");
     const SUBJECT: SubjectUse = SubjectUse::Required;
     const PURE: bool = false;
+    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the profile is for ARM64
   document: $.arch

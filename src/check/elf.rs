@@ -136,6 +136,7 @@ impl Kind for TheKind {
     const MAIN: Option<&'static str> = Some("glob");
     const SUBJECT: SubjectUse = SubjectUse::Required;
     const PURE: bool = true;
+    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: nothing in the image is built for another machine
   elf: \"**\"

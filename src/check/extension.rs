@@ -52,6 +52,7 @@ impl Kind for TheKind {
     const SUBJECT: SubjectUse = SubjectUse::Required;
     // What is costly is seen only where a check asks for it.
     const PURE: bool = false;
+    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: spin is installed, and pods can ask for it
   extension: spin

@@ -72,6 +72,7 @@ impl Kind for TheKind {
     const MAIN: Option<&'static str> = Some("path");
     const SUBJECT: SubjectUse = SubjectUse::Optional;
     const PURE: bool = false;
+    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the shim is there and can be run
   file: /usr/local/bin/containerd-shim-spin-v2

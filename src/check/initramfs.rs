@@ -64,6 +64,7 @@ impl Kind for TheKind {
     const SUMMARY: &'static str = "an initramfs: every segment, every entry";
     const SUBJECT: SubjectUse = SubjectUse::Required;
     const PURE: bool = true;
+    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: every segment is read
   initramfs:

@@ -110,6 +110,7 @@ impl Kind for TheKind {
     const SUBJECT: SubjectUse = SubjectUse::Required;
     // What is costly is seen only where it is asked for.
     const PURE: bool = false;
+    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the ISO boots on ARM64, from a drive and from a stick
   iso:

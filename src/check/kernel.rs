@@ -51,6 +51,7 @@ impl Kind for TheKind {
     const SUMMARY: &'static str = "a kernel: form, machine, compression, version";
     const SUBJECT: SubjectUse = SubjectUse::Required;
     const PURE: bool = true;
+    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the kernel is for ARM64
   kernel:

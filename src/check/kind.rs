@@ -33,6 +33,11 @@ pub trait Kind: Send + Sync + 'static {
     /// Whether the same arguments on the same subject always give the same evidence, so that one
     /// observation serves many checks.
     const PURE: bool;
+    /// Whether the evidence depends on nothing but the arguments and on the bytes and permissions of
+    /// the files that these and the subject name: not on a command, the environment, the network or
+    /// files found elsewhere. Only then may the build loop leave a check out where those are as they
+    /// were.
+    const SELF_CONTAINED: bool = false;
     /// A check as it stands in a spec; a test parses it.
     const EXAMPLE: &'static str;
     /// The fields of its evidence that `tdg describe` and `tdg add` pin, in the order in which they
@@ -75,6 +80,8 @@ pub trait AnyKind: Send + Sync {
     fn subject(&self) -> SubjectUse;
     /// Whether one observation serves many checks.
     fn pure(&self) -> bool;
+    /// Whether the evidence depends on the named files alone.
+    fn self_contained(&self) -> bool;
     /// A check as it stands in a spec.
     fn example(&self) -> &'static str;
     /// The fields of its evidence that are worth pinning; none where that is all of them.
@@ -136,6 +143,10 @@ impl<K: Kind> AnyKind for Erased<K> {
 
     fn pure(&self) -> bool {
         K::PURE
+    }
+
+    fn self_contained(&self) -> bool {
+        K::SELF_CONTAINED
     }
 
     fn example(&self) -> &'static str {

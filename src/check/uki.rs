@@ -154,6 +154,7 @@ impl Kind for TheKind {
     const SUBJECT: SubjectUse = SubjectUse::Required;
     // What is costly is seen only where it is asked for.
     const PURE: bool = false;
+    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the disk's UKI is whole and for ARM64
   uki:

@@ -123,6 +123,7 @@ impl Kind for TheKind {
     const SUMMARY: &'static str = "a WebAssembly module or component: imports, exports, interfaces";
     const SUBJECT: SubjectUse = SubjectUse::Required;
     const PURE: bool = true;
+    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the application answers HTTP and asks for nothing but WASI and Spin
   wasm:

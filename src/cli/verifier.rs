@@ -1,9 +1,11 @@
 //! The engine, as the build loop asks for it.
 
 use crate::generate::{
-    MismatchReport, TrialReport, TrialVerdict, Verifier, VerifyError, VerifyReport, VerifyRequest,
+    Beyond, MismatchReport, TrialReport, TrialVerdict, Verifier, VerifyError, VerifyReport,
+    VerifyRequest,
 };
 use crate::model::value::Value;
+use crate::model::{Address, Sha256Digest};
 use crate::probe::exec::Cancel;
 use crate::run::event::{Ending, Outcome};
 use crate::run::plan::{Plan, PlanError, Request, plan};
@@ -50,6 +52,41 @@ impl Verifier for SpecVerifier {
             .collect())
     }
 
+    fn beyond(&self, request: &VerifyRequest) -> Result<Beyond, VerifyError> {
+        let plan = self.plan(request)?;
+        let mut beyond = Beyond::default();
+        let mut asked = String::new();
+        for trial in &plan.trials {
+            let (name, kind) = (&trial.info.name, trial.kind.0);
+            let subject = trial.subject.as_ref().map(ToString::to_string);
+            asked.push_str(&format!(
+                "{name}\0{}\0{}\0{subject:?}\n",
+                kind.name(),
+                trial.args
+            ));
+            let mut reason = (!kind.self_contained())
+                .then(|| format!("looks at more than files (`{}`)", kind.name()));
+            let mut addresses: Vec<Address> = trial.subject.iter().cloned().collect();
+            texts(&trial.args, &mut |text| {
+                addresses.extend(Address::parse(text))
+            });
+            for address in addresses {
+                match address.disk_path().map(|p| request.project.join(p)) {
+                    Some(path) if path.is_dir() => {
+                        reason = reason.or_else(|| Some("looks at a folder".into()))
+                    }
+                    Some(path) => drop(beyond.files.insert(path)),
+                    None => reason = reason.or_else(|| Some("looks at the network".into())),
+                }
+            }
+            if beyond.again.is_none() {
+                beyond.again = reason.map(|reason| format!("{name} {reason}"));
+            }
+        }
+        beyond.asks = Sha256Digest::of(asked.as_bytes()).to_string();
+        Ok(beyond)
+    }
+
     fn verify(
         &self,
         request: &VerifyRequest,
@@ -68,6 +105,16 @@ impl Verifier for SpecVerifier {
         Ok(VerifyReport {
             trials: summary.outcomes.iter().map(report).collect(),
         })
+    }
+}
+
+/// Hands on every text in a value.
+fn texts(value: &Value, each: &mut dyn FnMut(&str)) {
+    match value {
+        Value::String(text) => each(text),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, each)),
+        Value::Object(map) => map.values().for_each(|item| texts(item, each)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

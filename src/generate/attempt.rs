@@ -189,6 +189,7 @@ pub(super) fn view<'v>(session: &'v Session<'_>, forced: Option<Stage>) -> View<
         paths: &session.paths,
         state: &session.state,
         law: &session.law,
+        verifier: session.verifier,
         forced,
     }
 }

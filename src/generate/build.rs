@@ -9,7 +9,7 @@ use super::recipe::{Recipe, Step, Variant};
 use super::session::{Session, StageEnd, Stop, environment, is_secret};
 use super::verify::{Failure, Place};
 use super::words::count;
-use super::{LoopOptions, series, steps};
+use super::{LoopOptions, series, steps, tools};
 use crate::model::size::show_duration;
 use crate::probe::record::{ArtifactRecord, BuildRecord, PatchRecord, StepRecord, VERSION};
 use std::path::Path;
@@ -29,6 +29,7 @@ pub(super) fn inputs(
     for (number, step) in (1..).zip(&build.steps) {
         inputs.add(format!("step {number}"), step.argv.join("\0"));
     }
+    tools::add(variant, options, &mut inputs);
     for (name, value) in environment(variant, options).0 {
         // A new token makes no other image, and its digest is nobody's business.
         let value = if is_secret(&name) {

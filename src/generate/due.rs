@@ -9,7 +9,12 @@ use super::paths::Paths;
 use super::recipe::{PackageTemplate, Recipe, Variant};
 use super::session::request;
 use super::state::State;
+use super::verify::{Beyond, Verifier};
 use super::{GenerateError, LoopOptions, artifacts, build, lock, package, series, source};
+use crate::model::Sha256Digest;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// Everything that decides.
 pub(super) struct View<'v> {
@@ -18,6 +23,7 @@ pub(super) struct View<'v> {
     pub(super) paths: &'v Paths,
     pub(super) state: &'v State,
     pub(super) law: &'v Law,
+    pub(super) verifier: &'v dyn Verifier,
     /// The first stage that was asked for whatever its inputs.
     pub(super) forced: Option<Stage>,
 }
@@ -102,9 +108,29 @@ impl View<'_> {
         for file in &collected.files {
             inputs.add(file.path.clone(), &file.sha256);
         }
+        let request = request(self.recipe, variant, self.paths, self.options);
+        let beyond = match self.verifier.beyond(&request) {
+            Ok(beyond) => beyond,
+            // What is wrong with them is for the run to say.
+            Err(error) => Beyond {
+                again: Some(error.to_string()),
+                ..Beyond::default()
+            },
+        };
+        inputs.add("what the checks ask", &beyond.asks);
+        for path in &beyond.files {
+            let name = self.recipe.shown(path);
+            let built = collected.files.iter().any(|f| f.path == name);
+            inputs.add(format!("{name}, as checks see it"), seen(path, !built));
+        }
         self.due(variant, Stage::Verify, inputs, |success| {
-            let kept = !success.judged.is_empty();
-            (!kept).then(|| "its verdicts were not kept".to_owned())
+            if success.judged.is_empty() {
+                Some("its verdicts were not kept".to_owned())
+            } else if success.skipped > 0 {
+                Some("what was skipped may run now".to_owned())
+            } else {
+                beyond.again
+            }
         })
     }
 
@@ -169,5 +195,20 @@ impl View<'_> {
             }
         };
         Due { why, inputs }
+    }
+}
+
+/// Says what a check can see of a file: who may use it, and its content where that is not known.
+fn seen(path: &Path, content: bool) -> String {
+    let Ok(meta) = path.metadata() else {
+        return "it is not there".into();
+    };
+    let rights = format!("{:o} {} {}", meta.mode(), meta.uid(), meta.gid());
+    if !content {
+        return rights;
+    }
+    match File::open(path).and_then(Sha256Digest::of_reader) {
+        Ok(digest) => format!("{rights} {digest}"),
+        Err(error) => format!("{rights} {error}"),
     }
 }

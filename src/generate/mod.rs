@@ -38,6 +38,7 @@ mod space;
 mod standing;
 mod state;
 mod steps;
+mod tools;
 mod upstream;
 mod verify;
 mod watch;
@@ -58,8 +59,8 @@ pub use remedy::{Excerpt, LogReport, PatchReport, REPORT_VERSION, RemedyReport, 
 pub use standing::RolledBack;
 pub use upstream::{Mended, Since, UpstreamReport, UpstreamRow, check_upstream};
 pub use verify::{
-    Failure, MismatchReport, Place, TrialReport, TrialVerdict, Verifier, VerifyError, VerifyReport,
-    VerifyRequest,
+    Beyond, Failure, MismatchReport, Place, TrialReport, TrialVerdict, Verifier, VerifyError,
+    VerifyReport, VerifyRequest,
 };
 
 use crate::model::value::Value;

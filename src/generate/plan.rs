@@ -64,6 +64,7 @@ pub fn plan_loop(
         paths: &paths,
         state: &state,
         law: &law,
+        verifier,
         forced: options.from,
     };
     let plan = |variant: &&Variant| variant_plan(&view, variant);

@@ -65,7 +65,7 @@ pub(super) fn step(
             command: &step.text,
             log: &shown,
         });
-        let (request, over) = request(session, variant, step, folder, log, begin);
+        let (request, over) = request(session, variant, step, folder, log, (begin, started));
         let on_event = &mut *session.on_event;
         let output = exec::run_with(&request, &mut |stream, line| {
             on_event(&LoopEvent::Line {
@@ -121,7 +121,7 @@ fn request(
     step: &Step,
     folder: &Path,
     log: &Path,
-    begin: Instant,
+    (begin, started): (Instant, Instant),
 ) -> (Request, String) {
     let (environment, secrets) = session.environment(variant);
     let mut request = Request::new(&step.argv)
@@ -135,30 +135,28 @@ fn request(
     for secret in secrets {
         request = request.redact(secret);
     }
-    let own = variant
-        .build
-        .timeout
-        .map(|t| t.saturating_sub(begin.elapsed()));
-    let left = session.left();
-    let by_budget = match (own, left) {
-        (Some(own), Some(left)) => left < own,
-        (None, left) => left.is_some(),
-        (Some(_), None) => false,
-    };
-    let over = match (by_budget, session.budget, variant.build.timeout) {
-        (true, Some(budget), _) => {
-            format!("ended: the budget of {} is used up", show_duration(budget))
-        }
-        (_, _, Some(timeout)) => format!(
-            "ended: the build's timeout of {} is up",
-            show_duration(timeout)
+    // The first that is up ends it, and says so.
+    let bounds = [
+        (step.timeout, started.elapsed(), "the step's timeout"),
+        (
+            variant.build.timeout,
+            begin.elapsed(),
+            "the build's timeout",
         ),
-        _ => "timed out".into(),
+        (session.budget, session.spent(), "the budget"),
+    ];
+    let left = bounds.into_iter().filter_map(|(bound, spent, name)| {
+        let bound = bound?;
+        let over = match name {
+            "the budget" => format!("ended: the budget of {} is used up", show_duration(bound)),
+            _ => format!("ended: {name} of {} is up", show_duration(bound)),
+        };
+        Some((bound.saturating_sub(spent), over))
+    });
+    let Some((left, over)) = left.min_by_key(|(left, _)| *left) else {
+        return (request, "timed out".into());
     };
-    if let Some(time) = own.into_iter().chain(left).min() {
-        request = request.timeout(time);
-    }
-    (request, over)
+    (request.timeout(left), over)
 }
 
 /// Gives the last lines of both outputs, standard error last.

@@ -6,6 +6,7 @@ use crate::model::value::Value;
 use crate::probe::exec::Cancel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Runs specs for the loop; for several variants at once where they are worked on at once.
@@ -17,12 +18,31 @@ pub trait Verifier: Sync {
     /// Where the specs are wrong.
     fn prepare(&self, request: &VerifyRequest) -> Result<Vec<PathBuf>, VerifyError>;
 
+    /// Says what the verdicts depend on beside the specs and what the loop knows of.
+    ///
+    /// # Errors
+    /// Where the specs are wrong.
+    fn beyond(&self, _request: &VerifyRequest) -> Result<Beyond, VerifyError> {
+        Ok(Beyond::default())
+    }
+
     /// Runs the specs, until the flag is set.
     ///
     /// # Errors
     /// Where the specs are wrong or the run was interrupted; trials that fail are in the report.
     fn verify(&self, request: &VerifyRequest, cancel: &Cancel)
     -> Result<VerifyReport, VerifyError>;
+}
+
+/// What verdicts depend on beside the specs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// Files that checks look at, absolute.
+    pub files: BTreeSet<PathBuf>,
+    /// The digest of what the checks ask, their variables put in.
+    pub asks: String,
+    /// Why the specs have to run again whatever these say: a check that looks at the world.
+    pub again: Option<String>,
 }
 
 /// Which specs run on what.

@@ -60,19 +60,41 @@ fn steps(node: &Node, diagnostics: &mut Diagnostics) -> Option<Vec<Step>> {
 }
 
 fn step(node: &Node, diagnostics: &mut Diagnostics) -> Option<Step> {
-    if matches!(node.kind, NodeKind::Map(_)) {
-        map(node, "a step", &["sh"], diagnostics)?;
-        let Some(script) = node.get("sh") else {
+    if !matches!(node.kind, NodeKind::Map(_)) {
+        return command(node, diagnostics);
+    }
+    map(node, "a step", &["run", "sh", "timeout"], diagnostics)?;
+    let timeout = node
+        .get("timeout")
+        .and_then(|n| duration(n, "timeout", diagnostics));
+    let step = match (node.get("run"), node.get("sh")) {
+        (Some(run), None) => command(run, diagnostics)?,
+        (None, Some(script)) => {
+            let script = text(script, "sh", diagnostics)?;
+            Step {
+                argv: vec!["sh".into(), "-eu".into(), "-c".into(), script.clone()],
+                text: format!("sh: {script}"),
+                timeout: None,
+                line: node.span.line,
+            }
+        }
+        (Some(_), Some(sh)) => {
+            diagnostics.push(
+                Diagnostic::new(sh.span, "a step has `run` or `sh`, not both")
+                    .help("begin each step with its own `-`"),
+            );
+            return None;
+        }
+        (None, None) => {
             missing(node, "sh", "- sh: a | b", diagnostics);
             return None;
-        };
-        let script = text(script, "sh", diagnostics)?;
-        return Some(Step {
-            argv: vec!["sh".into(), "-eu".into(), "-c".into(), script.clone()],
-            text: format!("sh: {script}"),
-            line: node.span.line,
-        });
-    }
+        }
+    };
+    Some(Step { timeout, ..step })
+}
+
+/// Reads a command line, split into words.
+fn command(node: &Node, diagnostics: &mut Diagnostics) -> Option<Step> {
     let line = text(node, "a step", diagnostics)?;
     let wrong = |message: String, help: String| Diagnostic::new(node.span, message).help(help);
     let shell = format!(
@@ -92,6 +114,7 @@ fn step(node: &Node, diagnostics: &mut Diagnostics) -> Option<Step> {
         Ok(argv) => Some(Step {
             text: line,
             argv,
+            timeout: None,
             line: node.span.line,
         }),
     }

@@ -92,6 +92,8 @@ pub struct Step {
     pub text: String,
     /// What is run.
     pub argv: Vec<String>,
+    /// How long it may take, all its tries together.
+    pub timeout: Option<Duration>,
     /// Its line in the recipe, counted from 1.
     pub line: u32,
 }

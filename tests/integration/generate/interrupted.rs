@@ -46,7 +46,7 @@ fn a_loop_of_its_own() {
     assert_eq!(code, 0, "{:?}\n{}", told.result, told.lines.join("\n"));
 }
 
-fn start(folder: &Path) -> Child {
+pub(crate) fn start(folder: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
@@ -62,7 +62,7 @@ fn start(folder: &Path) -> Child {
 }
 
 /// Lists the processes that work in a folder or were told of it.
-fn at_work_in(folder: &Path) -> Vec<String> {
+pub(crate) fn at_work_in(folder: &Path) -> Vec<String> {
     let name = folder.display().to_string();
     let own = std::process::id().to_string();
     let mut found = Vec::new();

@@ -150,6 +150,15 @@ fn a_wrong_value_of_a_key_is_told() {
     let least = "recipe: x\nsource: {git: ../up, ref: main}\nartifacts: {files: [a]}\nverify: specs/a.yaml\n";
     for (more, says) in [
         (
+            "build: {steps: [{run: make, timeout: soon}]}",
+            "`timeout` is a duration",
+        ),
+        (
+            "build: {steps: [{run: make, sh: make}]}",
+            "a step has `run` or `sh`, not both",
+        ),
+        ("build: {steps: [{timeout: 3s}]}", "`sh` is missing"),
+        (
             "build: {steps: [make]}\niterate: { parallel: 0 }",
             "`parallel` is a number of 1 or more",
         ),

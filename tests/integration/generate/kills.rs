@@ -1,0 +1,115 @@
+//! SIGKILL at random moments, two variants at once: `--resume` ends in the same place.
+//!
+//! `TDG_KILLS` says how many, `TDG_SEED` repeats a run.
+
+use super::interrupted::{at_work_in, start};
+use super::parallel::assert_no_gap;
+use super::world::{World, git, patch, recipe};
+use std::time::{Duration, Instant};
+
+/// A world of two variants; the first remedy makes it worse, the second mends it.
+fn world() -> World {
+    let world = World::new();
+    for v in ["x", "y"] {
+        world.write(
+            &format!("project/patches/{v}.series"),
+            &format!("{v}.patch\n"),
+        );
+        let word = format!("ab{v}");
+        world.write(
+            &format!("project/patches/{v}.patch"),
+            &patch("amd64", &word),
+        );
+    }
+    let want = |letter| format!("{letter} is in it | $assets/image | {letter}\n");
+    let specs: String = ["a", "b", "c"].map(want).concat();
+    world.write("project/specs/a.spec", &specs);
+    // What it does depends on nothing but what it is told.
+    world.remedy(
+        "told=$(cat); case $told in *'\"rolled_back\":null'*) to=a;; *) to=abc;; esac\n\
+         case $told in *'\"variant\":\"x\"'*) v=x;; *) v=y;; esac\n\
+         sleep 0.05; echo '# half' >>patches/$v.series; sleep 0.05; sed -i \"s/^+[a-z]*$/+$to$v/\" patches/$v.patch; sleep 0.05",
+        "",
+    );
+    let iterate = "iterate:\n  parallel: 2\n  remedies: [{ run: [./remedy] }]\npackage: { oci: r.example/team/image, tags: ['${{ build.variant }}'] }\n";
+    let text = recipe("[make]", iterate);
+    let text = text.replace("recipe: test", "recipe: test\nmatrix: { v: [x, y] }");
+    let text = text.replace("patches/series", "patches/${{ matrix.v }}.series");
+    world.write("project/tdg.yaml", &text);
+    world
+}
+
+/// What has to be the same whatever happened on the way.
+fn place(world: &World) -> Vec<String> {
+    let mut place = Vec::new();
+    for v in ["x", "y"] {
+        place.push(world.read(&format!("project/patches/{v}.patch")));
+        let tree = world.path(&format!("project/.tdg/work/{v}"));
+        place.push(git(&tree, &["rev-parse", "HEAD^{tree}"]));
+        place.push(world.read(&format!("project/_out/assets/{v}/image")));
+        place.push(world.read(&format!("project/_out/package/{v}/index.json")));
+    }
+    place
+}
+
+#[test]
+fn killed_at_random_moments_two_variants_end_in_the_same_place() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
+    let kills = number("TDG_KILLS").unwrap_or(20);
+    let mut seed = number("TDG_SEED").unwrap_or(0x7d67_0001).max(1);
+    eprintln!("TDG_SEED={seed}");
+    // xorshift64: the same moments for the same seed, as far as the machine allows.
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed as f64 / u64::MAX as f64
+    };
+    let whole = world();
+    let begin = Instant::now();
+    assert_eq!(
+        start(whole.folder.path()).wait().unwrap().code(),
+        Some(0),
+        "{}",
+        whole.read("said")
+    );
+    let time = begin.elapsed();
+    let want = place(&whole);
+    assert_eq!(want[2], "abcx\n");
+    assert!(want[3].contains("sha256:"));
+    let (mut hit, mut worlds) = (0, 0);
+    while hit < kills {
+        let world = world();
+        let folder = world.folder.path();
+        worlds += 1;
+        for _ in 0..10.min(kills - hit) {
+            let mut child = start(folder);
+            std::thread::sleep(time.mul_f64(random() / 2.0));
+            let running = child.try_wait().unwrap().is_none();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            hit += u64::from(running);
+            if !running {
+                break;
+            }
+        }
+        let begin = Instant::now();
+        assert_eq!(
+            start(folder).wait().unwrap().code(),
+            Some(0),
+            "world {worlds}: {}",
+            world.read("said")
+        );
+        assert!(begin.elapsed() < Duration::from_secs(120));
+        assert_eq!(
+            place(&world),
+            want,
+            "world {worlds}: {}",
+            world.read("said")
+        );
+        assert_no_gap(&world);
+        assert_eq!(at_work_in(folder), Vec::<String>::new(), "world {worlds}");
+        assert_eq!(world.read("project/.tdg/loop.lock"), "", "world {worlds}");
+    }
+    eprintln!("{hit} kills in {worlds} worlds");
+}
