@@ -1,6 +1,6 @@
 //! `cmdline`: the command line that a kernel is started with.
 
-use super::{Context, Kind, ProbeError, SubjectUse};
+use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use crate::format::cmdline::talos::Version;
 use crate::format::cmdline::{Argument, Cmdline, Repeat};
 use crate::format::menu::Loader;
@@ -175,7 +175,6 @@ impl Kind for TheKind {
     const MAIN: Option<&'static str> = Some("entry");
     const SUBJECT: SubjectUse = SubjectUse::Required;
     const PURE: bool = true;
-    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the machine boots Talos with a serial console and signed modules only
   cmdline: { talos: \"1.13\" }
@@ -199,6 +198,10 @@ impl Kind for TheKind {
 
     fn validate(args: &Args) -> Result<(), ProbeError> {
         version(args).map(|_| ())
+    }
+
+    fn rests_on(_: &Args, subject: Option<&Address>) -> RestsOn {
+        RestsOn::subject(subject)
     }
 
     fn observe(

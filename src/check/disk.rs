@@ -1,6 +1,6 @@
 //! `disk`: the partition table of a disk image, and what is in its partitions.
 
-use super::{Context, Kind, ProbeError, SubjectUse};
+use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use crate::format::fat::Fat;
 use crate::format::gpt::{self, Backup, Header};
 use crate::format::partition::{Partition, TableKind};
@@ -89,7 +89,6 @@ impl Kind for TheKind {
     const SUBJECT: SubjectUse = SubjectUse::Required;
     // What is costly is seen only where it is asked for.
     const PURE: bool = false;
-    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the disk has its two partitions and boots on ARM64
   disk:
@@ -103,6 +102,10 @@ impl Kind for TheKind {
         &["table", "sector", "partitions", "backup", "overlaps", "boots"];
     type Args = Args;
     type Evidence = Evidence;
+
+    fn rests_on(_: &Args, subject: Option<&Address>) -> RestsOn {
+        RestsOn::subject(subject)
+    }
 
     fn observe(
         _: Args,

@@ -1,7 +1,7 @@
 //! `document`: YAML, JSON or TOML, asked by path.
 
 use crate::model::Address;
-use super::{Context, Kind, ProbeError, SubjectUse};
+use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use crate::model::value::Value;
 use jsonpath_rust::JsonPath;
 use schemars::JsonSchema;
@@ -60,7 +60,6 @@ impl Kind for TheKind {
     const MAIN: Option<&'static str> = Some("path");
     const SUBJECT: SubjectUse = SubjectUse::Required;
     const PURE: bool = false;
-    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the profile is for ARM64
   document: $.arch
@@ -73,6 +72,10 @@ impl Kind for TheKind {
         let path = args.path.as_deref().unwrap_or("$");
         let parsed = jsonpath_rust::parser::parse_json_path(path);
         parsed.map(drop).map_err(|e| ProbeError::new(format!("`{path}` is not a JSONPath: {}", last_line(&e))))
+    }
+
+    fn rests_on(_: &Args, subject: Option<&Address>) -> RestsOn {
+        RestsOn::subject(subject)
     }
 
     fn observe(

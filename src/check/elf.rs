@@ -2,7 +2,7 @@
 
 use super::entry::pattern;
 use crate::model::Address;
-use super::{Context, Kind, ProbeError, SubjectUse};
+use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use crate::format::elf::Linking;
 use crate::image::Binary;
 use schemars::JsonSchema;
@@ -136,7 +136,6 @@ impl Kind for TheKind {
     const MAIN: Option<&'static str> = Some("glob");
     const SUBJECT: SubjectUse = SubjectUse::Required;
     const PURE: bool = true;
-    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: nothing in the image is built for another machine
   elf: \"**\"
@@ -150,6 +149,10 @@ impl Kind for TheKind {
 
     fn validate(args: &Args) -> Result<(), ProbeError> {
         super::entry::pattern(args.glob.as_deref().unwrap_or("**")).map(drop)
+    }
+
+    fn rests_on(_: &Args, subject: Option<&Address>) -> RestsOn {
+        RestsOn::subject(subject)
     }
 
     fn observe(

@@ -12,7 +12,7 @@ mod scope;
 mod services;
 
 use super::entry::ImagePath;
-use super::{Context, Kind, ProbeError, SubjectUse};
+use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use crate::format::extensions::{self, Listed};
 use crate::format::{Limits, compatibility};
 use crate::image::{Image, Talos};
@@ -52,7 +52,6 @@ impl Kind for TheKind {
     const SUBJECT: SubjectUse = SubjectUse::Required;
     // What is costly is seen only where a check asks for it.
     const PURE: bool = false;
-    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: spin is installed, and pods can ask for it
   extension: spin
@@ -81,6 +80,10 @@ impl Kind for TheKind {
 
     fn validate(args: &Args) -> Result<(), ProbeError> {
         args.talos().map(drop)
+    }
+
+    fn rests_on(_: &Args, subject: Option<&Address>) -> RestsOn {
+        RestsOn::subject(subject)
     }
 
     fn observe(

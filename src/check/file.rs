@@ -2,7 +2,7 @@
 
 use super::entry::{EntryType, FileEntry, Tree, digest, disk_file};
 use crate::model::Address;
-use super::{Context, Kind, ProbeError, SubjectUse};
+use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use crate::format::{Reader, whole};
 use crate::image::{ImageError, Pattern};
 use crate::model::path::normalise;
@@ -72,7 +72,6 @@ impl Kind for TheKind {
     const MAIN: Option<&'static str> = Some("path");
     const SUBJECT: SubjectUse = SubjectUse::Optional;
     const PURE: bool = false;
-    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the shim is there and can be run
   file: /usr/local/bin/containerd-shim-spin-v2
@@ -85,6 +84,13 @@ impl Kind for TheKind {
 
     fn validate(args: &Args) -> Result<(), ProbeError> {
         args.path.as_deref().map_or(Ok(()), |path| super::entry::pattern(path).map(drop))
+    }
+
+    fn rests_on(args: &Args, subject: Option<&Address>) -> RestsOn {
+        match (&args.path, subject) {
+            (Some(path), None) => RestsOn::Only(vec![Address::of_path(Path::new(path))]),
+            (Some(_) | None, subject) => RestsOn::subject(subject),
+        }
     }
 
     fn observe(

@@ -2,7 +2,7 @@
 
 use super::entry::{FileEntry, ImagePath};
 use crate::model::Address;
-use super::{Context, Kind, ProbeError, SubjectUse};
+use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +64,6 @@ impl Kind for TheKind {
     const SUMMARY: &'static str = "an initramfs: every segment, every entry";
     const SUBJECT: SubjectUse = SubjectUse::Required;
     const PURE: bool = true;
-    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: every segment is read
   initramfs:
@@ -77,6 +76,10 @@ impl Kind for TheKind {
         &["segments", "layout", "entries", "duplicates", "escaping", "decoded-size"];
     type Args = Args;
     type Evidence = Evidence;
+
+    fn rests_on(_: &Args, subject: Option<&Address>) -> RestsOn {
+        RestsOn::subject(subject)
+    }
 
     fn observe(
         _: Args,

@@ -1,7 +1,7 @@
 //! `iso`: an ISO 9660 image, and what boots from it.
 
 use super::disk::{self, Entry};
-use super::{Context, Kind, ProbeError, SubjectUse};
+use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use crate::format::iso::{Catalogue, Image, Iso, Part};
 use crate::format::partition::Partition;
 use crate::format::{Content, FormatError, Limits, Pieces, Source};
@@ -110,7 +110,6 @@ impl Kind for TheKind {
     const SUBJECT: SubjectUse = SubjectUse::Required;
     // What is costly is seen only where it is asked for.
     const PURE: bool = false;
-    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the ISO boots on ARM64, from a drive and from a stick
   iso:
@@ -135,6 +134,10 @@ impl Kind for TheKind {
     ];
     type Args = Args;
     type Evidence = Evidence;
+
+    fn rests_on(_: &Args, subject: Option<&Address>) -> RestsOn {
+        RestsOn::subject(subject)
+    }
 
     fn observe(
         _: Args,

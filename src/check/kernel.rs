@@ -1,7 +1,7 @@
 //! `kernel`: what kind of kernel a file is.
 
 use crate::model::Address;
-use super::{Context, Kind, ProbeError, SubjectUse};
+use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,6 @@ impl Kind for TheKind {
     const SUMMARY: &'static str = "a kernel: form, machine, compression, version";
     const SUBJECT: SubjectUse = SubjectUse::Required;
     const PURE: bool = true;
-    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the kernel is for ARM64
   kernel:
@@ -61,6 +60,10 @@ impl Kind for TheKind {
         &["format", "arch", "compression", "version", "page-size", "big-endian"];
     type Args = Args;
     type Evidence = Evidence;
+
+    fn rests_on(_: &Args, subject: Option<&Address>) -> RestsOn {
+        RestsOn::subject(subject)
+    }
 
     fn observe(
         _: Args,

@@ -20,6 +20,23 @@ pub enum SubjectUse {
     None,
 }
 
+/// What the evidence of a check rests on, beside its arguments and tdg itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestsOn {
+    /// On what these addresses begin at and nothing else: while those files are the same, byte for
+    /// byte and with the same owner, mode and attributes, so is the evidence.
+    Only(Vec<Address>),
+    /// On more: a program, the network, the clock, the environment, or files found elsewhere.
+    World,
+}
+
+impl RestsOn {
+    /// Makes it of a subject alone; where there is none, nobody knows.
+    pub fn subject(subject: Option<&Address>) -> Self {
+        subject.map_or(Self::World, |subject| Self::Only(vec![subject.clone()]))
+    }
+}
+
 /// A kind of check, as its file declares it.
 pub trait Kind: Send + Sync + 'static {
     /// Its key in a spec, which is also its file's name.
@@ -33,11 +50,6 @@ pub trait Kind: Send + Sync + 'static {
     /// Whether the same arguments on the same subject always give the same evidence, so that one
     /// observation serves many checks.
     const PURE: bool;
-    /// Whether the evidence depends on nothing but the arguments and on the bytes and permissions of
-    /// the files that these and the subject name: not on a command, the environment, the network or
-    /// files found elsewhere. Only then may the build loop leave a check out where those are as they
-    /// were.
-    const SELF_CONTAINED: bool = false;
     /// A check as it stands in a spec; a test parses it.
     const EXAMPLE: &'static str;
     /// The fields of its evidence that `tdg describe` and `tdg add` pin, in the order in which they
@@ -55,6 +67,12 @@ pub trait Kind: Send + Sync + 'static {
     /// Says what is wrong with them.
     fn validate(_args: &Self::Args) -> Result<(), ProbeError> {
         Ok(())
+    }
+
+    /// Says what the evidence of a check rests on. The build loop leaves a check out where that is as
+    /// it was: a kind that says less than it looks at makes a green that is none.
+    fn rests_on(_args: &Self::Args, _subject: Option<&Address>) -> RestsOn {
+        RestsOn::World
     }
 
     /// Looks, and says what is there.
@@ -80,8 +98,6 @@ pub trait AnyKind: Send + Sync {
     fn subject(&self) -> SubjectUse;
     /// Whether one observation serves many checks.
     fn pure(&self) -> bool;
-    /// Whether the evidence depends on the named files alone.
-    fn self_contained(&self) -> bool;
     /// A check as it stands in a spec.
     fn example(&self) -> &'static str;
     /// The fields of its evidence that are worth pinning; none where that is all of them.
@@ -95,6 +111,8 @@ pub trait AnyKind: Send + Sync {
     /// # Errors
     /// Where the kind could not look by them.
     fn validate(&self, args: &Value) -> Result<(), ProbeError>;
+    /// Says what the evidence of a check rests on.
+    fn rests_on(&self, args: &Value, subject: Option<&Address>) -> RestsOn;
     /// Looks, and says what is there.
     ///
     /// # Errors
@@ -145,10 +163,6 @@ impl<K: Kind> AnyKind for Erased<K> {
         K::PURE
     }
 
-    fn self_contained(&self) -> bool {
-        K::SELF_CONTAINED
-    }
-
     fn example(&self) -> &'static str {
         K::EXAMPLE
     }
@@ -168,6 +182,11 @@ impl<K: Kind> AnyKind for Erased<K> {
     fn validate(&self, args: &Value) -> Result<(), ProbeError> {
         let args = serde_json::from_value(args.clone());
         K::validate(&args.map_err(|e| ProbeError::new(e.to_string()))?)
+    }
+
+    fn rests_on(&self, args: &Value, subject: Option<&Address>) -> RestsOn {
+        serde_json::from_value(args.clone())
+            .map_or(RestsOn::World, |args| K::rests_on(&args, subject))
     }
 
     fn observe(

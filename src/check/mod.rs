@@ -15,7 +15,7 @@ mod tls;
 
 pub use context::{Context, Subjects};
 pub use error::ProbeError;
-pub use kind::{AnyKind, Kind, SubjectUse};
+pub use kind::{AnyKind, Kind, RestsOn, SubjectUse};
 
 macro_rules! kinds {
     ($($module:ident),* $(,)?) => {

@@ -3,7 +3,7 @@
 mod faults;
 
 use super::entry::{ImagePath, pattern};
-use super::{Context, Kind, ProbeError, SubjectUse};
+use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use crate::format::kmod::module_name;
 use crate::image::Pattern;
 use crate::model::Address;
@@ -271,6 +271,14 @@ impl Kind for TheKind {
         let globs = [args.glob.as_deref(), args.release.as_deref()];
         globs.into_iter().flatten().try_for_each(|glob| pattern(glob).map(drop))?;
         args.kernel.as_deref().map_or(Ok(()), |text| address(text).map(drop))
+    }
+
+    fn rests_on(args: &Args, subject: Option<&Address>) -> RestsOn {
+        match args.kernel {
+            // It lies elsewhere.
+            Some(_) => RestsOn::World,
+            None => RestsOn::subject(subject),
+        }
     }
 
     fn observe(

@@ -2,7 +2,7 @@
 
 use super::entry::{EntryType, FileEntry, Tree};
 use crate::model::Address;
-use super::{Context, Kind, ProbeError, SubjectUse};
+use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,10 @@ impl Kind for TheKind {
 
     fn validate(args: &Args) -> Result<(), ProbeError> {
         super::entry::pattern(args.glob.as_deref().unwrap_or("**")).map(drop)
+    }
+
+    fn rests_on(_: &Args, subject: Option<&Address>) -> RestsOn {
+        RestsOn::subject(subject)
     }
 
     fn observe(

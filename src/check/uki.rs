@@ -1,6 +1,6 @@
 //! `uki`: a unified kernel image: its sections, its profiles, and whether they agree.
 
-use super::{Context, Kind, ProbeError, SubjectUse};
+use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use crate::format::cmdline::Cmdline;
 use crate::format::kernel::Kernel;
 use crate::format::node::escape;
@@ -154,7 +154,6 @@ impl Kind for TheKind {
     const SUBJECT: SubjectUse = SubjectUse::Required;
     // What is costly is seen only where it is asked for.
     const PURE: bool = false;
-    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the disk's UKI is whole and for ARM64
   uki:
@@ -183,6 +182,10 @@ impl Kind for TheKind {
     ];
     type Args = Args;
     type Evidence = Evidence;
+
+    fn rests_on(_: &Args, subject: Option<&Address>) -> RestsOn {
+        RestsOn::subject(subject)
+    }
 
     fn observe(
         _: Args,

@@ -1,6 +1,6 @@
 //! `wasm`: a WebAssembly module or component, what it asks for and what it gives.
 
-use super::{Context, Kind, ProbeError, SubjectUse};
+use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use crate::format::wasm::{Custom, Item, Memory, Producer, Wasm};
 use crate::model::Address;
 use schemars::JsonSchema;
@@ -123,7 +123,6 @@ impl Kind for TheKind {
     const SUMMARY: &'static str = "a WebAssembly module or component: imports, exports, interfaces";
     const SUBJECT: SubjectUse = SubjectUse::Required;
     const PURE: bool = true;
-    const SELF_CONTAINED: bool = true;
     const EXAMPLE: &'static str = "\
 - name: the application answers HTTP and asks for nothing but WASI and Spin
   wasm:
@@ -136,6 +135,10 @@ impl Kind for TheKind {
     const DESCRIBES: &'static [&'static str] = &["type", "valid", "imports", "exports", "memories"];
     type Args = Args;
     type Evidence = Evidence;
+
+    fn rests_on(_: &Args, subject: Option<&Address>) -> RestsOn {
+        RestsOn::subject(subject)
+    }
 
     fn observe(
         _: Args,

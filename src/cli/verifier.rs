@@ -1,11 +1,13 @@
 //! The engine, as the build loop asks for it.
 
+use crate::check::RestsOn;
 use crate::generate::{
     Beyond, MismatchReport, TrialReport, TrialVerdict, Verifier, VerifyError, VerifyReport,
     VerifyRequest,
 };
+use crate::image::Pattern;
 use crate::model::value::Value;
-use crate::model::{Address, Sha256Digest};
+use crate::model::{Address, Origin, Sha256Digest};
 use crate::probe::exec::Cancel;
 use crate::run::event::{Ending, Outcome};
 use crate::run::plan::{Plan, PlanError, Request, plan};
@@ -58,27 +60,25 @@ impl Verifier for SpecVerifier {
         let mut asked = String::new();
         for trial in &plan.trials {
             let (name, kind) = (&trial.info.name, trial.kind.0);
-            let subject = trial.subject.as_ref().map(ToString::to_string);
             asked.push_str(&format!(
-                "{name}\0{}\0{}\0{subject:?}\n",
+                "{name}\0{}\0{}\0{:?}\0{:?}\0{:?}\n",
                 kind.name(),
-                trial.args
+                trial.args,
+                trial.subject,
+                trial.matcher,
+                trial.conditions,
             ));
-            let mut reason = (!kind.self_contained())
-                .then(|| format!("looks at more than files (`{}`)", kind.name()));
-            let mut addresses: Vec<Address> = trial.subject.iter().cloned().collect();
-            texts(&trial.args, &mut |text| {
-                addresses.extend(Address::parse(text))
-            });
-            for address in addresses {
-                match address.disk_path().map(|p| request.project.join(p)) {
-                    Some(path) if path.is_dir() => {
-                        reason = reason.or_else(|| Some("looks at a folder".into()))
-                    }
-                    Some(path) => drop(beyond.files.insert(path)),
-                    None => reason = reason.or_else(|| Some("looks at the network".into())),
+            let reason = match kind.rests_on(&trial.args, trial.subject.as_ref()) {
+                RestsOn::World => Some(format!("looks at more than files (`{}`)", kind.name())),
+                RestsOn::Only(addresses) => {
+                    let mut reasons = addresses.iter().map(|address| {
+                        let path = on_disk(address, &request.project)?;
+                        beyond.files.insert(path);
+                        Ok(())
+                    });
+                    reasons.find_map(Result::err)
                 }
-            }
+            };
             if beyond.again.is_none() {
                 beyond.again = reason.map(|reason| format!("{name} {reason}"));
             }
@@ -108,13 +108,23 @@ impl Verifier for SpecVerifier {
     }
 }
 
-/// Hands on every text in a value.
-fn texts(value: &Value, each: &mut dyn FnMut(&str)) {
-    match value {
-        Value::String(text) => each(text),
-        Value::Array(items) => items.iter().for_each(|item| texts(item, each)),
-        Value::Object(map) => map.values().for_each(|item| texts(item, each)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+/// Gives the one file that an address begins at, which need not be there.
+///
+/// # Errors
+/// Says why its bytes would not tell what is seen through it.
+fn on_disk(address: &Address, project: &Path) -> Result<PathBuf, String> {
+    if address.origin() != Origin::Disk {
+        return Err("looks at the network".into());
+    }
+    // Another file may match tomorrow.
+    if Pattern::is_pattern(address.source()) {
+        return Err("looks for files by a pattern".into());
+    }
+    let path = project.join(address.source());
+    match path.metadata() {
+        Ok(meta) if meta.is_dir() => Err("looks at a folder".into()),
+        Ok(meta) if !meta.is_file() => Err("looks at what is no regular file".into()),
+        Ok(_) | Err(_) => Ok(path),
     }
 }
 

@@ -10,7 +10,8 @@ use super::recipe::{PackageTemplate, Recipe, Variant};
 use super::session::request;
 use super::state::State;
 use super::verify::{Beyond, Verifier};
-use super::{GenerateError, LoopOptions, artifacts, build, lock, package, series, source};
+use super::{GenerateError, LoopOptions, artifacts, build, lock, package, series, source, tools};
+use crate::image::xattrs;
 use crate::model::Sha256Digest;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -118,6 +119,10 @@ impl View<'_> {
             },
         };
         inputs.add("what the checks ask", &beyond.asks);
+        // Two builds of one version may see differently.
+        if let Ok(own) = std::env::current_exe() {
+            inputs.add("the program tdg", tools::identity(&own));
+        }
         for path in &beyond.files {
             let name = self.recipe.shown(path);
             let built = collected.files.iter().any(|f| f.path == name);
@@ -198,13 +203,21 @@ impl View<'_> {
     }
 }
 
-/// Says what a check can see of a file: who may use it, and its content where that is not known.
+/// Says what a check can see of a file: who may use it, where it leads as a link, its attributes, and
+/// its content where that is not known.
 fn seen(path: &Path, content: bool) -> String {
     let Ok(meta) = path.metadata() else {
         return "it is not there".into();
     };
-    let rights = format!("{:o} {} {}", meta.mode(), meta.uid(), meta.gid());
-    if !content {
+    let link = path.read_link().ok();
+    let own = path.canonicalize().and_then(|path| xattrs(&path));
+    let rights = format!(
+        "{:o} {} {} {link:?} {own:?}",
+        meta.mode(),
+        meta.uid(),
+        meta.gid()
+    );
+    if !content || !meta.is_file() {
         return rights;
     }
     match File::open(path).and_then(Sha256Digest::of_reader) {

@@ -86,6 +86,14 @@ impl Paths {
         self.own().join("before-remedy").join(variant)
     }
 
+    /// Tells whether a file of the project was kept before a remedy: where the loop was killed while
+    /// it put that back, it is missing until the next one goes on.
+    pub(super) fn kept_before_a_remedy(&self, file: &str) -> bool {
+        let kept = std::fs::read_dir(self.own().join("before-remedy"));
+        let mut kept = kept.into_iter().flatten().flatten();
+        kept.any(|variant| variant.path().join("files").join(file).is_file())
+    }
+
     /// What a remedy of a variant works in.
     pub(super) fn remedy(&self, variant: &str) -> PathBuf {
         self.own().join("remedy").join(variant)

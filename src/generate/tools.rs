@@ -18,7 +18,7 @@ pub(super) fn add(variant: &Variant, options: &LoopOptions, inputs: &mut Inputs)
     let given = given.into_iter().rfind(|(name, _)| name == "PATH");
     let search = match given {
         Some((_, path)) => path.into(),
-        None => std::env::var_os("PATH").unwrap_or_default(),
+        None => std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()),
     };
     for step in &variant.build.steps {
         let Some(name) = step.argv.first() else {
@@ -29,7 +29,7 @@ pub(super) fn add(variant: &Variant, options: &LoopOptions, inputs: &mut Inputs)
             true => continue,
             false => std::env::split_paths(&search)
                 .map(|folder| folder.join(name))
-                .find(|path| path.is_file()),
+                .find(|path| runs(path)),
         };
         let said = place
             .as_deref()
@@ -38,12 +38,19 @@ pub(super) fn add(variant: &Variant, options: &LoopOptions, inputs: &mut Inputs)
     }
 }
 
-fn identity(path: &Path) -> String {
+/// Tells whether a path is a program, as a search of `PATH` would.
+fn runs(path: &Path) -> bool {
+    let meta = path.metadata();
+    meta.is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 != 0)
+}
+
+/// Says which program is at a path: by its content, or where it is large by its place, size and time.
+pub(super) fn identity(path: &Path) -> String {
     let Ok(meta) = path.metadata() else {
         return "not found".into();
     };
     let digest = match meta.len() {
-        0..=READ => File::open(path).and_then(Sha256Digest::of_reader).ok(),
+        0..=READ if meta.is_file() => File::open(path).and_then(Sha256Digest::of_reader).ok(),
         _ => None,
     };
     match digest {

@@ -1,5 +1,6 @@
 //! From the text of a recipe to a [`Recipe`]: every mistake at once, each with its place.
 
+use super::super::paths::Paths;
 use super::fields::{inside, map, missing, text, texts};
 use super::package::{self, PackageTemplate};
 use super::{Iterate, Recipe, RecipeError, Source, Variant, build, iterate};
@@ -207,6 +208,7 @@ fn variant(
             let series = text(&n, "patches", diagnostics)?;
             if inside(&series, "the project", n.span, diagnostics)
                 && !project.join(&series).is_file()
+                && !Paths::new(project).kept_before_a_remedy(&series)
             {
                 let help = match series.contains('*') {
                     true => "name a series file: nothing is applied by a pattern",

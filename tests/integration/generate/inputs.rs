@@ -15,6 +15,13 @@ checks:
 
 /// Runs the loop as a person does; gives what it printed.
 fn tdg(world: &World, path: &str) -> String {
+    let (code, said) = loop_once(world, path);
+    assert_eq!(code, Some(0), "{said}");
+    said
+}
+
+/// Runs the loop; gives its exit code and what it printed.
+fn loop_once(world: &World, path: &str) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_tdg"))
         .args(["generate"])
         .current_dir(world.path("project"))
@@ -23,13 +30,8 @@ fn tdg(world: &World, path: &str) -> String {
         .env("PATH", path)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    said
+    let said = [&output.stdout, &output.stderr].map(|s| String::from_utf8_lossy(s).into_owned());
+    (output.status.code(), said.concat())
 }
 
 /// Names the stages that ran.
@@ -76,6 +78,108 @@ fn a_check_that_looks_elsewhere_is_not_left_out() {
     tdg(&world, &path);
     assert_eq!(ran(&tdg(&world, &path)), ["verify"]);
     assert_eq!(world.runs(), 1);
+}
+
+/// What is outside of the artifacts, a check that looks at it, and what changes there without a trace
+/// in the specs: the second run has to see it, and says that it is not green.
+#[test]
+fn what_changes_outside_is_seen_by_the_next_run() {
+    let outside = std::env::temp_dir().join(format!("tdg-outside-{}", std::process::id()));
+    let away = outside.display().to_string();
+    fs::create_dir_all(&outside).unwrap();
+    let file = |name: &str, text: &str| fs::write(outside.join(name), text).unwrap();
+    let checks: &[(&str, &str, &dyn Fn())] = &[
+        (
+            "a file elsewhere",
+            "file: AWAY/a.txt, expect: { text: { match: yes } }",
+            &|| file("a.txt", "no\n"),
+        ),
+        (
+            "a subject elsewhere",
+            "document: $.a, in: AWAY/a.yaml, expect: { value: 1 }",
+            &|| file("a.yaml", "a: 2\n"),
+        ),
+        (
+            "one more file that a pattern covers",
+            "file: 'AWAY/*.txt', expect: { count: 1 }",
+            &|| file("b.txt", "yes\n"),
+        ),
+        (
+            "one more file of a folder",
+            "tree: '*.txt', in: AWAY, expect: { count: 1 }",
+            &|| file("b.txt", "yes\n"),
+        ),
+        (
+            "a subject that a pattern finds",
+            "document: $.a, in: 'AWAY/*.yaml', expect: { value: 1 }",
+            &|| fs::rename(outside.join("a.yaml"), outside.join("z.yml")).unwrap(),
+        ),
+        (
+            "a list of checksums",
+            "checksums: AWAY/list, expect: { ok: true }",
+            &|| file("a.txt", "no\n"),
+        ),
+        (
+            "where a link leads",
+            "file: AWAY/link, expect: { target: a.txt }",
+            &|| {
+                fs::remove_file(outside.join("link")).unwrap();
+                std::os::unix::fs::symlink("same.txt2", outside.join("link")).unwrap();
+            },
+        ),
+        (
+            "who may read it",
+            "file: AWAY/a.txt, expect: { mode: '0644' }",
+            &|| {
+                let mode = fs::Permissions::from_mode(0o600);
+                fs::set_permissions(outside.join("a.txt"), mode).unwrap();
+            },
+        ),
+        (
+            "a file that was not there",
+            "file: AWAY/c.txt, expect: { present: false }",
+            &|| file("c.txt", ""),
+        ),
+        (
+            "what a command says",
+            "command: [cat, AWAY/a.txt], expect: { stdout: { match: yes } }",
+            &|| file("a.txt", "no\n"),
+        ),
+        (
+            "a file in the work tree",
+            "file: '${{ vars.worktree }}/word.txt', expect: { text: { match: arm64 } }",
+            &|| {},
+        ),
+    ];
+    let (world, path) = world();
+    for (name, check, change) in checks {
+        fs::remove_dir_all(&outside).unwrap();
+        fs::create_dir_all(&outside).unwrap();
+        file("a.txt", "yes\n");
+        file("same.txt2", "yes\n");
+        file("a.yaml", "a: 1\n");
+        let digest = tdg::model::Sha256Digest::of(b"yes\n");
+        file("list", &format!("{digest}  a.txt\n"));
+        std::os::unix::fs::symlink("a.txt", outside.join("link")).unwrap();
+        let check = check.replace("AWAY", &away);
+        let vars = "vars: { worktree: w }\n";
+        let spec = SPEC.replace("checks:", &format!("{vars}checks:"));
+        world.write(
+            "project/specs/a.yaml",
+            &format!("{spec}  - {{ name: {name}, {check} }}\n"),
+        );
+        tdg(&world, &path);
+        change();
+        if *name == "a file in the work tree" {
+            world.write("project/.tdg/work/default/word.txt", "mips\n");
+        }
+        let (code, said) = loop_once(&world, &path);
+        // Red, or an error where there is nothing to look at any more.
+        assert!(matches!(code, Some(1 | 4)), "{name}: {said}");
+        assert!(said.contains("verify   RED 1 of 2"), "{name}: {said}");
+    }
+    assert_eq!(world.runs(), 1);
+    fs::remove_dir_all(&outside).unwrap();
 }
 
 #[test]

@@ -225,3 +225,31 @@ fn a_resumed_loop_has_the_specs_it_began_with() {
     assert_eq!(told.ends()[0].1, "green");
     assert_eq!(at_work_in(folder), Vec::<String>::new());
 }
+
+#[test]
+fn a_series_that_was_being_put_back_when_the_loop_was_killed_is_put_back() {
+    let world = world();
+    let folder = world.folder.path();
+    // The remedy takes the series away, says so, and is killed with the loop.
+    world.remedy(
+        "test -e $RUNS.tried || { touch $RUNS.tried; rm patches/series; sleep 30; }\n\
+         sed -i s/armv7/arm64/ patches/01.patch",
+        "",
+    );
+    let mut child = start(folder);
+    let begin = Instant::now();
+    while world.path("project/patches/series").exists() {
+        assert!(begin.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(
+        start(folder).wait().unwrap().code(),
+        Some(0),
+        "{}",
+        world.read("said")
+    );
+    assert_eq!(world.read("project/patches/series"), "01.patch\n");
+    assert_eq!(world.read("project/_out/assets/image"), "arm64\n");
+}

@@ -52,6 +52,29 @@ fn place(world: &World) -> Vec<String> {
     place
 }
 
+/// Counts the remedies that began and did not end, by the journal.
+fn remedies_at_work(world: &World) -> usize {
+    let journal = world.read("project/.tdg/journal.jsonl");
+    let count = |name: &str| journal.matches(&format!("\"record\":{{\"{name}\"")).count();
+    let ended = count("remedy-finished") + count("remedy-undone");
+    count("remedy-started").saturating_sub(ended)
+}
+
+/// Waits until a remedy begins, or the loop ends without one.
+fn remedy_begins(world: &World, child: &mut std::process::Child) {
+    let begin = Instant::now();
+    let open = remedies_at_work(world);
+    while begin.elapsed() < Duration::from_secs(20) && child.try_wait().unwrap().is_none() {
+        // What was open is undone first.
+        let journal = world.read("project/.tdg/journal.jsonl");
+        let last = journal.rfind("\"loop-resumed\"").unwrap_or(0);
+        if journal[last..].contains("remedy-started") && (open == 0 || last > 0) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
 #[test]
 fn killed_at_random_moments_two_variants_end_in_the_same_place() {
     let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
@@ -74,20 +97,28 @@ fn killed_at_random_moments_two_variants_end_in_the_same_place() {
         whole.read("said")
     );
     let time = begin.elapsed();
+    eprintln!("a run takes {time:?}");
     let want = place(&whole);
     assert_eq!(want[2], "abcx\n");
     assert!(want[3].contains("sha256:"));
-    let (mut hit, mut worlds) = (0, 0);
+    let (mut hit, mut in_remedies, mut worlds) = (0, 0, 0);
     while hit < kills {
         let world = world();
         let folder = world.folder.path();
         worlds += 1;
-        for _ in 0..10.min(kills - hit) {
+        for nth in 0..10.min(kills - hit) {
             let mut child = start(folder);
-            std::thread::sleep(time.mul_f64(random() / 2.0));
+            // Some of them come while a remedy is at work, whenever that is.
+            if nth % 4 == 3 {
+                remedy_begins(&world, &mut child);
+                std::thread::sleep(Duration::from_secs_f64(random() * 0.2));
+            } else {
+                std::thread::sleep(time.mul_f64(random() / 2.0));
+            }
             let running = child.try_wait().unwrap().is_none();
             child.kill().unwrap();
             child.wait().unwrap();
+            in_remedies += u64::from(running && remedies_at_work(&world) > 0);
             hit += u64::from(running);
             if !running {
                 break;
@@ -111,5 +142,6 @@ fn killed_at_random_moments_two_variants_end_in_the_same_place() {
         assert_eq!(at_work_in(folder), Vec::<String>::new(), "world {worlds}");
         assert_eq!(world.read("project/.tdg/loop.lock"), "", "world {worlds}");
     }
-    eprintln!("{hit} kills in {worlds} worlds");
+    eprintln!("{hit} kills in {worlds} worlds, {in_remedies} of them during a remedy");
+    assert!(kills < 8 || in_remedies > 0);
 }

@@ -1,0 +1,142 @@
+//! What the evidence of each kind rests on: the build loop leaves checks out by it.
+
+use serde_json::{Value, json};
+use tdg::check::{KINDS, RestsOn, find};
+use tdg::model::Address;
+
+/// Each kind with arguments that tell the most, whether its evidence rests on its subject alone, and
+/// why: what its `observe` looks at.
+const WHY: &[(&str, &str, bool, &str)] = &[
+    (
+        "build",
+        "{}",
+        false,
+        "reads the record of the last build, found by the variant's name",
+    ),
+    (
+        "checksums",
+        "{}",
+        false,
+        "lists a folder, and reads what the list names",
+    ),
+    (
+        "cmdline",
+        "{}",
+        true,
+        "reads the subject; the rules of Talos are tdg's own",
+    ),
+    ("command", r#"{"argv":["true"]}"#, false, "runs a program"),
+    ("disk", "{}", true, "reads the subject"),
+    ("document", r#"{"path":"$"}"#, true, "reads the subject"),
+    (
+        "elf",
+        "{}",
+        true,
+        "reads the subject; libraries are looked for in it alone",
+    ),
+    (
+        "extension",
+        "{}",
+        true,
+        "reads the subject; what may be in one is tdg's own list",
+    ),
+    (
+        "file",
+        r#"{"path":"a"}"#,
+        true,
+        "reads the subject, or the file that is named",
+    ),
+    (
+        "http",
+        r#"{"url":"http://localhost"}"#,
+        false,
+        "asks a server",
+    ),
+    ("initramfs", "{}", true, "reads the subject"),
+    (
+        "ipxe",
+        "{}",
+        false,
+        "reads scripts and files that scripts name, servers' too",
+    ),
+    ("iso", "{}", true, "reads the subject"),
+    ("kernel", "{}", true, "reads the subject"),
+    (
+        "modules",
+        "{}",
+        true,
+        "reads the subject, where no `kernel` is named",
+    ),
+    (
+        "oci",
+        "{}",
+        false,
+        "asks the registry for tags and referrers",
+    ),
+    (
+        "patches",
+        r#"{"series":"s"}"#,
+        false,
+        "runs git, reads the patches that a series names",
+    ),
+    (
+        "tool",
+        r#"{"name":"make"}"#,
+        false,
+        "looks through PATH, and runs the program",
+    ),
+    ("tree", "{}", true, "reads the subject"),
+    (
+        "uki",
+        "{}",
+        true,
+        "reads the subject; signatures are counted, not held to the clock",
+    ),
+    ("wasm", "{}", true, "reads the subject"),
+];
+
+fn rests_on(kind: &str, args: &Value, subject: Option<&str>) -> RestsOn {
+    let subject = subject.map(|s| Address::parse(s).unwrap());
+    find(kind).unwrap().rests_on(args, subject.as_ref())
+}
+
+#[test]
+fn each_kind_says_what_its_evidence_rests_on() {
+    let named: Vec<&str> = WHY.iter().map(|(name, ..)| *name).collect();
+    let known: Vec<&str> = KINDS.iter().map(|kind| kind.name()).collect();
+    assert_eq!(
+        named, known,
+        "a kind's `observe` is read before it is named here"
+    );
+    let subject = "out/a.img!/inner";
+    let alone = RestsOn::Only(vec![Address::parse(subject).unwrap()]);
+    for (kind, args, on_subject, why) in WHY {
+        let args: Value = serde_json::from_str(args).unwrap();
+        let found = rests_on(kind, &args, Some(subject));
+        assert_eq!(found == alone, *on_subject, "{kind}: {why}: {found:?}");
+        if !on_subject {
+            assert_eq!(found, RestsOn::World, "{kind}: {why}");
+        }
+        // Without a subject nobody knows, but for the file that is named.
+        if *kind != "file" {
+            assert_eq!(rests_on(kind, &args, None), RestsOn::World, "{kind}");
+        }
+    }
+}
+
+#[test]
+fn what_arguments_name_is_looked_at_too() {
+    let named = RestsOn::Only(vec![Address::parse("notes.txt").unwrap()]);
+    assert_eq!(
+        rests_on("file", &json!({ "path": "notes.txt" }), None),
+        named
+    );
+    assert_eq!(rests_on("file", &json!({}), None), RestsOn::World);
+    let kernel = json!({ "kernel": "vmlinuz" });
+    assert_eq!(rests_on("modules", &kernel, Some("a.img")), RestsOn::World);
+    // Arguments that are none say nothing.
+    assert_eq!(
+        rests_on("elf", &json!({ "globe": 1 }), Some("a.img")),
+        RestsOn::World
+    );
+}
