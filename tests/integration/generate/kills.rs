@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// A world of two variants; the first remedy makes it worse, the second mends it.
 fn world() -> World {
-    let world = World::new();
+    let world = World::in_memory();
     for v in ["x", "y"] {
         world.write(
             &format!("project/patches/{v}.series"),

@@ -115,9 +115,22 @@ pub(crate) fn recipe(steps: &str, more: &str) -> String {
 impl World {
     /// Lays it out: `word.txt` is `amd64`, the patch makes it `arm64`, the spec wants `arm64`.
     pub(crate) fn new() -> Self {
-        let world = Self {
-            folder: tempfile::tempdir().unwrap(),
+        Self::laid_out(tempfile::tempdir().unwrap())
+    }
+
+    /// Lays it out in memory where there is such a place: what a killed process wrote is there too,
+    /// and no disk is waited for.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        let folder = match memory.is_dir() {
+            true => tempfile::tempdir_in(memory),
+            false => tempfile::tempdir(),
         };
+        Self::laid_out(folder.unwrap())
+    }
+
+    fn laid_out(folder: tempfile::TempDir) -> Self {
+        let world = Self { folder };
         world.write("upstream/Makefile", MAKEFILE);
         world.write("upstream/word.txt", "amd64\n");
         let upstream = world.path("upstream");
