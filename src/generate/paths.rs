@@ -1,6 +1,6 @@
 //! Where everything is: the fixed layout under the project.
 
-use super::recipe::Variant;
+use super::recipe::{self, Variant};
 use std::path::{Path, PathBuf};
 
 /// The places the loop writes to.
@@ -83,15 +83,7 @@ impl Paths {
 
     /// The patches as they were before a remedy.
     pub(super) fn before_remedy(&self, variant: &str) -> PathBuf {
-        self.own().join("before-remedy").join(variant)
-    }
-
-    /// Tells whether a file of the project was kept before a remedy: where the loop was killed while
-    /// it put that back, it is missing until the next one goes on.
-    pub(super) fn kept_before_a_remedy(&self, file: &str) -> bool {
-        let kept = std::fs::read_dir(self.own().join("before-remedy"));
-        let mut kept = kept.into_iter().flatten().flatten();
-        kept.any(|variant| variant.path().join("files").join(file).is_file())
+        self.project.join(recipe::BEFORE_REMEDY).join(variant)
     }
 
     /// What a remedy of a variant works in.

@@ -10,6 +10,7 @@ mod remedy;
 
 pub use super::classify::Class;
 pub use package::{BuildValues, CHECKSUMS, Format, MediaTypes, Package, PackageTemplate, REPORT};
+pub(super) use read::BEFORE_REMEDY;
 pub use read::load;
 pub use remedy::{Candidates, Remedy, Retry, Run, Start};
 

@@ -1,6 +1,5 @@
 //! From the text of a recipe to a [`Recipe`]: every mistake at once, each with its place.
 
-use super::super::paths::Paths;
 use super::fields::{inside, map, missing, text, texts};
 use super::package::{self, PackageTemplate};
 use super::{Iterate, Recipe, RecipeError, Source, Variant, build, iterate};
@@ -23,6 +22,9 @@ const KEYS: &[&str] = &[
     "package",
     "iterate",
 ];
+
+/// Where patches are kept as they were before a remedy, a folder for each variant.
+pub(in super::super) const BEFORE_REMEDY: &str = ".tdg/before-remedy";
 
 /// No recipe is larger than this.
 const MAX_FILE: u64 = 4 << 20;
@@ -208,7 +210,7 @@ fn variant(
             let series = text(&n, "patches", diagnostics)?;
             if inside(&series, "the project", n.span, diagnostics)
                 && !project.join(&series).is_file()
-                && !Paths::new(project).kept_before_a_remedy(&series)
+                && !kept_before_a_remedy(project, &series)
             {
                 let help = match series.contains('*') {
                     true => "name a series file: nothing is applied by a pattern",
@@ -260,6 +262,14 @@ fn variant_name(root: &Node, row: &Row, diagnostics: &mut Diagnostics) -> String
         );
     }
     name
+}
+
+/// Tells whether a file of the project was kept before a remedy: where a loop was killed while it put
+/// that back, it is missing until the next one goes on.
+fn kept_before_a_remedy(project: &Path, file: &str) -> bool {
+    let kept = std::fs::read_dir(project.join(BEFORE_REMEDY));
+    let mut kept = kept.into_iter().flatten().flatten();
+    kept.any(|variant| variant.path().join("files").join(file).is_file())
 }
 
 fn verify(node: &Node, project: &Path, diagnostics: &mut Diagnostics) -> Option<Vec<String>> {
