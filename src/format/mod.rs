@@ -31,6 +31,7 @@
 //! | [`pieces`] | a file made of ranges of another |
 //! | [`wasm`] | WebAssembly modules and components |
 //! | [`window`] | bytes read from front to back, from memory or out of a decoder |
+//! | [`parallel`] | work shared by threads that nobody else's work comes between |
 //! | [`keep`] | the way to what was kept of an earlier run |
 //! | [`extensions`] | Talos's `extensions.yaml`, an extension's `manifest.yaml` |
 //! | [`compatibility`] | the range of Talos versions that an extension is for |
@@ -64,6 +65,7 @@ pub mod mbr;
 pub mod menu;
 pub mod node;
 pub mod oci;
+pub mod parallel;
 pub mod partition;
 pub mod partitions;
 pub mod patch;

@@ -2,16 +2,16 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rayon::prelude::*;
-
 use super::libraries::{Roots, root_of, search};
 use super::{ImageError, MergedEntry, Pattern, ServiceFile, View};
 use crate::format::elf::Elf;
-use crate::format::{FileType, FormatError};
+use crate::format::{FileType, FormatError, parallel};
 
 /// Libraries that the files of one view need together; a distribution's
 /// thousands of programs need some ten thousand.
 const MAX_NEEDED: u64 = 500_000;
+/// Files that one thread looks at before it takes more.
+const BATCH: usize = 8;
 
 /// What a first look at a regular file gave: its ELF headers, or why they
 /// could not be read.
@@ -107,16 +107,13 @@ impl Binaries {
         let look = |index: &usize| {
             self.examine(view, *index);
         };
-        chosen.par_iter().with_min_len(8).for_each(look);
+        parallel::map(&chosen, BATCH, look);
         self.check_needed(view, &chosen)?;
         let roots = self.roots(view, services)?;
         chosen.sort_unstable();
         let found = |index: &usize| self.binary(view, *index, roots).cloned();
-        Ok(chosen
-            .par_iter()
-            .with_min_len(8)
-            .filter_map(found)
-            .collect())
+        let found = parallel::map(&chosen, BATCH, found);
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Gives the ELF file at exactly this path; `None` where it is none.

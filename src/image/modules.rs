@@ -2,15 +2,15 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rayon::prelude::*;
-
 use super::{ImageError, MergedEntry, View, spool};
 use crate::format::kmod::Module;
-use crate::format::{Budget, Bytes, Compression, FormatError, Limits, Source, stream};
+use crate::format::{Budget, Bytes, Compression, FormatError, Limits, Source, parallel, stream};
 
 /// Compressed modules up to this size are decoded several at a time; a larger
 /// one alone, so that memory stays bounded.
 const SMALL: u64 = 1 << 20;
+/// Modules that one thread reads before it takes more.
+const BATCH: usize = 8;
 /// What every byte of such a module may become there, and what any may.
 const RATIO: u64 = 16;
 const FREE: u64 = 1 << 20;
@@ -66,11 +66,7 @@ impl Modules {
         // Neighbours in an image share blocks: look at them one after another.
         chosen.sort_by_key(|index| view.place(*index));
         let look = |index: &usize| self.one(view, *index).map(drop);
-        chosen
-            .par_iter()
-            .with_min_len(8)
-            .map(look)
-            .collect::<Result<(), _>>()?;
+        parallel::try_map(&chosen, BATCH, look)?;
         chosen.sort_unstable();
         chosen.iter().map(|index| self.one(view, *index)).collect()
     }

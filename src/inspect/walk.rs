@@ -7,12 +7,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rayon::prelude::*;
-
 use super::item::Item;
 use super::weight::Weight;
 use crate::format::elf::Elf;
-use crate::format::{Content, Entry, FileType};
+use crate::format::{Content, Entry, FileType, parallel};
 use crate::image::{Image, ImageError};
 use crate::model::Sha256Digest;
 
@@ -130,10 +128,8 @@ impl Walk<'_> {
         // and two walks of one image show the same.
         entries.sort_by(|a, b| a.path.split('/').cmp(b.path.split('/')));
         for part in entries.chunks(PART) {
-            let seen: Vec<_> = part
-                .par_iter()
-                .map(|entry| seen(image, outer, entry, self.options))
-                .collect();
+            let look = |entry: &_| seen(image, outer, entry, self.options);
+            let seen = parallel::map(part, 1, look);
             for (item, image) in &seen {
                 self.item(item, image.as_ref());
             }

@@ -4,3 +4,4 @@ mod attached;
 mod hostile;
 mod kind;
 mod published;
+mod together;

@@ -3,8 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 /// A folder with files and specs.
@@ -89,9 +94,27 @@ impl World {
     }
 }
 
+/// No run that a test begins takes so long. One that hangs is to be a failure, with its name.
+const HANGS: Duration = Duration::from_secs(600);
+
 /// Runs a prepared command to its end.
+///
+/// Panics where it does not end.
 pub(crate) fn ran(command: &mut Command) -> Ran {
-    let output = command.output().unwrap();
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || done.send(child.wait_with_output()));
+    let Ok(output) = ended.recv_timeout(HANGS) else {
+        kill(pid, Signal::SIGKILL).unwrap();
+        panic!("{command:?} does not end");
+    };
+    let output = output.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ran {
         code: output.status.code().unwrap_or(-1),

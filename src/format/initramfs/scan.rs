@@ -5,7 +5,7 @@ use crate::format::cpio;
 use crate::format::stream::{self, zstd};
 use crate::format::window::{Input, PEEK, Window};
 use crate::format::{
-    Budget, Bytes, Compression, Content, FormatError, Limits, Pieces, Reader, Source,
+    Budget, Bytes, Compression, Content, FormatError, Limits, Pieces, Reader, Source, parallel,
 };
 
 pub(super) fn caveat(part: &Part) -> Option<&'static str> {
@@ -84,48 +84,23 @@ pub(super) struct Part {
 }
 
 impl Part {
-    fn decode(&mut self, source: &Source, budget: &mut Budget) -> Result<(), FormatError> {
+    fn decoded(&self, source: &Source, budget: &mut Budget) -> Result<Bytes, FormatError> {
         let (offset, length) = (self.offset as u64, self.length as u64);
         let frame = Pieces::range(source, offset, length);
         let data = zstd::frame(&*frame, length, self.bound, budget);
-        self.data = Some(Bytes::new(data.map_err(|error| error.at(offset))?));
-        Ok(())
+        Ok(Bytes::new(data.map_err(|error| error.at(offset))?))
     }
 }
 
-/// Decodes frames on as many threads as there are cores.
-///
-/// These are threads of their own, not a pool's: callers hold the lock under
-/// which an image is decoded once, and a pool's thread that waits may take up
-/// other work that asks for the same lock.
-fn at_once(source: &Source, parts: Vec<&mut Part>) -> Result<(), FormatError> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut shares: Vec<Vec<&mut Part>> = Vec::new();
-    shares.resize_with(threads.min(parts.len()), Vec::new);
-    let mut parts = parts.into_iter();
-    while parts.len() > 0 {
-        for (share, part) in shares.iter_mut().zip(parts.by_ref()) {
-            share.push(part);
-        }
+/// Decodes frames, several at a time.
+fn at_once(source: &Source, mut parts: Vec<&mut Part>) -> Result<(), FormatError> {
+    let decoded = parallel::try_map(&parts, 1, |part| {
+        part.decoded(source, &mut Budget::of(part.bound))
+    })?;
+    for (part, data) in parts.iter_mut().zip(decoded) {
+        part.data = Some(data);
     }
-    let decode = |share: Vec<&mut Part>| {
-        share
-            .into_iter()
-            .try_for_each(|part| part.decode(source, &mut Budget::of(part.bound)))
-    };
-    std::thread::scope(|scope| {
-        let own = shares.pop();
-        let others: Vec<_> = shares
-            .into_iter()
-            .map(|share| scope.spawn(move || decode(share)))
-            .collect();
-        let mut result = own.map_or(Ok(()), decode);
-        for other in others {
-            let failed = |_| Err(FormatError::io(NAME, 0, "a decoding thread failed"));
-            result = result.and(other.join().unwrap_or_else(failed));
-        }
-        result
-    })
+    Ok(())
 }
 
 #[derive(Default)]
@@ -191,7 +166,7 @@ impl Scan {
             at_once(source, pending)?;
         } else {
             for part in &mut pending {
-                part.decode(source, budget)?;
+                part.data = Some(part.decoded(source, budget)?);
             }
         }
         let data = |part: &mut Part| match part.data.take() {

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use super::NAME;
 use crate::format::oci::{Descriptor, Digest, verify};
 use crate::format::tar::Tar;
-use crate::format::{Bytes, Compression, FormatError, Limits, Source};
+use crate::format::{Bytes, Compression, FormatError, Limits, Source, parallel};
 use crate::image::spool::{self, Memory};
 
 /// What tells the name of a file that an artifact carries.
@@ -197,8 +197,8 @@ impl OciLayer {
         let alone = self.uncompressed && compression == Compression::None;
         let (verified, opened) = match alone {
             // Stored as it is: both read the blob itself.
-            true => rayon::join(|| verify(&**blob, digest, None, limits), open),
-            false => rayon::join(stored, open),
+            true => parallel::join(|| verify(&**blob, digest, None, limits), open),
+            false => parallel::join(stored, open),
         };
         // That the blob is another explains what else is wrong with it.
         verified?;

@@ -7,7 +7,7 @@ use super::graph::document;
 use super::layer::{self, OciLayer, Unpacking};
 use super::{Blobs, NAME, Reference, layout};
 use crate::format::oci::{Config, Descriptor, Digest, Listed, Manifest, Platform};
-use crate::format::{FormatError, Limits, Tree};
+use crate::format::{FormatError, Limits, Tree, parallel};
 use crate::image::spool::Memory;
 
 /// No image has more layers; overlayfs takes 500.
@@ -276,9 +276,7 @@ impl Picture {
     /// Errors where one of them cannot be read: a view with a part missing would
     /// let checks pass that saw nothing.
     pub fn open_layers(&self) -> Result<Vec<&layer::Opened>, FormatError> {
-        use rayon::prelude::*;
-        let opened = self.layers.par_iter().map(|layer| layer.open(&self.limits));
-        opened.collect()
+        parallel::try_map(&self.layers, 1, |layer| layer.open(&self.limits))
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::change::{Change, Difference, Event, Place, Side, Summary, Trouble, What};
 use super::compare::{Compare, Next, Outcome, equal_bytes, holds};
 use super::contents::{self, Contents, Left, Listing};
@@ -12,7 +10,7 @@ use super::merge::{Merge, Row, size};
 use super::meta::{self, Says};
 use super::role::{self, Roles};
 use super::{Options, about};
-use crate::format::{Content, Entry, FileType};
+use crate::format::{Content, Entry, FileType, parallel};
 use crate::image::Image;
 
 /// Takes what a comparison comes by.
@@ -144,7 +142,7 @@ impl Walk<'_> {
                 self.trouble(&Trouble::new(Side::A, &pair[0].image.failed(error)));
                 break;
             }
-            let looked: Vec<_> = part.par_iter().map(|row| look(row, false)).collect();
+            let looked: Vec<_> = parallel::map(part, 1, |row| look(row, false));
             for (row, mut outcome) in part.iter().zip(looked) {
                 if let Next::Alone = outcome.next {
                     outcome = look(row, true);
