@@ -31,7 +31,7 @@ macro_rules! kinds {
 
 kinds!(
     build, checksums, cmdline, command, disk, document, elf, extension, file, http, initramfs,
-    ipxe, iso, kernel, modules, oci, patches, tool, tree, uki, wasm
+    ipxe, iso, kernel, modules, oci, patches, port, tool, tree, uki, wasm
 );
 
 /// Finds a kind by its name.

@@ -2,13 +2,15 @@
 //!
 //! [`exec`] is the only place in the crate that starts a process; [`git`] drives the `git`
 //! program through it; [`store`] writes files that are whole or not there; [`record`] is what a
-//! build leaves behind for the `build` kind; [`tls`] keeps what a server shows of itself.
+//! build leaves behind for the `build` kind; [`tls`] keeps what a server shows of itself;
+//! [`port`] connects, and no more.
 
 pub mod boot_file;
 pub mod cache;
 pub mod exec;
 pub mod git;
 pub mod http;
+pub mod port;
 pub mod record;
 pub mod registry;
 pub mod store;

@@ -3,6 +3,7 @@
 mod cmdline;
 mod http;
 mod modules;
+mod port;
 mod rests_on;
 mod uki;
 mod wasm;

@@ -50,6 +50,36 @@ pub(crate) fn installed(tool: &str) -> Option<PathBuf> {
     None
 }
 
+/// Finds the program that runs others in a network of their own, and `ip` to furnish it with:
+/// `unshare --map-root-user --net PROGRAM`.
+///
+/// Some machines forbid that, most of all inside of containers; `.ci/run` says at its beginning
+/// whether this one does, by `TDG_NO_NAMESPACES=1`.
+///
+/// # Panics
+/// If that cannot be done, `TDG_STRICT` is `1` and `TDG_NO_NAMESPACES` is not.
+pub(crate) fn own_network() -> Option<PathBuf> {
+    let unshare = peer("unshare").filter(|_| peer("ip").is_some())?;
+    let tried = Command::new(&unshare)
+        .args(["--map-root-user", "--net", "true"])
+        .output()
+        .unwrap();
+    if tried.status.success() {
+        return Some(unshare);
+    }
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| value == "1");
+    let said = String::from_utf8_lossy(&tried.stderr);
+    assert!(
+        !set("TDG_STRICT") || set("TDG_NO_NAMESPACES"),
+        "this machine makes no networks, and TDG_STRICT is 1: {said}"
+    );
+    let _ = writeln!(
+        std::io::stderr(),
+        "skipped: this machine makes no networks: {said}"
+    );
+    None
+}
+
 /// Finds what `tests/peers/fetch` unpacked: `arm64`, `kernel`, `vmlinuz`.
 ///
 /// # Panics

@@ -80,6 +80,12 @@ const WHY: &[(&str, &str, bool, &str)] = &[
         "runs git, reads the patches that a series names",
     ),
     (
+        "port",
+        r#"{"address":"localhost:80"}"#,
+        false,
+        "connects to a server",
+    ),
+    (
         "tool",
         r#"{"name":"make"}"#,
         false,
