@@ -3,11 +3,13 @@
 use super::look::duration;
 use super::loop_summary::Page;
 use super::loop_view::LoopView;
+use super::progress::Progress;
 use super::verifier::SpecVerifier;
-use super::{check_upstream, exit};
+use super::{check_upstream, exit, history_view};
 use crate::generate::recipe::RecipeError;
 use crate::generate::{
-    GenerateError, LoopOptions, LoopOutcome, LoopPlan, Stage, VariantEnd, plan_loop, run_loop,
+    GenerateError, LoopOptions, LoopOutcome, LoopPlan, Stage, VariantEnd, history, plan_loop,
+    run_loop,
 };
 use crate::model::value::Value;
 use crate::probe::exec::watch_signals;
@@ -25,6 +27,7 @@ Example:
   tdg generate --dry-run          what would be done, and why
   tdg generate --variant spin-only --budget 2h
   tdg generate --resume           go on where an interrupted loop was
+  tdg generate --history=3        what the last three loops did
   tdg generate --check-upstream 'v1.*' main     does the series still apply there?")]
 pub struct Args {
     /// The recipe
@@ -61,6 +64,9 @@ pub struct Args {
     /// patterns (`v1.*`), ranges of tags (`v1.0..v1.6`)
     #[arg(long, value_name = "REF", num_args = 1.., conflicts_with = "dry_run")]
     check_upstream: Vec<String>,
+    /// Say what the last loops did and how long it took, N at most, and touch nothing
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10", conflicts_with_all = ["dry_run", "check_upstream"])]
+    history: Option<usize>,
     /// Take what you made of a rebase's conflict (in .tdg/conflict) into the series
     #[arg(long, conflicts_with_all = ["dry_run", "check_upstream"])]
     continue_rebase: bool,
@@ -104,6 +110,12 @@ pub fn run(args: Args) -> u8 {
     if args.dry_run {
         return dry_run(&options);
     }
+    if let Some(most) = args.history {
+        return match history(&options.recipe) {
+            Ok(told) => history_view::show(told, most, args.format == Format::Json),
+            Err(error) => refuse(&error),
+        };
+    }
     if args.continue_rebase || !args.check_upstream.is_empty() {
         let json = args.format == Format::Json;
         return check_upstream::run(&options, &args.check_upstream, json)
@@ -140,9 +152,10 @@ pub fn carry_out(
         eprintln!("error: Ctrl-C cannot be watched: {error}");
         exit::ERROR
     })?;
-    let mut view = LoopView::new(anstream::stdout(), verbose);
+    let live = std::io::stdout().is_terminal();
+    let view = show.then(|| Progress::start(LoopView::new(anstream::stdout(), verbose), live));
     let result = run_loop(options, &verifier(), &cancel, &mut |event| {
-        if show {
+        if let Some(view) = &view {
             view.event(event);
         }
         if let Some(page) = &mut page {
@@ -150,8 +163,13 @@ pub fn carry_out(
         }
     });
     let written = page.map_or(Ok(()), |page| page.write(&result, &options.recipe));
-    let outcome = result.map_err(|error| refuse(&error))?;
-    if show {
+    let outcome = result.map_err(|error| {
+        if let Some(view) = &view {
+            view.quiet();
+        }
+        refuse(&error)
+    })?;
+    if let Some(view) = &view {
         view.summary(&outcome);
         if outcome
             .variants

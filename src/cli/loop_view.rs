@@ -2,18 +2,22 @@
 
 use super::verifier::actual;
 use crate::generate::{
-    BestAttempt, Failure, LoopEvent, LoopOutcome, PackageOutcome, TrialVerdict, VariantEnd,
+    BestAttempt, Failure, LoopEvent, LoopOutcome, PackageOutcome, Stage, TrialVerdict, VariantEnd,
     VariantOutcome, VerifyReport,
 };
 use crate::model::path::printable;
 use crate::model::size::show_duration;
 use anstyle::{AnsiColor, Style};
 use std::io::Write;
+use std::time::Duration;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const HEAD: Style = AnsiColor::Cyan.on_default().bold();
 const DIM: Style = Style::new().dimmed();
+
+/// What is over sooner needs no word on how long it takes.
+const WORTH_TELLING: Duration = Duration::from_secs(10);
 
 /// Shows events as they come.
 pub struct LoopView<W> {
@@ -48,6 +52,28 @@ impl<W: Write> LoopView<W> {
             }
         }
         let _ = self.out.flush();
+    }
+
+    /// Writes a text as it is, such as a line that will be drawn over.
+    pub fn raw(&mut self, text: &str) {
+        let _ = write!(self.out, "{text}");
+        let _ = self.out.flush();
+    }
+
+    /// Says that a stage is still at work.
+    pub fn still(&mut self, variant: &str, stage: Stage, text: &str) {
+        variant.clone_into(&mut self.of);
+        let name = match self.margin {
+            0 => format!("{variant}: "),
+            _ => String::new(),
+        };
+        self.say(&format!("  {DIM}{:<8} {name}{text}{DIM:#}", stage.name()));
+    }
+
+    /// Gives what is written to.
+    #[cfg(test)]
+    pub fn into_out(self) -> W {
+        self.out
     }
 
     /// Shows an event.
@@ -96,9 +122,19 @@ impl<W: Write> LoopView<W> {
             LoopEvent::StageSkipped { stage, why, .. } => {
                 self.say(&format!("  {:<8} {DIM}{why}{DIM:#}", stage.name()));
             }
-            LoopEvent::StageStarted { stage, why, .. } => {
+            LoopEvent::StageStarted {
+                stage,
+                why,
+                expected,
+                ..
+            } => {
                 if self.verbose {
                     self.say(&format!("  {:<8} {DIM}due: {why}{DIM:#}", stage.name()));
+                }
+                if let Some(expected) = expected.filter(|time| *time >= WORTH_TELLING) {
+                    let time = show_duration(expected);
+                    let stage = stage.name();
+                    self.say(&format!("  {stage:<8} {DIM}usually takes {time}{DIM:#}"));
                 }
             }
             LoopEvent::Command { command, log, .. } => {

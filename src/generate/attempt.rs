@@ -9,7 +9,7 @@ use super::recipe::Variant;
 use super::session::{Session, StageEnd, Stop};
 use super::standing::Standing;
 use super::verify::{Failure, Place, TrialReport, TrialVerdict};
-use super::{artifacts, build, series, source};
+use super::{artifacts, build, series, source, space};
 use crate::probe::record::BuildRecord;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -220,7 +220,18 @@ fn step(
         return skipped(session, variant, stage, &inputs);
     };
     attempt.worked = true;
-    match session.stage(variant, stage, &why, inputs, work)? {
+    let mut lacking = false;
+    let work = |session: &mut Session<'_>| match space::lacking(session, variant, stage) {
+        Some(end) => {
+            lacking = true;
+            Ok(end)
+        }
+        None => work(session),
+    };
+    let end = session.stage(variant, stage, &why, inputs, work)?;
+    // No other patch makes room.
+    attempt.beyond_remedy = lacking;
+    match end {
         StageEnd::Done { success, .. } => Ok(Some(success)),
         StageEnd::Failed {
             failures,

@@ -123,7 +123,10 @@ fn tried(
     }
     attempt.worse = best::weigh(session, variant, number, &attempt)?;
     if attempt.beyond_remedy {
-        let why = "what holds could not be packaged".to_owned();
+        let why = match attempt.stage == Some(Stage::Package) {
+            true => "what holds could not be packaged".to_owned(),
+            false => attempt.tail.clone(),
+        };
         return ended(finish(
             session,
             variant,

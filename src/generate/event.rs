@@ -129,6 +129,8 @@ pub enum LoopEvent<'e> {
         stage: Stage,
         /// Why it is due.
         why: &'e str,
+        /// How long it usually took before; nothing where it never succeeded.
+        expected: Option<Duration>,
     },
     /// A command of a stage begins.
     Command {

@@ -16,7 +16,9 @@ mod cycle;
 mod due;
 mod error;
 mod event;
+mod expected;
 mod guard;
+mod history;
 mod inputs;
 mod journal;
 mod law;
@@ -49,6 +51,10 @@ pub use error::GenerateError;
 pub use event::{
     BestAttempt, CandidateOutcome, LoopEvent, LoopOutcome, PackageOutcome, Stage, VariantEnd,
     VariantOutcome,
+};
+pub use history::{
+    History, PastAttempt, PastEnd, PastFile, PastLoop, PastRemedy, PastStage, PastVariant,
+    StageOutcome, history,
 };
 pub use journal::JournalError;
 pub use lock::LockError;

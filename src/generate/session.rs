@@ -180,6 +180,7 @@ impl Session<'_> {
             variant: name,
             stage,
             why,
+            expected: self.state.expected(name, stage),
         });
         let begin = Instant::now();
         let end = work(self)?;

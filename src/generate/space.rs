@@ -1,7 +1,10 @@
 //! Room on the disk: how much is free, and what of tdg's own could make some.
 
+use super::event::Stage;
 use super::paths::Paths;
-use super::recipe::Recipe;
+use super::recipe::{Recipe, Variant};
+use super::session::{Session, StageEnd};
+use super::verify::{Failure, Place};
 use crate::model::size::show_size;
 use crate::probe::cache::Cache;
 use crate::probe::store;
@@ -16,11 +19,11 @@ pub(super) struct Clearable {
     pub(super) what: String,
     /// How much it takes.
     pub(super) bytes: u64,
-    place: Place,
+    kept: Kept,
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum Kept {
     Folder(PathBuf),
     Cache(Arc<Cache>),
 }
@@ -36,6 +39,58 @@ pub(super) fn free(path: &Path) -> Option<u64> {
         u64::from(seen.fragment_size()),
     );
     blocks.checked_mul(size)
+}
+
+/// Ends a stage before it begins where there is too little room for what it writes: hours of work are
+/// not begun that a full disk would end.
+pub(super) fn lacking(session: &Session<'_>, variant: &Variant, stage: Stage) -> Option<StageEnd> {
+    let paths = &session.paths;
+    let written = |stage| {
+        let success = session.state.success(&variant.name, stage);
+        let files = success.map(|(_, success)| success.files.as_slice());
+        let sizes = files.unwrap_or_default().iter().map(|file| file.bytes);
+        sizes.fold(0, u64::saturating_add)
+    };
+    let (needed, what) = match stage {
+        Stage::Build => (variant.build.space.unwrap_or(0), "`build.space` asks for"),
+        Stage::Collect => (written(Stage::Build), "the artifacts take"),
+        Stage::Package => (written(Stage::Collect), "the package takes"),
+        Stage::Source | Stage::Patch | Stage::Verify => return None,
+    };
+    let here = free(&paths.own())?;
+    if here >= needed {
+        return None;
+    }
+    let mut message = format!(
+        "{what} {}, and {} are free at .tdg: free {} more",
+        show_size(needed),
+        show_size(here),
+        show_size(needed - here)
+    );
+    let cache = session.options.cache.as_ref();
+    let found = clearable(paths, session.recipe, cache, session.number);
+    if !found.is_empty() {
+        message.push_str(&format!("; tdg's own that can go: {}", show(&found)));
+    }
+    let line = variant.build.steps.first().map_or(1, |step| step.line);
+    let failure = Failure {
+        trial: stage.to_string(),
+        check: "there is room for it".into(),
+        kind: stage.to_string(),
+        verdict: "error",
+        spec: Place {
+            file: session.recipe.shown(&session.recipe.path),
+            line,
+        },
+        mismatches: Vec::new(),
+        message: message.clone(),
+    };
+    Some(StageEnd::Failed {
+        failures: vec![failure],
+        tail: message.clone(),
+        far: 0,
+        summary: message,
+    })
 }
 
 /// Says how much is free where the loop works.
@@ -71,7 +126,7 @@ pub(super) fn clearable(
     let folder = |what: String, path: PathBuf| Clearable {
         what,
         bytes: size(&path),
-        place: Place::Folder(path),
+        kept: Kept::Folder(path),
     };
     for (name, path) in entries(paths.own().join("work")) {
         if !recipe.variants.iter().any(|v| v.name == name) {
@@ -90,7 +145,7 @@ pub(super) fn clearable(
             found.push(Clearable {
                 what: format!("tdg's cache {}", cache.root().display()),
                 bytes,
-                place: Place::Cache(cache.clone()),
+                kept: Kept::Cache(cache.clone()),
             });
         }
     }
@@ -99,9 +154,9 @@ pub(super) fn clearable(
 
 /// Clears; gives what is gone. What cannot be removed stays.
 pub(super) fn clear(what: Vec<Clearable>) -> Vec<Clearable> {
-    let gone = |c: &Clearable| match &c.place {
-        Place::Folder(path) => store::remove(path).is_ok(),
-        Place::Cache(cache) => cache.clear().is_ok(),
+    let gone = |c: &Clearable| match &c.kept {
+        Kept::Folder(path) => store::remove(path).is_ok(),
+        Kept::Cache(cache) => cache.clear().is_ok(),
     };
     what.into_iter().filter(gone).collect()
 }

@@ -1,12 +1,15 @@
 //! What the journal amounts to: which stage last succeeded on what, and where a loop broke off.
 
 use super::event::{CandidateOutcome, Stage, VariantEnd};
+use super::expected::Expected;
 use super::inputs::Inputs;
 use super::journal::{Record, Success, Told};
 use super::law::Law;
 use super::remedied::{RemedyEnd, RemedyRecord};
 use super::standing::{RolledBack, Standing};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything known from the journal.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +21,7 @@ pub(super) struct State {
     /// Files that are law and were changed under a loop: what they were, what they became.
     pub(super) broken: Option<(Law, Law)>,
     variants: HashMap<String, VariantState>,
+    expected: Arc<Expected>,
 }
 
 /// A loop that did not come to its end.
@@ -78,7 +82,10 @@ impl State {
     /// Past a place where something is missing, no success before it is relied on: what came after
     /// it may have been what is missing.
     pub(super) fn replay(told: &Told) -> Self {
-        let mut state = Self::default();
+        let mut state = Self {
+            expected: Arc::new(Expected::of(told)),
+            ..Self::default()
+        };
         let mut faults = told.faults.iter().peekable();
         for (number, line) in told.lines.iter().enumerate() {
             if faults.next_if(|fault| fault.after <= number).is_some() {
@@ -234,6 +241,11 @@ impl State {
     /// Gives the last success of a stage, unless a stage before it has begun since.
     pub(super) fn success(&self, variant: &str, stage: Stage) -> Option<&(Inputs, Success)> {
         self.variants.get(variant)?.succeeded.get(&stage)
+    }
+
+    /// Gives how long a stage usually took in earlier loops.
+    pub(super) fn expected(&self, variant: &str, stage: Stage) -> Option<Duration> {
+        self.expected.median(variant, stage)
     }
 
     /// Tells whether a stage began and did not succeed.

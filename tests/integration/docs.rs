@@ -72,6 +72,7 @@ fn scrub(text: &str) -> String {
         // The two streams of a program come in any order.
         (r#"("(?:log_)?tail": ").*"#, "${1}LOG"),
         (r#"("deadline": ").*"#, "${1}TIME"),
+        (r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?", "DATE"),
         (r"\b[0-9a-f]{12,64}\b", "DIGEST"),
         (r#"<svg width="\d+px""#, "<svg width=\"WIDTH\""),
     ];

@@ -1,6 +1,6 @@
 //! The parts of a recipe that differ by row: `build` and `artifacts`.
 
-use super::fields::{duration, inside, map, missing, text, texts, variable};
+use super::fields::{duration, inside, map, missing, size, text, texts, variable};
 use super::{Artifacts, Build, Setting, Step};
 use crate::model::words;
 use crate::spec::{Diagnostic, Diagnostics, Node, NodeKind};
@@ -10,7 +10,7 @@ pub(super) fn build(node: &Node, diagnostics: &mut Diagnostics) -> Option<Build>
     map(
         node,
         "`build`",
-        &["dir", "steps", "timeout", "env"],
+        &["dir", "steps", "timeout", "space", "env"],
         diagnostics,
     )?;
     let dir = match node.get("dir") {
@@ -24,6 +24,9 @@ pub(super) fn build(node: &Node, diagnostics: &mut Diagnostics) -> Option<Build>
     let timeout = node
         .get("timeout")
         .and_then(|n| duration(n, "timeout", diagnostics));
+    let space = node
+        .get("space")
+        .and_then(|n| size(n, "space", diagnostics));
     let env = match node.get("env") {
         None => Vec::new(),
         Some(n) => environment(n, diagnostics),
@@ -36,6 +39,7 @@ pub(super) fn build(node: &Node, diagnostics: &mut Diagnostics) -> Option<Build>
         dir,
         steps: self::steps(steps, diagnostics)?,
         timeout,
+        space,
         env,
     })
 }

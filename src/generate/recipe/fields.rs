@@ -1,7 +1,7 @@
 //! Reading typed fields out of nodes, each mistake with its place.
 
 use crate::model::Span;
-use crate::model::size::parse_duration;
+use crate::model::size::{parse_duration, parse_size};
 use crate::spec::{Diagnostic, Diagnostics, Entry, Node, NodeKind};
 use std::time::Duration;
 
@@ -104,6 +104,23 @@ pub(super) fn duration(node: &Node, key: &str, diagnostics: &mut Diagnostics) ->
         );
     }
     time
+}
+
+/// Reads a size above zero.
+pub(super) fn size(node: &Node, key: &str, diagnostics: &mut Diagnostics) -> Option<u64> {
+    let size = match &node.kind {
+        NodeKind::Int(n) => u64::try_from(*n).ok(),
+        _ => node.as_text().and_then(parse_size),
+    };
+    let size = size.filter(|size| *size > 0);
+    if size.is_none() {
+        diagnostics.push(
+            Diagnostic::new(node.span, format!("`{key}` is a size"))
+                .label("this is none")
+                .help("write a number with a unit, such as `20 GiB`"),
+        );
+    }
+    size
 }
 
 /// Reads a count of 1 or more.

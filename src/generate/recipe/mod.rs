@@ -73,6 +73,8 @@ pub struct Build {
     pub steps: Vec<Step>,
     /// How long all steps together may take.
     pub timeout: Option<Duration>,
+    /// How many bytes have to be free before the steps run.
+    pub space: Option<u64>,
     /// What the steps find in their environment beside `PATH HOME LANG TMPDIR`.
     pub env: Vec<(String, Setting)>,
 }

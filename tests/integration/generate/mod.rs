@@ -4,6 +4,7 @@ mod best;
 mod candidates;
 mod escapes;
 mod failures;
+mod history;
 mod inputs;
 mod interrupted;
 mod kills;
