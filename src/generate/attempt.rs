@@ -333,6 +333,7 @@ fn nothing_judged(session: &Session<'_>, variant: &Variant, skipped: usize) -> F
             line: 1,
         },
         mismatches: Vec::new(),
+        hunks: Vec::new(),
         message: format!(
             "no check of {} ran for {} ({skipped} skipped): that proves nothing",
             variant.verify.join(", "),

@@ -145,6 +145,7 @@ fn judge(
                     line: variant.build.steps.last().map_or(1, |s| s.line),
                 },
                 mismatches: Vec::new(),
+                hunks: Vec::new(),
                 message: found.explain(variant, &work, name),
             }),
         }
@@ -206,6 +207,7 @@ fn failed(
                 line: step.line,
             },
             mismatches: Vec::new(),
+            hunks: Vec::new(),
             message: format!(
                 "`{}`: {why}\n  {last}\n  whole log: {}",
                 step.text,
@@ -232,6 +234,7 @@ fn no_folder(recipe: &Recipe, variant: &Variant) -> StageEnd {
                 line: variant.build.steps.first().map_or(1, |s| s.line),
             },
             mismatches: Vec::new(),
+            hunks: Vec::new(),
             message: message.clone(),
         }],
         tail: message,

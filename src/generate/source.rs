@@ -252,6 +252,7 @@ fn failed(recipe: &Recipe, words: String) -> StageEnd {
                 line: 1,
             },
             mismatches: Vec::new(),
+            hunks: Vec::new(),
             message: format!("{summary}: {words}"),
         }],
         tail: words,

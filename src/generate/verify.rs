@@ -4,6 +4,7 @@
 
 use crate::model::value::Value;
 use crate::probe::exec::Cancel;
+use crate::probe::git::Hunk;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -184,6 +185,9 @@ pub struct Failure {
     pub spec: Place,
     /// What was not as demanded.
     pub mismatches: Vec<MismatchReport>,
+    /// Of a patch that does not apply: each place where it does not fit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hunks: Vec<Hunk>,
     /// What there is to say.
     pub message: String,
 }
@@ -209,6 +213,7 @@ impl Failure {
                 line: trial.line,
             },
             mismatches: trial.mismatches.clone(),
+            hunks: Vec::new(),
             message: trial.message.clone(),
         }
     }

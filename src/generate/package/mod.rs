@@ -350,6 +350,7 @@ fn failed(recipe: &Recipe, verdict: &'static str, check: &str, why: String) -> S
                 line: 1,
             },
             mismatches: Vec::new(),
+            hunks: Vec::new(),
             message: why.clone(),
         }],
         tail: why,

@@ -35,14 +35,27 @@ impl fmt::Display for PatchFailure {
                 Some(line) => write!(f, "\n  at {}:{line}", hunk.path)?,
                 None => write!(f, "\n  at {}", hunk.path)?,
             }
+            if let Some(number) = hunk.number {
+                write!(f, ", hunk {number} of {}", hunk.of)?;
+            }
+            let now = match hunk.now_line.filter(|now| Some(*now) != hunk.line) {
+                Some(line) => format!("there is, from line {line} on"),
+                None => "there is".to_owned(),
+            };
             for (title, lines) in [
                 ("the patch expects", &hunk.expected),
-                ("there is", &hunk.now),
+                (now.as_str(), &hunk.now),
             ] {
                 if !lines.is_empty() {
                     write!(f, "\n    {title}:")?;
                     lines.iter().try_for_each(|l| write!(f, "\n      {l}"))?;
                 }
+            }
+            if let Some(cause) = &hunk.changed_by {
+                write!(f, "\n    {cause}")?;
+            }
+            if let Some(why) = &hunk.untold {
+                write!(f, "\n    by whom: {why}")?;
             }
         }
         write!(
@@ -140,11 +153,11 @@ fn one(tree: &Git, patch: &Patch) -> Result<Option<PatchFailure>, GitError> {
         return Ok(None);
     }
     let words = words(&output);
-    let hunks = hunks(tree.folder(), &words, &text);
     if mailbox {
         // Fails where git gave up before it began; then there is nothing to undo.
         tree.output(&["am", "--abort"])?;
     }
+    let hunks = hunks(tree, &words, &bytes)?;
     Ok(Some(PatchFailure {
         patch: patch.name.clone(),
         hunks,

@@ -6,6 +6,7 @@
 mod apply;
 mod base;
 mod beside;
+mod cause;
 pub mod conflict;
 mod hunk;
 mod index;
@@ -17,6 +18,7 @@ mod rewrite;
 mod series;
 
 pub use apply::{Applied, Change, PatchFailure, apply, changes};
+pub use cause::Cause;
 pub use hunk::Hunk;
 pub use index::{Index, Offset, Tried};
 pub use kept::Vanished;

@@ -383,3 +383,205 @@ fn where_people_have_to_decide_it_says_so_and_nothing_else_happens() {
     };
     assert_eq!(moved[0].1, "packages/core/talos/release.mk");
 }
+
+#[test]
+fn where_it_fails_is_told_with_the_commit_that_moved_or_changed_the_lines() {
+    let drift = Drift::new();
+    for (patch, tag, did, subject) in [
+        (
+            "05",
+            "v0.3.0",
+            "put lines in between",
+            "lines above the patched ones",
+        ),
+        (
+            "06",
+            "v0.7.0",
+            "renamed to packages/core/talos/images/Dockerfile",
+            "the folder packages",
+        ),
+        (
+            "05",
+            "v0.17.0",
+            "renamed to packages/core/talos/hack/gen-profiles.sh",
+            "the folder packages",
+        ),
+    ] {
+        let series = drift.series(&[patch]);
+        let tree = Git::at(drift.fresh(tag));
+        let failure = tdg::probe::git::apply(&tree, &series)
+            .unwrap()
+            .failure
+            .unwrap();
+        let hunk = &failure.hunks[0];
+        let cause = hunk
+            .changed_by
+            .as_ref()
+            .unwrap_or_else(|| panic!("{failure}"));
+        assert_eq!(cause.did, did, "{failure}");
+        assert!(
+            cause.subject.starts_with(subject) && !cause.of_series,
+            "{failure}"
+        );
+        assert_eq!(cause.date.len(), 10);
+        assert!(
+            failure
+                .to_string()
+                .contains(&format!("\n    {did}: by {}", &cause.commit[..12])),
+            "{failure}"
+        );
+    }
+    // Rewritten for the new place, it is the line itself that has changed, and it says where.
+    let series = drift.series(&["05"]);
+    let Rebase::Done(fates) = drift.rebase(&series, "v0.16.0") else {
+        panic!()
+    };
+    let FateEnd::Rewritten { bytes, .. } = &fates[0].end else {
+        panic!()
+    };
+    fs::write(&series.patches[0].path, bytes).unwrap();
+    let tree = Git::at(drift.fresh("v0.17.0"));
+    let failure = tdg::probe::git::apply(&tree, &series)
+        .unwrap()
+        .failure
+        .unwrap();
+    let hunk = &failure.hunks[0];
+    assert_eq!((hunk.number, hunk.of), (Some(1), 1), "{failure}");
+    let cause = hunk.changed_by.as_ref().unwrap();
+    assert_eq!(cause.did, "changed `EXTENSIONS=\"drbd zfs\"`");
+    assert_eq!(
+        cause.subject,
+        "the list of extensions is another: in conflict"
+    );
+    assert!(
+        hunk.now
+            .contains(&"EXTENSIONS=\"drbd zfs amd-ucode\"".to_owned()),
+        "{failure}"
+    );
+
+    // An earlier patch of the series is named as such; a shallow clone says that it cannot tell.
+    let name = "again.patch";
+    fs::copy(&series.patches[0].path, drift.path("patches").join(name)).unwrap();
+    let path = drift.path("patches").join("twice.series");
+    fs::write(&path, format!("05-spin.patch\n{name}\n")).unwrap();
+    let tree = Git::at(drift.fresh("v0.16.0"));
+    let failure = tdg::probe::git::apply(&tree, &Series::read(&path).unwrap())
+        .unwrap()
+        .failure
+        .unwrap();
+    assert!(
+        failure.hunks[0].changed_by.as_ref().unwrap().of_series,
+        "{failure}"
+    );
+    let source = format!("file://{}", drift.path("upstream.git").display());
+    git(
+        drift.folder.path(),
+        &[
+            "clone",
+            "--quiet",
+            "--depth=1",
+            "--branch=v0.17.0",
+            &source,
+            "shallow",
+        ],
+    );
+    let tree = Git::at(drift.path("shallow"));
+    let failure = tdg::probe::git::apply(&tree, &series)
+        .unwrap()
+        .failure
+        .unwrap();
+    assert!(
+        failure.to_string().contains("the clone is shallow"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_patch_is_an_error_of_its_own() {
+    let drift = Drift::new();
+    let clone = drift.path("clone");
+    let good = fs::read_to_string(drift.path("patches/05-spin.patch")).unwrap();
+    let counts = good.replace("@@ -2,7 +2,7 @@", "@@ -2,7 +2,6 @@");
+    assert_ne!(good, counts);
+    let body =
+        "diff --git a/x b/x\nnew file mode 100644\n--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+x\n";
+    let link = "diff --git a/out b/out\nnew file mode 120000\n--- /dev/null\n+++ b/out\n@@ -0,0 +1 @@\n+../..\n\\ No newline at end of file\n";
+    let (up, through) = (
+        body.replace("b/x", "b/../x"),
+        body.replace("b/x", "b/out/x").replace("a/x", "a/out/x"),
+    );
+    let crlf = good.replace("\n EXT", "\r\n EXT").replace(
+        "+EXTENSIONS=\"drbd zfs spin\"\n",
+        "+EXTENSIONS=\"drbd zfs spin\"\r\n",
+    );
+    for (text, says) in [
+        (counts, "says 7 lines before and 6 after, and has more"),
+        (up, "`../x` leads out of the tree"),
+        (format!("{link}{through}"), "beyond a symbolic link"),
+        (good.replace("+++ b/", "+++ b/.git/"), "or into `.git`"),
+        (good[..good.find("+EXT").unwrap()].to_owned(), "ends after"),
+        ("GIT binary patch\n".to_owned(), "it changes no file"),
+    ] {
+        fs::write(drift.path("patches/x.patch"), &text).unwrap();
+        fs::write(drift.path("patches/series"), "x.patch\n").unwrap();
+        let series = Series::read(&drift.path("patches/series")).unwrap();
+        let tree = Git::at(drift.fresh(FIRST));
+        let failure = tdg::probe::git::apply(&tree, &series)
+            .unwrap()
+            .failure
+            .unwrap();
+        assert!(failure.to_string().contains(says), "{failure}");
+        assert!(
+            !drift.path("x").exists() && !drift.folder.path().parent().unwrap().join("x").exists()
+        );
+        assert_eq!(git(&clone, &["status", "--porcelain"]), "");
+        let rebased = drift.rebase(&series, "v0.10.0");
+        assert!(matches!(rebased, Rebase::Refused { .. }), "{rebased:?}");
+    }
+    // Carriage returns are content: they come out as they went in.
+    fs::write(drift.path("patches/x.patch"), crlf).unwrap();
+    let series = Series::read(&drift.path("patches/series")).unwrap();
+    let tree = Git::at(drift.fresh(FIRST));
+    assert_eq!(
+        tdg::probe::git::apply(&tree, &series).unwrap().failure,
+        None
+    );
+    let script = fs::read_to_string(clone.join(OLD).join("hack/gen-profiles.sh")).unwrap();
+    assert!(script.contains("zfs spin\"\r\n"));
+    let Rebase::Done(fates) = drift.rebase(&series, "v0.10.0") else {
+        panic!()
+    };
+    let FateEnd::Rewritten { bytes, .. } = &fates[0].end else {
+        panic!()
+    };
+    assert!(String::from_utf8_lossy(bytes).contains("+EXTENSIONS=\"drbd zfs spin\"\r\n"));
+}
+
+#[test]
+fn binary_content_follows_its_file_and_is_in_conflict_where_both_changed_it() {
+    let drift = Drift::new();
+    let clone = drift.fresh(FIRST);
+    let logo = clone.join(OLD).join("images/logo");
+    fs::write(&logo, [0, 1, 2, 255, 0, 7]).unwrap();
+    git(&clone, &["add", "--all"]);
+    git(&clone, &["commit", "--quiet", "-m", "logo"]);
+    let text = git(
+        &clone,
+        &["format-patch", "-1", "--stdout", "--full-index", "--binary"],
+    );
+    fs::write(drift.path("patches/logo.patch"), format!("{text}\n")).unwrap();
+    let path = drift.path("patches/series");
+    fs::write(&path, "05-spin.patch\nlogo.patch\n").unwrap();
+    let series = Series::read(&path).unwrap();
+    let Rebase::Done(fates) = drift.rebase(&series, "v0.10.0") else {
+        panic!("{:?}", drift.rebase(&series, "v0.10.0"));
+    };
+    let FateEnd::Rewritten { bytes, .. } = &fates[1].end else {
+        panic!("{fates:?}")
+    };
+    fs::write(drift.path("new.patch"), bytes).unwrap();
+    let clone = drift.fresh("v0.10.0");
+    assert!(plain(&clone, &drift.path("new.patch")));
+    let moved = clone.join("packages/core/talos/images/logo");
+    assert_eq!(fs::read(moved).unwrap(), [0, 1, 2, 255, 0, 7]);
+}
