@@ -1,15 +1,15 @@
 //! `patches`: a series of patches: does it apply, in order, and what does it change.
 
 use super::entry::ImagePath;
-use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
-use crate::model::Sha256Digest;
+use crate::format::patch;
+use crate::model::Address;
 use crate::model::path::normalise;
-use crate::probe::exec::{self, Output, Request};
+use crate::probe::git::{self, Git, GitError, Index, Series};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The kind.
 pub struct TheKind;
@@ -51,14 +51,70 @@ pub struct Evidence {
 pub struct Patch {
     /// Its name as the series has it.
     pub name: String,
-    /// Whether it applies on top of those before it.
+    /// Whether it applies on top of those before it, every line of it: there is no fuzz.
     pub applies: bool,
-    /// What git says where it does not.
+    /// What git says where it does not, or what is wrong with the file.
     pub problem: Option<String>,
     /// The paths it changes.
     pub paths: Vec<ImagePath>,
+    /// What it does to each of them, as its text says.
+    pub files: Vec<PatchedFile>,
+    /// How many hunks it has.
+    pub hunks: u64,
+    /// How many of them apply on other lines than it says.
+    pub moved_hunks: u64,
+    /// By how many lines the furthest of them is off.
+    pub largest_offset: u64,
+    /// What it is called: `Subject` or `Description`, without `[PATCH]`.
+    pub subject: Option<String>,
+    /// Who wrote it: `From` or `Author`.
+    pub author: Option<String>,
+    /// Why it exists: the text of its header, without trailers.
+    pub why: Option<String>,
+    /// The refs it was made for: `Applies-to` in its header.
+    pub applies_to: Vec<String>,
     /// Its digest.
     pub sha256: String,
+}
+
+/// What one patch does to one file.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(extend("x-key" = "path"))]
+pub struct PatchedFile {
+    /// The path, after the patch.
+    #[schemars(extend("format" = "image-path"))]
+    pub path: String,
+    /// The path before, where it is another.
+    pub from: Option<ImagePath>,
+    /// What becomes of it.
+    pub change: FileChange,
+    /// The mode before, where the patch says: `100755`.
+    pub old_mode: Option<String>,
+    /// The mode after, where the patch says.
+    pub new_mode: Option<String>,
+    /// Whether it loses its exec bit.
+    pub exec_lost: bool,
+    /// Whether it gains an exec bit it did not have.
+    pub exec_gained: bool,
+    /// Whether it is new and looks like something an editor or a patch tool left behind.
+    pub stray: bool,
+}
+
+/// What a patch does with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileChange {
+    /// It makes it.
+    Added,
+    /// It removes it.
+    Deleted,
+    /// It changes its content or mode.
+    Modified,
+    /// It gives it another name.
+    Renamed,
+    /// It makes it out of another that stays.
+    Copied,
 }
 
 /// One changed path, all patches together.
@@ -118,62 +174,130 @@ impl Kind for TheKind {
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
         let subject = subject.ok_or_else(|| ProbeError::new("no repository is named"))?;
-        let series = context.resolve(&args.series);
-        let folder = series.parent().unwrap_or(Path::new("")).to_owned();
-        let names = read_series(&series)?;
-        if names.is_empty() {
-            return Err(ProbeError::new(format!("{} names no patch", series.display())));
+        let path = context.resolve(&args.series);
+        let series = Series::read(&path).map_err(|e| ProbeError::new(e.to_string()))?;
+        if series.patches.is_empty() {
+            return Err(ProbeError::new(format!("{} names no patch", path.display())));
         }
+        let folder = context.on_disk(subject)?;
+        std::fs::metadata(folder).map_err(|e| super::local::unreadable(folder, &e))?;
+        let folder = std::path::absolute(folder)
+            .map_err(|e| ProbeError::new(format!("{}: {e}", folder.display())))?;
+        // A folder that merely lies inside of a repository is not one: git would look upwards and
+        // then leave out, without a word, every path outside of the folder.
+        let git = Git::at(folder)
+            .only_here()
+            .cancel(context.cancel)
+            .timeout(Some(context.time_left()));
+        let index = Index::apart(&git).map_err(said)?;
         let reference = args.reference.as_deref().unwrap_or("HEAD");
-        let git = Git::open(context.on_disk(subject)?, context)?;
-        let commit = git.commit(reference)?;
-        git.must(&["read-tree", &commit])?;
+        let commit = git.commit(reference).map_err(said)?.ok_or_else(|| {
+            let folder = git.folder().display();
+            ProbeError::new(format!("{folder} has no commit `{reference}`"))
+                .remedy("name a commit, tag or branch with `ref:`")
+        })?;
+        index.read(&commit).map_err(said)?;
         let mut patches = Vec::new();
         let mut broken = false;
-        for name in &names {
-            let path = folder.join(name);
-            let bytes = super::local::read(&path, MAX_PATCH)?;
-            let absolute = absolute(&path)?;
-            let paths = git.paths(&absolute)?;
-            // After a patch that does not apply, those that follow were not tried: the tree they
-            // are for does not exist.
-            let (applies, problem) = if broken {
-                (false, Some("not tried: an earlier patch does not apply".to_owned()))
-            } else {
-                git.apply(&absolute)?
-            };
-            broken |= !applies;
-            patches.push(Patch {
-                name: name.clone(),
-                applies,
-                problem,
-                paths,
-                sha256: Sha256Digest::of(&bytes).to_string(),
-            });
+        for listed in &series.patches {
+            let patch = observe(&index, listed, broken)?;
+            broken |= !patch.applies;
+            patches.push(patch);
         }
+        let after = index.write().map_err(said)?;
+        let changed = git::changes(index.git(), &commit, &after).map_err(said)?;
         Ok(Evidence {
             applies: !broken,
-            changed: git.changes(&commit)?,
+            changed: changed.into_iter().flat_map(apart).map(change).collect(),
             commit,
             count: patches.len() as u64,
             patches,
-            unlisted: unlisted(&folder)?,
+            // Another series that is wrong matters only where this is asked for.
+            unlisted: match context.wants("unlisted") {
+                true => unlisted(path.parent().unwrap_or(Path::new("")))?,
+                false => Vec::new(),
+            },
         })
     }
 }
 
-/// A patch is read up to this size.
-const MAX_PATCH: u64 = 64 << 20;
-
-fn absolute(path: &Path) -> Result<PathBuf, ProbeError> {
-    std::path::absolute(path).map_err(|e| ProbeError::new(format!("{}: {e}", path.display())))
+fn said(error: GitError) -> ProbeError {
+    ProbeError::new(error.to_string())
 }
 
-/// Reads the names of a series file.
-fn read_series(path: &Path) -> Result<Vec<String>, ProbeError> {
-    let text = super::local::read_text(path, 1 << 20)?;
-    let name = |line: &str| line.split('#').next().unwrap_or("").trim().to_owned();
-    Ok(text.lines().map(name).filter(|n| !n.is_empty()).collect())
+/// Looks at a patch, and tries it where those before it apply.
+fn observe(index: &Index, listed: &git::Patch, broken: bool) -> Result<Patch, ProbeError> {
+    let bytes = listed
+        .read()
+        .map_err(|e| super::local::unreadable(&listed.path, &e))?;
+    let mut patch = Patch {
+        name: listed.name.clone(),
+        applies: false,
+        problem: None,
+        paths: Vec::new(),
+        files: Vec::new(),
+        hunks: 0,
+        moved_hunks: 0,
+        largest_offset: 0,
+        subject: None,
+        author: None,
+        why: None,
+        applies_to: Vec::new(),
+        sha256: listed.digest.to_string(),
+    };
+    match patch::Patch::read(&bytes) {
+        Ok(read) => {
+            patch.files = read.files.iter().map(file).collect();
+            patch.paths = read.files.iter().map(|f| ImagePath(normalise(f.path()))).collect();
+            patch.hunks = read.files.iter().map(|f| f.hunks.len() as u64).sum();
+            let refs = read.header.applies_to.into_iter();
+            patch.applies_to = refs.map(|r| r.name).collect();
+            (patch.subject, patch.author) = (read.header.subject, read.header.author);
+            patch.why = read.header.why;
+        }
+        Err(error) => {
+            patch.problem = Some(error.to_string());
+            return Ok(patch);
+        }
+    }
+    // After a patch that does not apply, those that follow were not tried: the tree they are for
+    // does not exist.
+    if broken {
+        patch.problem = Some("not tried: an earlier patch does not apply".to_owned());
+        return Ok(patch);
+    }
+    let tried = index.apply(&bytes).map_err(said)?;
+    patch.applies = tried.failure.is_none();
+    patch.problem = tried.failure;
+    patch.moved_hunks = tried.offsets.len() as u64;
+    let offsets = tried.offsets.iter().map(|o| o.lines.unsigned_abs());
+    patch.largest_offset = offsets.max().unwrap_or(0);
+    Ok(patch)
+}
+
+fn file(file: &patch::FilePatch<'_>) -> PatchedFile {
+    let change = match file.change {
+        patch::Change::Added => FileChange::Added,
+        patch::Change::Deleted => FileChange::Deleted,
+        patch::Change::Modified => FileChange::Modified,
+        patch::Change::Renamed => FileChange::Renamed,
+        patch::Change::Copied => FileChange::Copied,
+    };
+    let path = normalise(file.path());
+    let from = file.old.as_deref().map(normalise).filter(|old| *old != path);
+    let exec = |mode: &Option<String>| mode.as_ref().map(|m| m.ends_with("755"));
+    let (before, after) = (exec(&file.old_mode), exec(&file.new_mode));
+    let new = matches!(change, FileChange::Added | FileChange::Copied);
+    PatchedFile {
+        stray: new && left_behind(&path),
+        path,
+        from: from.map(ImagePath),
+        change,
+        old_mode: file.old_mode.clone(),
+        new_mode: file.new_mode.clone(),
+        exec_lost: (before, after) == (Some(true), Some(false)),
+        exec_gained: (before, after) == (Some(false), Some(true)),
+    }
 }
 
 /// Finds patches that lie in the folder and belong to no series: left over, or forgotten.
@@ -184,140 +308,62 @@ fn unlisted(folder: &Path) -> Result<Vec<String>, ProbeError> {
     for entry in std::fs::read_dir(folder).map_err(said)? {
         let name = entry.map_err(said)?.file_name().to_string_lossy().into_owned();
         if name == "series" || name.ends_with(".series") {
-            listed.extend(read_series(&folder.join(&name))?);
+            let names = Series::names(&folder.join(&name));
+            let names = names.map_err(|e| ProbeError::new(e.to_string()))?;
+            listed.extend(names.into_iter().map(|(_, name)| normalise(&name)));
         } else if name.ends_with(".patch") || name.ends_with(".diff") {
             found.insert(name);
         }
     }
-    let listed: BTreeSet<String> = listed.iter().map(|n| normalise(n)).collect();
     Ok(found.difference(&listed).cloned().collect())
 }
 
-/// A repository with an index and an object store of its own, so that nothing in it is written.
-struct Git<'c> {
-    folder: PathBuf,
-    objects: PathBuf,
-    scratch: tempfile::TempDir,
-    context: &'c Context<'c>,
+/// Tells by its name whether a file is what an editor, a merge or a patch tool left behind.
+fn left_behind(path: &str) -> bool {
+    const ENDS: &[&str] = &[
+        ".orig", ".rej", ".tmp", ".bak", ".swp", ".swo", "~", ".patch", ".diff", ".sh.tmp",
+    ];
+    ENDS.iter().any(|end| path.ends_with(end))
 }
 
-impl<'c> Git<'c> {
-    fn open(folder: &Path, context: &'c Context<'c>) -> Result<Self, ProbeError> {
-        let scratch = tempfile::tempdir()
-            .map_err(|e| ProbeError::new(format!("no temporary folder can be made: {e}")))?;
-        std::fs::metadata(folder).map_err(|e| super::local::unreadable(folder, &e))?;
-        let mut git = Self {
-            folder: absolute(folder)?,
-            objects: PathBuf::new(),
-            scratch,
-            context,
-        };
-        let output = git.must(&["rev-parse", "--path-format=absolute", "--git-path", "objects"])?;
-        git.objects = PathBuf::from(output.trim());
-        std::fs::create_dir_all(git.scratch.path().join("objects"))
-            .map_err(|e| ProbeError::new(format!("no temporary folder can be made: {e}")))?;
-        Ok(git)
-    }
-
-    fn run(&self, args: &[&str]) -> Result<Output, ProbeError> {
-        let quiet = ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"];
-        let safe = ["-c", "safe.directory=*", "-c", "core.quotePath=false"];
-        let argv = std::iter::once("git").chain(quiet).chain(safe).chain(args.iter().copied());
-        let mut request = Request::new(argv)
-            .cwd(&self.folder)
-            .timeout(self.context.time_left())
-            .cancel(self.context.cancel)
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            // A folder that merely lies inside of a repository is not one: git would look upwards
-            // and then leave out, without a word, every path outside of the folder.
-            .env("GIT_CEILING_DIRECTORIES", self.folder.parent().unwrap_or(&self.folder))
-            .env("GIT_INDEX_FILE", self.scratch.path().join("index"));
-        if !self.objects.as_os_str().is_empty() {
-            request = request
-                .env("GIT_OBJECT_DIRECTORY", self.scratch.path().join("objects"))
-                .env("GIT_ALTERNATE_OBJECT_DIRECTORIES", &self.objects);
-        }
-        exec::run(&request).map_err(|e| ProbeError::new(e.to_string()))
-    }
-
-    fn must(&self, args: &[&str]) -> Result<String, ProbeError> {
-        let output = self.run(args)?;
-        if !output.success() {
-            let said = output.stderr.text();
-            return Err(ProbeError::new(format!(
-                "git {} in {}: {} ({})",
-                args.first().unwrap_or(&""),
-                self.folder.display(),
-                said.lines().next().unwrap_or("no message"),
-                output.how()
-            )));
-        }
-        Ok(output.stdout.text())
-    }
-
-    fn commit(&self, reference: &str) -> Result<String, ProbeError> {
-        let name = format!("{reference}^{{commit}}");
-        let commit = self.must(&["rev-parse", "--verify", "--end-of-options", &name]);
-        commit.map(|c| c.trim().to_owned()).map_err(|e| {
-            ProbeError::new(format!("{} has no commit `{reference}`: {e}", self.folder.display()))
-                .remedy("name a commit, tag or branch with `ref:`")
-        })
-    }
-
-    /// Gives the paths a patch names, whether it applies or not.
-    fn paths(&self, patch: &Path) -> Result<Vec<ImagePath>, ProbeError> {
-        let patch = patch.to_string_lossy();
-        let output = self.run(&["apply", "--numstat", "-z", &patch])?;
-        if !output.success() {
-            return Ok(Vec::new());
-        }
-        let text = output.stdout.text();
-        let path = |record: &str| record.splitn(3, '\t').nth(2).map(normalise);
-        Ok(text.split('\0').filter_map(path).map(ImagePath).collect())
-    }
-
-    fn apply(&self, patch: &Path) -> Result<(bool, Option<String>), ProbeError> {
-        let patch = patch.to_string_lossy();
-        let output = self.run(&["apply", "--cached", "--whitespace=nowarn", &patch])?;
-        if output.success() {
-            return Ok((true, None));
-        }
-        let said = output.stderr.text();
-        let said: Vec<&str> = said.lines().take(6).collect();
-        Ok((false, Some(said.join("\n"))))
-    }
-
-    /// Compares the commit with the index that the patches have made.
-    fn changes(&self, commit: &str) -> Result<Vec<Change>, ProbeError> {
-        let text = self.must(&["diff-index", "--cached", "--no-renames", "-z", commit])?;
-        let mut fields = text.split('\0');
-        let mut changes = Vec::new();
-        while let (Some(head), Some(path)) = (fields.next(), fields.next()) {
-            changes.extend(change(head, path));
-        }
-        Ok(changes)
-    }
+/// Takes a rename apart: one path is gone, another is new.
+fn apart(of: git::Change) -> Vec<git::Change> {
+    let Some(from) = of.from.clone() else {
+        return vec![of];
+    };
+    let nothing = || "000000".to_owned();
+    let gone = git::Change {
+        path: from,
+        from: None,
+        status: 'D',
+        mode_before: of.mode_before.clone(),
+        mode_after: nothing(),
+    };
+    let new = git::Change {
+        from: None,
+        status: 'A',
+        mode_before: nothing(),
+        ..of
+    };
+    vec![gone, new]
 }
 
-/// Reads one record of `git diff-index --raw`: `:100755 100644 OLD NEW M`.
-fn change(head: &str, path: &str) -> Option<Change> {
-    let mut words = head.strip_prefix(':')?.split(' ');
-    let mode = |m: &str| (m != "000000").then(|| m.to_owned());
-    let (old_mode, new_mode) = (mode(words.next()?), mode(words.next()?));
-    let change = match words.next_back()?.as_bytes().first()? {
-        b'A' => ChangeKind::Added,
-        b'D' => ChangeKind::Deleted,
-        b'T' => ChangeKind::Retyped,
+fn change(of: git::Change) -> Change {
+    let mode = |mode: String| (mode != "000000").then_some(mode);
+    let change = match of.status {
+        'A' => ChangeKind::Added,
+        'D' => ChangeKind::Deleted,
+        'T' => ChangeKind::Retyped,
         _ => ChangeKind::Modified,
     };
-    let left_behind = [".orig", ".rej", ".tmp", ".bak", ".swp", "~", ".patch", ".diff"];
-    Some(Change {
-        path: normalise(path),
+    let path = normalise(&of.path);
+    let (old_mode, new_mode) = (mode(of.mode_before), mode(of.mode_after));
+    Change {
+        stray: change == ChangeKind::Added && left_behind(&path),
+        path,
         change,
         mode_changed: change == ChangeKind::Modified && old_mode != new_mode,
         old_mode,
         new_mode,
-        stray: change == ChangeKind::Added && left_behind.iter().any(|e| path.ends_with(e)),
-    })
+    }
 }

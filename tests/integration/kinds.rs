@@ -3,6 +3,7 @@
 mod cmdline;
 mod http;
 mod modules;
+mod patches;
 mod port;
 mod rests_on;
 mod uki;
@@ -384,7 +385,7 @@ fn patches() {
     world.write("patches/mode.series", "02-mode.patch\n");
     world.write(
         "patches/broken.series",
-        "01-change.patch\n03-again.patch\n01-change.patch\n",
+        "01-change.patch\n03-again.patch\n02-mode.patch\n",
     );
     world.write("patches/lost.series", "99-nowhere.patch\n");
     world.write("patches/empty.series", "# nothing\n");

@@ -80,6 +80,7 @@ const SETTINGS: &[&str] = &[
     "core.editor=true",
     "core.pager=cat",
     "core.quotePath=false",
+    "safe.directory=*",
     "protocol.ext.allow=never",
     "http.lowSpeedLimit=100",
     "http.lowSpeedTime=120",
@@ -174,6 +175,13 @@ impl Git {
             ("GIT_ALTERNATE_OBJECT_DIRECTORIES", folder.to_owned()),
         ];
         self
+    }
+
+    /// Keeps git from looking for a repository above the folder.
+    #[must_use]
+    pub fn only_here(self) -> Self {
+        let above = self.folder.parent().unwrap_or(&self.folder).to_owned();
+        self.with("GIT_CEILING_DIRECTORIES", above)
     }
 
     /// Sets a variable of git's environment to a path.

@@ -87,12 +87,40 @@ impl Series {
     /// # Errors
     /// Where a file cannot be read or a line names no patch.
     pub fn read(path: &Path) -> Result<Self, SeriesError> {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut patches: Vec<Patch> = Vec::new();
+        for (line, name) in Self::names(path)? {
+            let file = folder.join(&name);
+            let bytes = read_bounded(&file).map_err(|source| SeriesError::Missing {
+                series: path.to_owned(),
+                line,
+                name: name.clone(),
+                path: file.clone(),
+                source,
+            })?;
+            patches.push(Patch {
+                name,
+                path: file,
+                line,
+                digest: Sha256Digest::of(&bytes),
+            });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            patches,
+        })
+    }
+
+    /// Reads which patches a series names, and on which lines; the patches may be missing.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or a line names no patch.
+    pub fn names(path: &Path) -> Result<Vec<(usize, String)>, SeriesError> {
         let text = std::fs::read_to_string(path).map_err(|source| SeriesError::Unreadable {
             path: path.to_owned(),
             source,
         })?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let mut patches: Vec<Patch> = Vec::new();
+        let mut names: Vec<(usize, String)> = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let name = without_comment(line);
             if name.is_empty() {
@@ -114,28 +142,12 @@ impl Series {
                     "leads out of the folder of the series: copy the patch there",
                 ));
             }
-            if patches.iter().any(|p| p.name == name) {
+            if names.iter().any(|(_, n)| n == name) {
                 return Err(wrong("is named twice: remove one of the lines"));
             }
-            let file = folder.join(name);
-            let bytes = read_bounded(&file).map_err(|source| SeriesError::Missing {
-                series: path.to_owned(),
-                line: number,
-                name: name.to_owned(),
-                path: file.clone(),
-                source,
-            })?;
-            patches.push(Patch {
-                name: name.to_owned(),
-                path: file,
-                line: number,
-                digest: Sha256Digest::of(&bytes),
-            });
+            names.push((number, name.to_owned()));
         }
-        Ok(Self {
-            path: path.to_owned(),
-            patches,
-        })
+        Ok(names)
     }
 }
 

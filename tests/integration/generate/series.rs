@@ -558,7 +558,7 @@ fn what_is_wrong_with_a_patch_is_an_error_of_its_own() {
 }
 
 #[test]
-fn binary_content_follows_its_file_and_is_in_conflict_where_both_changed_it() {
+fn a_binary_file_that_a_patch_makes_follows_its_folder() {
     let drift = Drift::new();
     let clone = drift.fresh(FIRST);
     let logo = clone.join(OLD).join("images/logo");
