@@ -130,8 +130,8 @@ fn changed(
         }
     }
     let wanted = |l: &&str| expected.iter().any(|e| e == l && !e.trim().is_empty());
-    let first = lines.iter().position(|l| wanted(l));
-    let last = lines.iter().rposition(|l| wanted(l));
+    let first = lines.iter().position(&wanted);
+    let last = lines.iter().rposition(&wanted);
     let (Some(first), Some(last)) = (first, last) else {
         return Ok(None);
     };
