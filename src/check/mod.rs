@@ -30,7 +30,7 @@ macro_rules! kinds {
 }
 
 kinds!(
-    build, checksums, cmdline, command, disk, document, elf, extension, file, http, initramfs,
+    build, checksums, cmdline, command, disk, dns, document, elf, extension, file, http, initramfs,
     ipxe, iso, kernel, modules, oci, patches, port, tool, tree, uki, wasm
 );
 

@@ -7,6 +7,7 @@
 
 pub mod boot_file;
 pub mod cache;
+pub mod dns;
 pub mod exec;
 pub mod git;
 pub mod http;

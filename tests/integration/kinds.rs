@@ -1,6 +1,7 @@
 //! Each kind: what passes, fails, and cannot be judged. A check's name begins with its verdict.
 
 mod cmdline;
+mod dns;
 mod http;
 mod modules;
 mod patches;

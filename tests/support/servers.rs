@@ -102,6 +102,27 @@ pub(crate) fn nginx(folder: &Path, tls: bool, server: &str) -> Option<Server> {
     Some(Server::start(command, port, folder))
 }
 
+/// Starts dnsmasq, which knows what its arguments say and asks nobody. `None` where it is missing.
+pub(crate) fn dnsmasq(folder: &Path, arguments: &[String]) -> Option<Server> {
+    let program = peer("dnsmasq")?;
+    let port = free_port();
+    fs::create_dir_all(folder).unwrap();
+    let mut command = Command::new(program);
+    command.args([
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--no-resolv",
+        "--no-hosts",
+    ]);
+    command.args([
+        "--bind-interfaces",
+        "--listen-address=127.0.0.1",
+        "--pid-file=",
+    ]);
+    command.arg(format!("--port={port}")).args(arguments);
+    Some(Server::start(command, port, folder))
+}
+
 /// The password that [`registry`] wants of the user `builder`.
 pub(crate) const PASSWORD: &str = "its-secret";
 

@@ -3,14 +3,17 @@
 use std::fs;
 use std::path::Path;
 
-use crate::servers::{Server, nginx};
+use crate::servers::{Server, dnsmasq, nginx};
 
 /// Where documents say that a web server is; it has the artifacts of the demo below `/assets`.
 const WEB: &str = "127.0.0.1:8080";
+/// Where documents say that a name server is.
+const NAMES: &str = "127.0.0.1:5353";
 
 /// Real servers; each missing where its program is, which was said.
 pub(super) struct Network {
     web: Option<Server>,
+    names: Option<Server>,
 }
 
 impl Network {
@@ -24,12 +27,16 @@ impl Network {
         );
         Self {
             web: nginx(&web, false, &settings),
+            names: dnsmasq(
+                &folder.join("names"),
+                &["--host-record=boot.example,192.0.2.7".to_owned()],
+            ),
         }
     }
 
     /// Gives each address of a text with the server that is there.
-    fn addresses(&self) -> [(&'static str, &Option<Server>); 1] {
-        [(WEB, &self.web)]
+    fn addresses(&self) -> [(&'static str, &Option<Server>); 2] {
+        [(WEB, &self.web), (NAMES, &self.names)]
     }
 
     /// Puts the real addresses in for those a document names.
