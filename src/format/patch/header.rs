@@ -188,7 +188,11 @@ pub fn with_applies_to(header: &str, value: &str) -> String {
     let is_it = |l: &str| {
         field(l.trim_end_matches('\r')).is_some_and(|(n, _)| n.eq_ignore_ascii_case(APPLIES_TO))
     };
-    let mut lines: Vec<&str> = header.lines().collect();
+    // Not `lines`, which would take the carriage returns of a patch with CRLF away.
+    let mut lines: Vec<&str> = match header.strip_suffix('\n').unwrap_or(header) {
+        "" if header.is_empty() => Vec::new(),
+        text => text.split('\n').collect(),
+    };
     let end = lines
         .iter()
         .position(|l| l.trim_end_matches('\r') == "---")
@@ -295,6 +299,11 @@ mod tests {
             "From: A <a@b>\nSubject: x\n\nApplies-to: v2\n\n---\n"
         );
         assert_eq!(with_applies_to("", "v2"), "Applies-to: v2\n");
+        let windows = "x\r\r\nApplies-to: v1\r\n---\r\n";
+        assert_eq!(
+            with_applies_to(windows, "v2"),
+            "x\r\r\nApplies-to: v2\n---\r\n"
+        );
         assert_eq!(with_applies_to("Why.\n", "v2"), "Why.\n\nApplies-to: v2\n");
         assert_eq!(
             with_applies_to("Subject: x\nAuthor: A\n\n", "v2"),
