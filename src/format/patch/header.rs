@@ -29,6 +29,8 @@ pub struct AppliesTo {
     pub commit: Option<String>,
 }
 
+/// What a line begins with that goes on with the field above it.
+const BLANKS: [char; 2] = [' ', '\t'];
 /// No header is looked at beyond this, in bytes.
 const MAX_HEADER: usize = 256 << 10;
 
@@ -51,7 +53,7 @@ impl Header {
                     header.mailbox = true;
                     continue;
                 }
-                if let Some(more) = line.strip_prefix(' ')
+                if let Some(more) = line.strip_prefix(BLANKS)
                     && let Some(name) = &last
                 {
                     header.more(name, more.trim());
@@ -110,13 +112,19 @@ impl Header {
 
     fn body(&mut self, lines: &[&str]) {
         let mut why: Vec<&str> = Vec::new();
+        let mut folded = false;
         for line in lines {
             match field(line) {
                 Some((name, value)) if name.eq_ignore_ascii_case(APPLIES_TO) => {
                     self.applies_to.extend(refs(value));
+                    folded = true;
                 }
-                Some((name, _)) if trailer(name) => {}
-                Some(_) | None => why.push(line),
+                None if folded && line.starts_with(BLANKS) => self.applies_to.extend(refs(line)),
+                Some((name, _)) if trailer(name) => folded = false,
+                Some(_) | None => {
+                    why.push(line);
+                    folded = false;
+                }
             }
         }
         let why = why.join("\n");
@@ -183,8 +191,11 @@ fn refs(value: &str) -> Vec<AppliesTo> {
 /// Gives the text above a diff with its `Applies-to` replaced; everything else stays.
 ///
 /// Where there was none, it goes below the text, as trailers do: in a mailbox above the `---`.
+/// Doing it twice is the same as doing it once.
 pub fn with_applies_to(header: &str, value: &str) -> String {
-    let line = format!("{APPLIES_TO}: {value}");
+    let windows = header.split('\n').next().is_some_and(|l| l.ends_with('\r'));
+    let end_of_line = if windows { "\r" } else { "" };
+    let line = format!("{APPLIES_TO}: {value}{end_of_line}");
     let is_it = |l: &str| {
         field(l.trim_end_matches('\r')).is_some_and(|(n, _)| n.eq_ignore_ascii_case(APPLIES_TO))
     };
@@ -209,7 +220,7 @@ pub fn with_applies_to(header: &str, value: &str) -> String {
                 if here >= end || here < at {
                     return true;
                 }
-                folded = is_it(l) || (folded && l.starts_with([' ', '\t']));
+                folded = is_it(l) || (folded && l.starts_with(BLANKS));
                 !folded || here == at
             });
             if let Some(place) = lines.get_mut(at) {
@@ -223,12 +234,15 @@ pub fn with_applies_to(header: &str, value: &str) -> String {
                 let last = lines.get(at).copied().unwrap_or("");
                 field(last).is_some_and(|(n, _)| at > 0 && (trailer(n) || !is_mail(header)))
             });
-            let between: &[&str] = if after_trailer || at == 0 {
-                &[&line]
-            } else {
-                &["", &line]
-            };
-            lines.splice(at..at, between.iter().copied());
+            let mut between = vec![line.as_str()];
+            if !after_trailer && at > 0 {
+                between.insert(0, end_of_line);
+            }
+            // What is below is empty but for blanks: it must not be read as more of this line.
+            if lines.get(at).is_some_and(|l| l.starts_with(BLANKS)) {
+                between.push(end_of_line);
+            }
+            lines.splice(at..at, between);
         }
     }
     let mut text = lines.join("\n");
@@ -284,6 +298,17 @@ mod tests {
     }
 
     #[test]
+    fn a_folded_line_goes_on_with_blanks_or_a_tab() {
+        let names = |text: &str| -> Vec<String> {
+            let refs = Header::read(text.as_bytes()).applies_to;
+            refs.into_iter().map(|r| r.name).collect()
+        };
+        assert_eq!(names("Applies-to: v1,\n\tv2\n v3\n"), ["v1", "v2", "v3"]);
+        let text = "Subject: x\n\nWhy.\n\nApplies-to: v1,\n\tv2\nFixes: a\n no\n---\n v3\n";
+        assert_eq!(names(text), ["v1", "v2"]);
+    }
+
+    #[test]
     fn the_refs_are_replaced_where_they_stand_and_added_where_trailers_stand() {
         let new = with_applies_to(MAIL, "v2 (abc)");
         assert_eq!(new, MAIL.replace("v1.0 (0123456789ab), v1.1", "v2 (abc)"));
@@ -302,7 +327,17 @@ mod tests {
         let windows = "x\r\r\nApplies-to: v1\r\n---\r\n";
         assert_eq!(
             with_applies_to(windows, "v2"),
-            "x\r\r\nApplies-to: v2\n---\r\n"
+            "x\r\r\nApplies-to: v2\r\n---\r\n"
+        );
+        assert_eq!(
+            with_applies_to("Why.\r\n---\r\n", "v2"),
+            "Why.\r\n\r\nApplies-to: v2\r\n---\r\n"
+        );
+        // Blanks below are no more of the line that is put in.
+        assert_eq!(with_applies_to(" \n", "v2"), "Applies-to: v2\n\n \n");
+        assert_eq!(
+            with_applies_to("Why.\n\t\n---\n", "v2"),
+            "Why.\n\nApplies-to: v2\n\n\t\n---\n"
         );
         assert_eq!(with_applies_to("Why.\n", "v2"), "Why.\n\nApplies-to: v2\n");
         assert_eq!(
@@ -311,7 +346,18 @@ mod tests {
         );
         let two = "x\n\nApplies-to: v1,\n v2\nApplies-to: v3\n";
         assert_eq!(with_applies_to(two, "v4"), "x\n\nApplies-to: v4\n");
-        for text in [MAIL, &without, bare, "", "Why.\n"] {
+        for text in [
+            MAIL,
+            &without,
+            bare,
+            "",
+            "Why.\n",
+            " \n",
+            "x\r",
+            "\t\n---\n",
+            "Why.\n \n---\n",
+            windows,
+        ] {
             let once = with_applies_to(text, "v2");
             assert_eq!(with_applies_to(&once, "v2"), once);
             assert_eq!(Header::read(once.as_bytes()).applies_to.len(), 1, "{once}");
