@@ -245,7 +245,8 @@ fn observe(index: &Index, listed: &git::Patch, broken: bool) -> Result<Patch, Pr
         applies_to: Vec::new(),
         sha256: listed.digest.to_string(),
     };
-    match patch::Patch::read(&bytes) {
+    let plain = git::plain(index.git(), &bytes).map_err(said)?;
+    match patch::Patch::read(&plain) {
         Ok(read) => {
             patch.files = read.files.iter().map(file).collect();
             patch.paths = read.files.iter().map(|f| ImagePath(normalise(f.path()))).collect();

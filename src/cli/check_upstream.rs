@@ -74,7 +74,6 @@ fn table(report: &UpstreamReport) {
     let mended = |r: &&UpstreamRow| r.rebase.as_ref().is_some_and(|m| m.mends);
     let mended = report.rows.iter().filter(mended).count();
     match (report.rows.len(), bad) {
-        (0, _) => say!("no variant has a series: there is nothing that could not apply"),
         (all, 0) => say!("\napplies to all {all}"),
         (all, bad) => say!("\n{bad} of {all} do not apply; `rebase` would mend {mended} of them"),
     }
@@ -82,6 +81,9 @@ fn table(report: &UpstreamReport) {
 
 fn told(row: &UpstreamRow) -> String {
     let Some(patch) = &row.patch else {
+        if row.patches == 0 {
+            return "has no patch".to_owned();
+        }
         return match row.moved_hunks {
             0 => "applies".to_owned(),
             1 => "applies; 1 hunk is on other lines".to_owned(),

@@ -46,6 +46,19 @@ pub enum GenerateError {
         /// What was asked for.
         name: String,
     },
+    /// More of the upstream's refs are meant than are looked at.
+    #[error("{count} refs are meant, and no more than {most} are looked at in one go: name fewer")]
+    TooManyRefs {
+        /// How many.
+        count: usize,
+        /// How many at most.
+        most: usize,
+    },
+    /// There is no patch that could apply or not.
+    #[error(
+        "no variant has a patch: there is nothing that could apply or not; name a series with `patches:`"
+    )]
+    NoPatch,
     /// The upstream's names could not be had.
     #[error("{upstream} could not be asked for its tags: {words}")]
     NoUpstream {
@@ -130,9 +143,13 @@ impl GenerateError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Recipe(_) | Self::Specs(_) => 3,
-            Self::NoVariant { .. } | Self::NowhereToPush { .. } | Self::NoRef { .. } => 2,
+            Self::NoVariant { .. }
+            | Self::NowhereToPush { .. }
+            | Self::NoRef { .. }
+            | Self::TooManyRefs { .. } => 2,
             Self::Git(GitError::Cancelled) => 130,
             Self::Verify(_)
+            | Self::NoPatch
             | Self::NoUpstream { .. }
             | Self::Locked { .. }
             | Self::Leftovers { .. }

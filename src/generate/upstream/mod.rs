@@ -41,6 +41,8 @@ pub struct UpstreamRow {
     pub reference: String,
     /// Its commit.
     pub commit: String,
+    /// How many patches the series has.
+    pub patches: usize,
     /// Whether every patch applies, in order.
     pub applies: bool,
     /// How many hunks apply elsewhere than their patch says.
@@ -89,7 +91,7 @@ impl UpstreamReport {
 ///
 /// # Errors
 /// Where the recipe is wrong, a series cannot be read, the upstream cannot be reached, or it has
-/// no such name.
+/// no such name, or no variant has a patch.
 pub fn check_upstream(
     options: &LoopOptions,
     wanted: &[String],
@@ -112,6 +114,9 @@ pub fn check_upstream(
     let mut rows = Vec::new();
     for variant in chosen {
         rows.extend(one(&recipe, variant, &names, &mut upstream)?);
+    }
+    if rows.iter().all(|row| row.patches == 0) {
+        return Err(GenerateError::NoPatch);
     }
     Ok(UpstreamReport {
         recipe: recipe.name.clone(),
@@ -139,6 +144,7 @@ fn one(
             variant: variant.name.clone(),
             reference: name.name.clone(),
             commit: name.commit.clone(),
+            patches: series.patches.len(),
             applies: tried.failure.is_none(),
             moved_hunks: tried.moved_hunks,
             patch: tried.failure.as_ref().map(|(patch, _)| patch.clone()),

@@ -70,7 +70,10 @@ pub(super) fn fetch(
         }
         refs.extend(found);
     }
-    refs.truncate(MOST);
+    let count = refs.len() + commits.len();
+    if count > MOST {
+        return Err(GenerateError::TooManyRefs { count, most: MOST });
+    }
     bring(&git, &address, &refs, &commits)?;
     let mut names: Vec<Name> = Vec::new();
     let places = refs

@@ -112,9 +112,8 @@ fn one(tree: &Git, patch: &Patch) -> Result<Option<PatchFailure>, GitError> {
     };
     let text = String::from_utf8_lossy(&bytes);
     // git passes over lines that a hunk's counts leave out; here nothing is lost without a word.
-    if !super::index::encoded(&bytes)
-        && let Err(error) = crate::format::patch::Patch::read(&bytes)
-    {
+    let plain = super::mail::plain(tree, &bytes)?;
+    if let Err(error) = crate::format::patch::Patch::read(&plain) {
         return Ok(Some(PatchFailure {
             patch: patch.name.clone(),
             hunks: Vec::new(),
@@ -157,7 +156,7 @@ fn one(tree: &Git, patch: &Patch) -> Result<Option<PatchFailure>, GitError> {
         // Fails where git gave up before it began; then there is nothing to undo.
         tree.output(&["am", "--abort"])?;
     }
-    let hunks = hunks(tree, &words, &bytes)?;
+    let hunks = hunks(tree, &words, &plain)?;
     Ok(Some(PatchFailure {
         patch: patch.name.clone(),
         hunks,
@@ -327,9 +326,10 @@ mod tests {
             assert_eq!(failure.hunks[0].expected, ["one", "two", "three"]);
             let said = failure.to_string();
             assert!(
-                said.starts_with("2.patch does not apply\n  at a.txt:1\n"),
+                said.starts_with("2.patch does not apply\n  at a.txt:1, hunk 1 of 1\n"),
                 "{said}"
             );
+            assert!(!said.contains("--continue"), "{said}");
             // The tree is as the first patch left it, with no half-done `am`.
             assert_eq!(w.git.ok(&["status", "--porcelain"]).unwrap(), "");
             assert!(!w.git.folder().join(".git/rebase-apply").exists());
@@ -359,6 +359,37 @@ mod tests {
             apply(&w.git, &s).unwrap().failure.unwrap().hunks[0].path,
             "no.txt"
         );
+    }
+
+    #[test]
+    fn an_encoded_mail_applies_as_git_applies_it() {
+        let w = world();
+        let plain = mail("two", "2");
+        let (fields, body) = plain.split_once("\n\n").unwrap();
+        let body = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, body);
+        let text = format!("{fields}\nContent-Transfer-Encoding: base64\n\n{body}\n");
+        let done = apply(&w.git, &series(&w, &[("1.patch", text)])).unwrap();
+        assert_eq!(done.failure, None);
+        let text = fs::read_to_string(w.git.folder().join("a.txt")).unwrap();
+        assert_eq!(text, "one\n2\nthree\nfour\n");
+    }
+
+    #[test]
+    fn a_hunk_of_megabytes_is_looked_for_in_a_moment() {
+        let w = world();
+        let count = 200_000;
+        let lines = |sign: &str, word: &str| -> String {
+            (0..count).map(|n| format!("{sign}{word} {n}\n")).collect()
+        };
+        fs::write(w.git.folder().join("a.txt"), lines("", "other")).unwrap();
+        w.git.ok(&["commit", "--quiet", "-am", "large"]).unwrap();
+        let head = format!("--- a/a.txt\n+++ b/a.txt\n@@ -1,{count} +0,0 @@\n");
+        let s = series(&w, &[("1.patch", format!("{head}{}", lines("-", "line")))]);
+        let start = std::time::Instant::now();
+        let failure = apply(&w.git, &s).unwrap().failure.unwrap();
+        assert_eq!(failure.hunks[0].expected[1], "line 1");
+        // Line by line against line by line, it would take hours.
+        assert!(start.elapsed() < std::time::Duration::from_secs(60));
     }
 
     #[test]

@@ -59,15 +59,18 @@ impl<'g> Work<'g> {
                     path: listed.path.clone(),
                     source,
                 })?;
+            let plain = super::mail::plain(git, &bytes)?;
             // What is no patch has no base either; applying it says what is wrong.
-            let read = Patch::read(&bytes).ok();
-            let paths = read.iter().flat_map(|p| &p.files);
-            let paths = paths.filter_map(|f| Some((f.old.clone()?, f.old_blob.clone())));
+            let read = Patch::read(&plain).ok();
+            let files = read.iter().flat_map(|p| &p.files);
+            let paths = files.filter_map(|f| Some((f.old.clone()?, f.old_blob.clone())));
+            let paths = paths.collect();
+            let applies_to = read.map(|p| p.header.applies_to).unwrap_or_default();
             Ok(Loaded {
                 listed: listed.clone(),
-                paths: paths.collect(),
-                applies_to: read.map(|p| p.header.applies_to).unwrap_or_default(),
                 bytes,
+                applies_to,
+                paths,
             })
         };
         let patches = series

@@ -3,6 +3,7 @@
 use super::{Git, GitError, short};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How long git may search the history for one place.
@@ -115,10 +116,11 @@ fn changed(
     lines: &[&str],
     expected: &[String],
 ) -> Result<Option<Cause>, GitError> {
+    let there: HashSet<&str> = lines.iter().copied().collect();
     // What one line says may stand there by chance; what is long tells more than a brace.
     let mut missing: Vec<&String> = expected
         .iter()
-        .filter(|l| !l.trim().is_empty() && !lines.contains(&l.as_str()))
+        .filter(|l| !l.trim().is_empty() && !there.contains(l.as_str()))
         .collect();
     missing.sort_by_key(|l| std::cmp::Reverse(l.trim().len().min(12)));
     for line in missing.into_iter().take(3) {
@@ -129,7 +131,8 @@ fn changed(
             return Ok(Some(cause));
         }
     }
-    let wanted = |l: &&str| expected.iter().any(|e| e == l && !e.trim().is_empty());
+    let looked_for: HashSet<&str> = expected.iter().map(String::as_str).collect();
+    let wanted = |l: &&str| !l.trim().is_empty() && looked_for.contains(l);
     let first = lines.iter().position(&wanted);
     let last = lines.iter().rposition(&wanted);
     let (Some(first), Some(last)) = (first, last) else {
@@ -142,7 +145,7 @@ fn changed(
     let blame = git.output(&["blame", "--porcelain", &range, "HEAD", "--", path])?;
     let text = blame.stdout.text();
     let mut newest: Option<(i64, String)> = None;
-    let (mut name, mut time) = (String::new(), std::collections::HashMap::new());
+    let (mut name, mut time) = (String::new(), HashMap::new());
     for line in text.lines() {
         if let Some(content) = line.strip_prefix('\t') {
             let when = time.get(&name).copied().unwrap_or(0);

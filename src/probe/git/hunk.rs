@@ -34,6 +34,8 @@ pub struct Hunk {
 
 /// How many lines of a file are shown.
 const SHOWN: usize = 8;
+/// How many of the lines that a hunk expects are looked for: a patch of megabytes is one hunk.
+const LOOKED_FOR: usize = 200;
 
 /// Reads out of git's words where a patch does not fit a work tree, and asks the history why.
 pub(super) fn hunks(tree: &Git, words: &str, patch: &[u8]) -> Result<Vec<Hunk>, GitError> {
@@ -83,6 +85,7 @@ fn hunk(
     let expected: Vec<String> = wanted
         .map(|h| {
             h.expected()
+                .take(LOOKED_FOR)
                 .map(|l| String::from_utf8_lossy(l).into_owned())
                 .collect()
         })

@@ -97,9 +97,16 @@ impl Index {
     /// # Errors
     /// Where git cannot be run.
     pub fn apply(&self, patch: &[u8]) -> Result<Tried, GitError> {
-        let patch = self.decoded(patch)?;
+        let patch = super::mail::plain(&self.git, patch)?;
+        // git passes over lines that a hunk's counts leave out; here nothing is lost without a word.
+        if let Err(error) = patch::Patch::read(&patch) {
+            return Ok(Tried {
+                failure: Some(error.to_string()),
+                offsets: Vec::new(),
+            });
+        }
         let arguments = ["apply", "--cached", "--verbose", "--whitespace=nowarn", "-"];
-        let output = self.git.output_of(&arguments, patch)?;
+        let output = self.git.output_of(&arguments, patch.into_owned())?;
         if !output.success() {
             return Ok(Tried {
                 failure: Some(without_progress(&output)),
@@ -110,18 +117,6 @@ impl Index {
             failure: None,
             offsets: offsets(&output.stderr.text()),
         })
-    }
-
-    /// Takes the encoding off a mail that a mailer has wrapped, as `git am` does.
-    fn decoded(&self, patch: &[u8]) -> Result<Vec<u8>, GitError> {
-        if !encoded(patch) {
-            return Ok(patch.to_owned());
-        }
-        let folder = self._folder.path();
-        let (message, diff) = (folder.join("message"), folder.join("diff"));
-        let (message, name) = (message.to_string_lossy(), diff.to_string_lossy());
-        self.git.ok_of(&["mailinfo", &message, &name], patch)?;
-        std::fs::read(&diff).map_err(GitError::Temporary)
     }
 
     /// Puts files into the index, or takes them out.
@@ -146,18 +141,6 @@ impl Index {
         let arguments = ["update-index", "-z", "--index-info"];
         self.git.ok_of(&arguments, out).map(drop)
     }
-}
-
-/// Tells whether a mail is not written out plainly.
-pub(super) fn encoded(patch: &[u8]) -> bool {
-    let head = patch.get(..patch.len().min(16 << 10)).unwrap_or_default();
-    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-    let header = patch::Header::read(head.as_bytes());
-    let fields = head.split("\n\n").next().unwrap_or("");
-    let encoding = fields
-        .lines()
-        .find_map(|l| l.strip_prefix("content-transfer-encoding:"));
-    header.mailbox && encoding.is_some_and(|e| matches!(e.trim(), "base64" | "quoted-printable"))
 }
 
 fn is_progress(line: &str) -> bool {

@@ -11,6 +11,7 @@ pub mod conflict;
 mod hunk;
 mod index;
 mod kept;
+mod mail;
 mod moves;
 mod rebase;
 mod replay;
@@ -22,6 +23,7 @@ pub use cause::Cause;
 pub use hunk::Hunk;
 pub use index::{Index, Offset, Tried};
 pub use kept::Vanished;
+pub use mail::plain;
 pub use rebase::{Conflict, Fate, FateEnd, Rebase, Resolve, Target, rebase, remember, resolve};
 pub use series::{Patch, Series, SeriesError};
 
@@ -384,13 +386,22 @@ fn failed(arguments: &[&str], output: &Output) -> GitError {
     }
 }
 
-/// Gives what git said, its hints left out: they are about commands the user did not type.
+/// How lines begin that are about commands the user did not type; before git 2.43 `am` did not
+/// mark them.
+const HINTS: &[&str] = &[
+    "hint:",
+    "When you have resolved this problem, run",
+    "If you prefer to skip this patch, run",
+    "To restore the original branch and stop patching, run",
+];
+
+/// Gives what git said, its hints left out.
 fn words(output: &Output) -> String {
     let both = format!("{}\n{}", output.stdout.text(), output.stderr.text());
     let lines: Vec<&str> = both
         .lines()
         .map(str::trim_end)
-        .filter(|l| !l.is_empty() && !l.starts_with("hint:"))
+        .filter(|l| !l.is_empty() && !HINTS.iter().any(|hint| l.starts_with(hint)))
         .collect();
     let from = lines.len().saturating_sub(20);
     lines[from..].join("\n")

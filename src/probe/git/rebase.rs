@@ -154,7 +154,8 @@ fn one(work: &mut Work<'_>, at: usize, target: &Target, tree: &str) -> Result<St
         return Ok(Step::Refused("it is not there".into()));
     };
     let (bytes, digest) = (patch.bytes.clone(), patch.listed.digest.to_string());
-    if let Err(error) = Patch::read(&bytes) {
+    let plain = super::mail::plain(work.index.git(), &bytes)?;
+    if let Err(error) = Patch::read(&plain) {
         return Ok(Step::Refused(error.to_string()));
     }
     if let Some(resolved) = resolution(work.index.git(), &digest, tree)? {

@@ -1,7 +1,8 @@
 //! Writes a patch anew: its header stays, its diff is what it does now, with the context it needs.
 
 use super::GitError;
-use super::index::{Entry, Index, encoded};
+use super::index::{Entry, Index};
+use super::mail::encoded;
 use super::replay::touched;
 use crate::format::patch::{Change, FilePatch, Patch, with_applies_to};
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 //! The series file: one patch a line, in order; nothing is applied by glob.
 
 use crate::model::Sha256Digest;
-use std::io;
+use crate::model::path::printable;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// An ordered list of patches.
@@ -91,13 +92,22 @@ impl Series {
         let mut patches: Vec<Patch> = Vec::new();
         for (line, name) in Self::names(path)? {
             let file = folder.join(&name);
-            let bytes = read_bounded(&file).map_err(|source| SeriesError::Missing {
+            let missing = |source| SeriesError::Missing {
                 series: path.to_owned(),
                 line,
-                name: name.clone(),
+                name: printable(&name),
                 path: file.clone(),
                 source,
-            })?;
+            };
+            if !inside(folder, &file).map_err(missing)? {
+                return Err(SeriesError::Line {
+                    series: path.to_owned(),
+                    line,
+                    text: printable(&name),
+                    why: "is a link that leads out of the folder of the series: copy the patch there",
+                });
+            }
+            let bytes = read_bounded(&file).map_err(missing)?;
             patches.push(Patch {
                 name,
                 path: file,
@@ -116,10 +126,12 @@ impl Series {
     /// # Errors
     /// Where the file cannot be read or a line names no patch.
     pub fn names(path: &Path) -> Result<Vec<(usize, String)>, SeriesError> {
-        let text = std::fs::read_to_string(path).map_err(|source| SeriesError::Unreadable {
+        let unreadable = |source| SeriesError::Unreadable {
             path: path.to_owned(),
             source,
-        })?;
+        };
+        let text = String::from_utf8(read_bounded(path).map_err(unreadable)?)
+            .map_err(|_| unreadable(io::Error::other("it is not UTF-8")))?;
         let mut names: Vec<(usize, String)> = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let name = without_comment(line);
@@ -129,7 +141,7 @@ impl Series {
             let wrong = |why| SeriesError::Line {
                 series: path.to_owned(),
                 line: number,
-                text: name.to_owned(),
+                text: printable(name),
                 why,
             };
             if name.split_whitespace().nth(1).is_some() {
@@ -142,7 +154,7 @@ impl Series {
                     "leads out of the folder of the series: copy the patch there",
                 ));
             }
-            if names.iter().any(|(_, n)| n == name) {
+            if names.iter().any(|(_, n)| same(n, name)) {
                 return Err(wrong("is named twice: remove one of the lines"));
             }
             names.push((number, name.to_owned()));
@@ -165,15 +177,35 @@ fn without_comment(line: &str) -> &str {
     line[..end].trim()
 }
 
+/// Tells whether two names are of one file.
+fn same(a: &str, b: &str) -> bool {
+    // A path compares without `.` between its parts.
+    Path::new("series").join(a) == Path::new("series").join(b)
+}
+
+/// Tells whether a file is below a folder, links followed.
+fn inside(folder: &Path, file: &Path) -> io::Result<bool> {
+    let folder = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
+    Ok(file.canonicalize()?.starts_with(folder.canonicalize()?))
+}
+
 pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    // Asked before it is opened: a pipe would be waited for.
     let meta = std::fs::metadata(path)?;
     if !meta.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
-    if meta.len() > MAX_PATCH {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path)?
+        .take(MAX_PATCH + 1)
+        .read_to_end(&mut bytes)?;
+    if read as u64 > MAX_PATCH {
         return Err(io::Error::other("it is larger than 64 MiB"));
     }
-    std::fs::read(path)
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -203,6 +235,45 @@ mod tests {
     }
 
     #[test]
+    fn a_link_leads_to_a_patch_of_the_folder_or_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (out, patches) = (
+            folder.path().join("out.patch"),
+            folder.path().join("patches"),
+        );
+        std::fs::create_dir(&patches).unwrap();
+        std::fs::write(&out, "x").unwrap();
+        std::fs::write(patches.join("in.patch"), "x").unwrap();
+        std::os::unix::fs::symlink(&out, patches.join("b.patch")).unwrap();
+        std::os::unix::fs::symlink("in.patch", patches.join("a.patch")).unwrap();
+        let path = patches.join("series");
+        std::fs::write(&path, "a.patch\nb.patch\n").unwrap();
+        let error = Series::read(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("series:2: `b.patch` is a link that leads out"),
+            "{error}"
+        );
+        std::fs::write(&path, "a.patch\n").unwrap();
+        assert_eq!(Series::read(&path).unwrap().patches.len(), 1);
+        // A pipe is not waited for.
+        let pipe = patches.join("pipe");
+        let made = std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let error = Series::names(&pipe).unwrap_err().to_string();
+        assert!(error.contains("it is not a file"), "{error}");
+        std::fs::write(&path, b"\xff").unwrap();
+        assert!(
+            Series::read(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("not UTF-8")
+        );
+    }
+
+    #[test]
     fn a_wrong_line_is_named() {
         assert_eq!(
             read("a.patch -p1").unwrap_err(),
@@ -215,6 +286,11 @@ mod tests {
         );
         assert!(
             read("a.patch\na.patch")
+                .unwrap_err()
+                .contains("named twice")
+        );
+        assert!(
+            read("a.patch\n./a.patch")
                 .unwrap_err()
                 .contains("named twice")
         );

@@ -370,6 +370,7 @@ fn where_it_applies_and_since_when_not_is_told_and_nothing_is_touched() {
             .unwrap()
     };
     assert_eq!(row("spin-only", "v0.1.0")["applies"], true);
+    assert_eq!(row("spin-only", "v0.1.0")["patches"], 2);
     let moved = row("spin-tailscale", "v0.3.0");
     assert_eq!(
         (&moved["applies"], &moved["patch"]),
@@ -409,4 +410,11 @@ fn where_it_applies_and_since_when_not_is_told_and_nothing_is_touched() {
     let (code, text) = said(&demo.tdg(&["generate", "--check-upstream", "v9"]));
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("no tag or branch `v9`"), "{text}");
+    // Where nothing could fail, nothing applies.
+    for name in ["spin-only", "spin-tailscale"] {
+        fs::write(demo.path(&format!("patches/{name}.series")), "# none\n").unwrap();
+    }
+    let (code, text) = said(&demo.tdg(&["generate", "--check-upstream", "v0.1.0"]));
+    assert_eq!(code, 4, "{text}");
+    assert!(text.contains("no variant has a patch"), "{text}");
 }

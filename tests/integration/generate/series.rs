@@ -531,6 +531,14 @@ fn what_is_wrong_with_a_patch_is_an_error_of_its_own() {
             .failure
             .unwrap();
         assert!(failure.to_string().contains(says), "{failure}");
+        // What is only tried is refused for the same reason.
+        let index = Index::new(&tree).unwrap();
+        index.read("HEAD").unwrap();
+        let tried = index.apply(text.as_bytes()).unwrap().failure;
+        assert!(
+            tried.as_ref().is_some_and(|t| t.contains(says)),
+            "{tried:?}"
+        );
         assert!(
             !drift.path("x").exists() && !drift.folder.path().parent().unwrap().join("x").exists()
         );
