@@ -74,6 +74,7 @@ fn scrub(text: &str) -> String {
         (r#"("deadline": ").*"#, "${1}TIME"),
         (r"\b\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?", "DATE"),
         (r"\b[0-9a-f]{12,64}\b", "DIGEST"),
+        (r"\b20\d\d-\d\d-\d\d\b", "DATE"),
         (r#"<svg width="\d+px""#, "<svg width=\"WIDTH\""),
     ];
     rules.iter().fold(text.to_owned(), |text, (rule, with)| {
