@@ -83,6 +83,7 @@ pub(super) fn lacking(session: &Session<'_>, variant: &Variant, stage: Stage) ->
             line,
         },
         mismatches: Vec::new(),
+        hunks: Vec::new(),
         message: message.clone(),
     };
     Some(StageEnd::Failed {
