@@ -72,7 +72,7 @@ fn demo(folder: &Path, resume: bool, verbose: bool) -> Result<LoopOutcome, u8> {
     let mut options = LoopOptions::new(layout.recipe);
     options.resume = resume;
     options.env = vec![(IMAGER_VARIABLE.to_owned(), imager_command(&program))];
-    carry_out(&options, verbose, true, None)
+    carry_out(&options, verbose, true, None).map_err(|refused| refused.code)
 }
 
 fn closing_words(outcome: &LoopOutcome, kept: Option<&PathBuf>) {

@@ -4,8 +4,9 @@ use super::look::duration;
 use super::loop_summary::Page;
 use super::loop_view::LoopView;
 use super::progress::Progress;
+use super::rerun::Refused;
 use super::verifier::SpecVerifier;
-use super::{check_upstream, exit, history_view};
+use super::{check_upstream, exit, history_view, rerun};
 use crate::generate::recipe::RecipeError;
 use crate::generate::{
     GenerateError, LoopOptions, LoopOutcome, LoopPlan, Stage, VariantEnd, history, plan_loop,
@@ -64,8 +65,11 @@ pub struct Args {
     /// patterns (`v1.*`), ranges of tags (`v1.0..v1.6`)
     #[arg(long, value_name = "REF", num_args = 1.., conflicts_with = "dry_run")]
     check_upstream: Vec<String>,
+    /// Run again whenever the recipe, the series, a patch or a spec changes, until Ctrl-C
+    #[arg(long, conflicts_with_all = ["dry_run", "check_upstream", "continue_rebase", "summary"])]
+    watch: bool,
     /// Say what the last loops did and how long it took, N at most, and touch nothing
-    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10", conflicts_with_all = ["dry_run", "check_upstream"])]
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10", conflicts_with_all = ["dry_run", "check_upstream", "watch"])]
     history: Option<usize>,
     /// Take what you made of a rebase's conflict (in .tdg/conflict) into the series
     #[arg(long, conflicts_with_all = ["dry_run", "check_upstream"])]
@@ -130,27 +134,53 @@ pub fn run(args: Args) -> u8 {
         }
     };
     let show = args.format == Format::Human;
+    if args.watch {
+        return rerun::watch(&options, |options| {
+            let outcome = carry_out(options, args.verbose, show, None)?;
+            if !show {
+                print_json(&outcome);
+            }
+            Ok(outcome)
+        });
+    }
     match carry_out(&options, args.verbose, show, summary) {
         Ok(outcome) => {
-            if args.format == Format::Json {
-                say!("{:#}", document(&outcome));
+            if !show {
+                print_json(&outcome);
             }
             outcome.exit_code()
         }
-        Err(code) => code,
+        Err(refused) => refused.code,
     }
 }
 
-/// Runs the loop and shows it; an error has been told and gives the exit code.
+/// Tells an error that ends a loop.
+fn refused(error: &GenerateError) -> Refused {
+    let law_broken = matches!(
+        error,
+        GenerateError::LawBroken { .. } | GenerateError::StillBroken { .. }
+    );
+    Refused {
+        code: refuse(error),
+        law_broken,
+    }
+}
+
+/// Prints the outcome as a document.
+fn print_json(outcome: &LoopOutcome) {
+    say!("{:#}", document(outcome));
+}
+
+/// Runs the loop and shows it; an error has been told.
 pub fn carry_out(
     options: &LoopOptions,
     verbose: bool,
     show: bool,
     mut page: Option<Page>,
-) -> Result<LoopOutcome, u8> {
+) -> Result<LoopOutcome, Refused> {
     let cancel = watch_signals().map_err(|error| {
         eprintln!("error: Ctrl-C cannot be watched: {error}");
-        exit::ERROR
+        Refused::error()
     })?;
     let live = std::io::stdout().is_terminal();
     let view = show.then(|| Progress::start(LoopView::new(anstream::stdout(), verbose), live));
@@ -167,7 +197,7 @@ pub fn carry_out(
         if let Some(view) = &view {
             view.quiet();
         }
-        refuse(&error)
+        refused(&error)
     })?;
     if let Some(view) = &view {
         view.summary(&outcome);
@@ -181,7 +211,7 @@ pub fn carry_out(
     }
     written.map_err(|error| {
         eprintln!("error: {error}");
-        exit::ERROR
+        Refused::error()
     })?;
     Ok(outcome)
 }

@@ -37,6 +37,7 @@ mod plan_args;
 mod progress;
 mod pull;
 mod push;
+mod rerun;
 mod run;
 mod schema;
 mod transfer;

@@ -5,13 +5,15 @@ use super::error::GenerateError;
 use super::event::Stage;
 use super::inputs::Inputs;
 use super::journal::{Success, Written};
-use super::recipe::{Recipe, Step, Variant};
+use super::recipe::{Recipe, Step, Tool, Variant};
 use super::session::{Session, StageEnd, Stop, environment, is_secret};
 use super::verify::{Failure, Place};
 use super::words::count;
 use super::{LoopOptions, series, steps, tools};
 use crate::model::size::show_duration;
-use crate::probe::record::{ArtifactRecord, BuildRecord, PatchRecord, StepRecord, VERSION};
+use crate::probe::record::{
+    ArtifactRecord, BuildRecord, PatchRecord, StepRecord, ToolRecord, VERSION,
+};
 use std::path::Path;
 use std::time::Instant;
 
@@ -78,6 +80,7 @@ pub(super) fn run(
         reference: session.recipe.source.reference.clone(),
         head: turn.head.to_owned(),
         series: turn.series.to_vec(),
+        tools: variant.build.tools.iter().map(tool).collect(),
         steps: Vec::new(),
         artifacts: Vec::new(),
         started: jiff::Timestamp::now().to_string(),
@@ -115,6 +118,13 @@ pub(super) fn run(
         return Ok(end);
     }
     Ok(judge(session, variant, turn, &found, begin))
+}
+
+fn tool(tool: &Tool) -> ToolRecord {
+    ToolRecord {
+        command: tool.text.clone(),
+        said: tool.said.clone(),
+    }
 }
 
 fn judge(

@@ -11,7 +11,7 @@ use super::lock;
 use super::paths::Paths;
 use super::recipe::{self, Candidates, Recipe, Variant};
 use super::session::{Session, Stop};
-use super::{LoopOptions, attempt, cycle, series};
+use super::{LoopOptions, attempt, cycle, series, tools};
 use crate::model::value::Value;
 use crate::probe::store;
 use std::fs;
@@ -148,6 +148,7 @@ fn choice(session: &Session<'_>, variant: &Variant, name: &str) -> Result<Choice
     }
     let mut recipe =
         recipe::load(&session.recipe.path, &options.vars).map_err(GenerateError::from)?;
+    tools::ask(&mut recipe, &options);
     if let Some(reference) = reference {
         recipe.source.reference = reference;
     }

@@ -11,6 +11,7 @@ mod attempt;
 mod best;
 mod build;
 mod candidates;
+mod changes;
 mod classify;
 mod cycle;
 mod due;
@@ -47,6 +48,7 @@ mod watch;
 mod words;
 mod workers;
 
+pub use changes::Changes;
 pub use error::GenerateError;
 pub use event::{
     BestAttempt, CandidateOutcome, LoopEvent, LoopOutcome, PackageOutcome, Stage, VariantEnd,
@@ -160,7 +162,8 @@ pub fn run_loop(
     on_event: &mut (dyn FnMut(&LoopEvent<'_>) + Send),
 ) -> Result<LoopOutcome, GenerateError> {
     let began = Instant::now();
-    let recipe = recipe::load(&options.recipe, &options.vars)?;
+    let mut recipe = recipe::load(&options.recipe, &options.vars)?;
+    tools::ask(&mut recipe, options);
     let chosen = choose(&recipe, options)?;
     let paths = Paths::new(&recipe.project);
     let beside = prepare(&recipe, &chosen, &paths, options, verifier)?;

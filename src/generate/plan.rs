@@ -9,7 +9,7 @@ use super::recipe::{self, Recipe, RedFirst, Variant};
 use super::session::read_law;
 use super::state::State;
 use super::verify::Verifier;
-use super::{LoopOptions, artifacts, choose, journal, prepare};
+use super::{LoopOptions, artifacts, choose, journal, prepare, tools};
 
 /// What a loop would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,8 @@ pub struct StagePlan {
     pub what: Vec<String>,
 }
 
-/// Says what a loop would do in its first attempt; touches nothing and starts nothing.
+/// Says what a loop would do in its first attempt; touches nothing, and starts
+/// nothing but the commands of `build.tools`.
 ///
 /// # Errors
 /// Where recipe, specs, lock or journal cannot be read.
@@ -52,7 +53,8 @@ pub fn plan_loop(
     options: &LoopOptions,
     verifier: &dyn Verifier,
 ) -> Result<LoopPlan, GenerateError> {
-    let recipe = recipe::load(&options.recipe, &options.vars)?;
+    let mut recipe = recipe::load(&options.recipe, &options.vars)?;
+    tools::ask(&mut recipe, options);
     let chosen = choose(&recipe, options)?;
     let paths = Paths::new(&recipe.project);
     let beside = prepare(&recipe, &chosen, &paths, options, verifier)?;

@@ -26,6 +26,9 @@ pub struct BuildRecord {
     pub head: String,
     /// The patches in the order they were applied.
     pub series: Vec<PatchRecord>,
+    /// What the programs of `build.tools` said of themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolRecord>,
     /// The steps that ran, in order; the last one is the one that failed, if one did.
     pub steps: Vec<StepRecord>,
     /// Every artifact the recipe names.
@@ -34,6 +37,15 @@ pub struct BuildRecord {
     pub started: String,
     /// The attempt of the loop.
     pub attempt: u32,
+}
+
+/// One program of the build.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolRecord {
+    /// The command that asked it.
+    pub command: String,
+    /// How it ended, and what it said.
+    pub said: String,
 }
 
 /// One patch of a series.

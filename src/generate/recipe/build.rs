@@ -1,7 +1,7 @@
 //! The parts of a recipe that differ by row: `build` and `artifacts`.
 
 use super::fields::{duration, inside, map, missing, size, text, texts, variable};
-use super::{Artifacts, Build, Setting, Step};
+use super::{Artifacts, Build, Setting, Step, Tool};
 use crate::model::words;
 use crate::spec::{Diagnostic, Diagnostics, Node, NodeKind};
 
@@ -10,7 +10,7 @@ pub(super) fn build(node: &Node, diagnostics: &mut Diagnostics) -> Option<Build>
     map(
         node,
         "`build`",
-        &["dir", "steps", "timeout", "space", "env"],
+        &["dir", "steps", "tools", "timeout", "space", "env"],
         diagnostics,
     )?;
     let dir = match node.get("dir") {
@@ -31,6 +31,10 @@ pub(super) fn build(node: &Node, diagnostics: &mut Diagnostics) -> Option<Build>
         None => Vec::new(),
         Some(n) => environment(n, diagnostics),
     };
+    let tools = match node.get("tools") {
+        None => Vec::new(),
+        Some(n) => self::tools(n, diagnostics)?,
+    };
     let Some(steps) = node.get("steps") else {
         missing(node, "steps", "steps: [make]", diagnostics);
         return None;
@@ -38,10 +42,32 @@ pub(super) fn build(node: &Node, diagnostics: &mut Diagnostics) -> Option<Build>
     Some(Build {
         dir,
         steps: self::steps(steps, diagnostics)?,
+        tools,
         timeout,
         space,
         env,
     })
+}
+
+/// Reads `tools`: commands, each asking a program for its version.
+fn tools(node: &Node, diagnostics: &mut Diagnostics) -> Option<Vec<Tool>> {
+    let NodeKind::List(items) = &node.kind else {
+        diagnostics.push(
+            Diagnostic::new(node.span, "`tools` is a list of commands")
+                .label(format!("this is {}", node.describe()))
+                .help("write `tools: [make --version]`"),
+        );
+        return None;
+    };
+    let tool = |item| {
+        let step = command(item, diagnostics)?;
+        Some(Tool {
+            text: step.text,
+            argv: step.argv,
+            said: String::new(),
+        })
+    };
+    Some(items.iter().filter_map(tool).collect())
 }
 
 fn steps(node: &Node, diagnostics: &mut Diagnostics) -> Option<Vec<Step>> {

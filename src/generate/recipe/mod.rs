@@ -71,6 +71,8 @@ pub struct Build {
     pub dir: String,
     /// The steps in order.
     pub steps: Vec<Step>,
+    /// What is asked for its version before anything is decided.
+    pub tools: Vec<Tool>,
     /// How long all steps together may take.
     pub timeout: Option<Duration>,
     /// How many bytes have to be free before the steps run.
@@ -99,6 +101,17 @@ pub struct Step {
     pub timeout: Option<Duration>,
     /// Its line in the recipe, counted from 1.
     pub line: u32,
+}
+
+/// A program of the build that says which it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tool {
+    /// The command as written.
+    pub text: String,
+    /// What is run.
+    pub argv: Vec<String>,
+    /// What it said; empty until it is asked.
+    pub said: String,
 }
 
 /// What a build has to write.

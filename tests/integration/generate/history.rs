@@ -3,13 +3,13 @@
 use super::world::{World, patch, recipe};
 use std::process::Command;
 
-const SPEC: &str = "\
+pub(super) const SPEC: &str = "\
 spec: The image
 checks:
   - { name: it is arm64, file: _out/assets/image, expect: { text: { match: arm64 } } }
 ";
 
-fn world() -> World {
+pub(super) fn world() -> World {
     let world = World::new();
     std::fs::remove_file(world.path("project/specs/a.spec")).unwrap();
     world.write("project/specs/a.yaml", SPEC);
@@ -17,7 +17,7 @@ fn world() -> World {
 }
 
 /// Runs `tdg generate` with arguments; gives its exit code and what it printed.
-fn tdg(world: &World, arguments: &[&str]) -> (i32, String) {
+pub(super) fn tdg(world: &World, arguments: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_tdg"))
         .arg("generate")
         .args(arguments)

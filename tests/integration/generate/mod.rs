@@ -16,6 +16,7 @@ mod rebase;
 mod remedies;
 mod retries;
 mod series;
+mod watching;
 mod world;
 
 pub(crate) use packaging::project;
