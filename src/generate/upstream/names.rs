@@ -144,6 +144,7 @@ fn bring(
         .iter()
         .map(|(kind, name)| format!("+refs/{kind}/{name}:refs/upstream/{kind}/{name}"));
     let mut specs: Vec<String> = specs.collect();
+    make_room(git, refs)?;
     for commit in commits {
         if git.commit(commit)?.is_none() {
             specs.push(commit.clone());
@@ -160,6 +161,23 @@ fn bring(
         ];
         arguments.extend(some.iter().map(String::as_str));
         git.ok(&arguments)?;
+    }
+    Ok(())
+}
+
+/// Removes what was fetched earlier where it is in the way: a tag `v1` that went, and `v1/x` that
+/// came.
+fn make_room(git: &Git, refs: &[(String, String)]) -> Result<(), GenerateError> {
+    let known = git.ok(&["for-each-ref", "--format=%(refname)", "refs/upstream/"])?;
+    let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
+    for old in known.lines() {
+        let in_the_way = refs.iter().any(|(kind, name)| {
+            let new = format!("refs/upstream/{kind}/{name}");
+            below(&new, old) || below(old, &new)
+        });
+        if in_the_way {
+            git.ok(&["update-ref", "-d", old])?;
+        }
     }
     Ok(())
 }
@@ -215,6 +233,35 @@ fn versions(a: &str, b: &str) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_that_went_makes_room_for_those_below_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let [up, own] = ["up", "own"].map(|name| {
+            let path = folder.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            let git = Git::at(path);
+            git.ok(&["init", "--quiet", "."]).unwrap();
+            git
+        });
+        up.ok(&["commit", "--quiet", "--allow-empty", "-m", "start"])
+            .unwrap();
+        let address = up.folder().to_string_lossy().into_owned();
+        for name in ["v1", "v1/x", "v1", "v10"] {
+            if name != "v10" {
+                let tags = up.ok(&["tag", "--list"]).unwrap();
+                tags.lines()
+                    .for_each(|t| drop(up.ok(&["tag", "-d", t]).unwrap()));
+            }
+            up.ok(&["tag", name]).unwrap();
+            let refs = [("tags".to_owned(), name.to_owned())];
+            bring(&own, &address, &refs, &[]).unwrap();
+            let there = own.commit(&format!("refs/upstream/tags/{name}")).unwrap();
+            assert!(there.is_some(), "{name}");
+        }
+        // Nothing else went.
+        assert!(own.commit("refs/upstream/tags/v1").unwrap().is_some());
+    }
 
     #[test]
     fn names_are_sorted_as_versions_and_chosen_by_name_pattern_and_range() {
