@@ -51,6 +51,7 @@ pub fn watch(
         // What is said once is said once: a later loop is a new one.
         options.resume = false;
         options.from = None;
+        options.accept_specs = false;
         let code = match &result {
             Ok(outcome) => outcome.exit_code(),
             // Whether that was meant is for a person to say, not for the next loop.

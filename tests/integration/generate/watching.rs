@@ -40,6 +40,14 @@ fn until(world: &World, child: &mut Child, text: &str, times: usize) {
     }
 }
 
+/// Ends it as Ctrl-C does; it says that the last loop was green.
+fn interrupt(world: &World, mut child: Child) {
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    let code = child.wait().unwrap().code();
+    assert_eq!(code, Some(0), "{}", world.read("said"));
+}
+
 #[test]
 fn a_change_begins_the_loop_again_and_ctrl_c_ends_it() {
     let world = world();
@@ -77,14 +85,7 @@ fn a_change_begins_the_loop_again_and_ctrl_c_ends_it() {
     let said = world.read("said");
     assert!(said.contains("\nspecs/b.yaml is new: again\n"), "{said}");
     assert_eq!(world.runs(), 2, "{said}");
-    let pid = child.id().to_string();
-    Command::new("kill").args(["-INT", &pid]).status().unwrap();
-    assert_eq!(
-        child.wait().unwrap().code(),
-        Some(0),
-        "{}",
-        world.read("said")
-    );
+    interrupt(&world, child);
 }
 
 #[test]
@@ -98,14 +99,7 @@ fn what_a_remedy_changes_is_not_watched_for() {
     let said = world.read("said");
     assert!(said.contains("green  default"), "{said}");
     assert_eq!(said.matches(": again").count(), 0, "{said}");
-    let pid = child.id().to_string();
-    Command::new("kill").args(["-INT", &pid]).status().unwrap();
-    assert_eq!(
-        child.wait().unwrap().code(),
-        Some(0),
-        "{}",
-        world.read("said")
-    );
+    interrupt(&world, child);
 }
 
 #[test]
