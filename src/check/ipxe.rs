@@ -152,7 +152,7 @@ impl Kind for TheKind {
             deadline: Some(context.deadline),
             ..Limits::default()
         };
-        let mut files = BootFiles::new(limits);
+        let mut files = BootFiles::new(limits, context.cancel);
         let walk = evaluate(&start, &machine(args), &mut files, &Bounds::default());
         seen(walk)
     }

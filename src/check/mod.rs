@@ -30,8 +30,8 @@ macro_rules! kinds {
 }
 
 kinds!(
-    build, checksums, cmdline, command, disk, dns, document, elf, extension, file, http, initramfs,
-    ipxe, iso, kernel, modules, oci, patches, port, tool, tree, uki, wasm
+    build, checksums, cmdline, command, dhcp, disk, dns, document, elf, extension, file, http,
+    initramfs, ipxe, iso, kernel, modules, oci, patches, port, tftp, tool, tree, uki, wasm
 );
 
 /// Finds a kind by its name.

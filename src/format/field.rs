@@ -19,3 +19,8 @@ pub(crate) fn le32(bytes: &[u8], offset: usize) -> Option<u32> {
 pub(crate) fn le64(bytes: &[u8], offset: usize) -> Option<u64> {
     array(bytes, offset).map(u64::from_le_bytes)
 }
+
+/// Reads a big-endian 16-bit integer at `offset`.
+pub(crate) fn be16(bytes: &[u8], offset: usize) -> Option<u16> {
+    array(bytes, offset).map(u16::from_be_bytes)
+}

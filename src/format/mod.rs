@@ -21,12 +21,14 @@
 //! | [`erofs`] | EROFS images, compressed or not |
 //! | [`iso`] | ISO 9660 images with Rock Ridge or Joliet, and what boots from them |
 //! | [`pe`], [`uki`] | the sections of PE files; the profiles of a UKI |
+//! | [`dhcp`] | DHCP packets, what firmware asks, and what it makes of the answers |
 //! | [`cmdline`] | a kernel command line, and what Talos wants of it |
 //! | [`ipxe`] | iPXE's scripts, read and carried out |
 //! | [`menu`] | the entries of GRUB, iPXE, systemd-boot and syslinux |
 //! | [`oci`] | the documents of OCI images and artifacts |
 //! | [`patch`] | patches: their header, files and hunks |
 //! | [`tar`] | tar archives, in every form that GNU tar writes |
+//! | [`tftp`] | TFTP packets, options, and what to answer |
 //! | [`tree`] | what all containers have in common: paths with content |
 //! | [`pieces`] | a file made of ranges of another |
 //! | [`wasm`] | WebAssembly modules and components |
@@ -46,6 +48,7 @@ pub mod compatibility;
 pub mod cpio;
 pub mod cri;
 pub mod detect;
+pub mod dhcp;
 pub mod elf;
 pub mod erofs;
 pub mod error;
@@ -75,6 +78,7 @@ pub mod service;
 pub mod squashfs;
 pub mod stream;
 pub mod tar;
+pub mod tftp;
 pub mod tree;
 pub mod uki;
 pub mod wasm;

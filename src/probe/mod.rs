@@ -7,6 +7,7 @@
 
 pub mod boot_file;
 pub mod cache;
+pub mod dhcp;
 pub mod dns;
 pub mod exec;
 pub mod git;
@@ -15,4 +16,6 @@ pub mod port;
 pub mod record;
 pub mod registry;
 pub mod store;
+pub mod temporary;
+pub mod tftp;
 pub mod tls;

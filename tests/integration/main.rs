@@ -26,6 +26,8 @@ mod tidy;
 mod transfer;
 mod workflows;
 
+#[path = "../support/datagrams.rs"]
+mod datagrams;
 #[path = "../support/images.rs"]
 mod images;
 #[path = "../support/installed.rs"]

@@ -1,29 +1,17 @@
-//! A body that is put away as it comes, in a file without a name.
+//! A body that is taken in as it comes: put away in a file without a name, or kept in memory.
 
 use super::client::{Head, Sink};
 use super::range::ContentRange;
 use super::{HttpError, shown_url};
-use crate::format::{FormatError, ReadAt};
 use crate::model::Sha256Digest;
+use crate::probe::temporary::{Fetched, Temporary};
 use reqwest::Url;
 use reqwest::header::CONTENT_LENGTH;
-use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
-/// How much is written at a time.
-const PIECE: usize = 1 << 20;
-/// A block of zeros of this size takes no space.
-const BLOCK: usize = 64 << 10;
 
 /// A file that is being fetched, front to back.
 pub struct Download {
     address: String,
-    file: File,
-    /// What has come and is not written yet.
-    held: Vec<u8>,
-    written: u64,
-    hasher: Sha256,
+    file: Temporary,
     /// What may come at most, and the name of the bound.
     max: u64,
     limit: &'static str,
@@ -35,15 +23,12 @@ impl Download {
     /// # Errors
     /// Where no temporary file can be made.
     pub fn new(url: &Url, max: u64, limit: &'static str) -> Result<Self, HttpError> {
-        let file = tempfile::tempfile().map_err(|error| HttpError::Client {
+        let file = Temporary::new().map_err(|error| HttpError::Client {
             what: format!("no temporary file: {error}"),
         })?;
         Ok(Self {
             address: shown_url(url),
             file,
-            held: Vec::new(),
-            written: 0,
-            hasher: Sha256::new(),
             max,
             limit,
         })
@@ -51,46 +36,16 @@ impl Download {
 
     /// Gives the bytes that have come.
     pub fn length(&self) -> u64 {
-        self.written + self.held.len() as u64
+        self.file.length()
     }
 
     /// Ends it: gives the whole file, and the digest of its bytes.
     ///
     /// # Errors
     /// Where the disk is full, or fails.
-    pub fn finish(mut self) -> Result<(Fetched, Sha256Digest), HttpError> {
-        self.write()?;
-        // Zeros at the end belong to the file as well.
-        let sized = self.file.set_len(self.written);
-        sized.map_err(|error| self.disk(&error))?;
-        let digest: [u8; 32] = self.hasher.finalize().into();
-        let fetched = Fetched {
-            file: self.file,
-            size: self.written,
-        };
-        Ok((fetched, digest.into()))
-    }
-
-    fn write(&mut self) -> Result<(), HttpError> {
-        let bytes = std::mem::take(&mut self.held);
-        self.hasher.update(&bytes);
-        for (index, block) in bytes.chunks(BLOCK).enumerate() {
-            if block.iter().any(|byte| *byte != 0) {
-                let at = self.written + (index * BLOCK) as u64;
-                let written = self.file.write_all_at(block, at);
-                written.map_err(|error| self.disk(&error))?;
-            }
-        }
-        self.written += bytes.len() as u64;
-        self.held = bytes;
-        self.held.clear();
-        Ok(())
-    }
-
-    fn disk(&self, error: &std::io::Error) -> HttpError {
-        HttpError::Client {
-            what: format!("{} cannot be put away: {error}", self.address),
-        }
+    pub fn finish(self) -> Result<(Fetched, Sha256Digest), HttpError> {
+        let address = self.address;
+        self.file.finish().map_err(|error| disk(&address, &error))
     }
 
     fn too_much(&self) -> HttpError {
@@ -102,6 +57,12 @@ impl Download {
     }
 }
 
+fn disk(address: &str, error: &std::io::Error) -> HttpError {
+    HttpError::Client {
+        what: format!("{address} cannot be put away: {error}"),
+    }
+}
+
 impl Sink for Download {
     fn begin(&mut self, head: &Head) -> Result<bool, HttpError> {
         head.check_encoding()?;
@@ -110,11 +71,8 @@ impl Sink for Download {
             (200, 0) => {}
             // The server has forgotten what it sent before: from the front again.
             (200, _) => {
-                self.held.clear();
-                self.written = 0;
-                self.hasher = Sha256::new();
-                let emptied = self.file.set_len(0);
-                emptied.map_err(|error| self.disk(&error))?;
+                let emptied = self.file.begin_again();
+                emptied.map_err(|error| disk(&self.address, &error))?;
             }
             (206, length) if length > 0 => {
                 let goes_on = ContentRange::of(&head.headers).is_some_and(|r| r.first == length);
@@ -136,11 +94,8 @@ impl Sink for Download {
         if self.length() + bytes.len() as u64 > self.max {
             return Err(self.too_much());
         }
-        self.held.extend_from_slice(bytes);
-        if self.held.len() >= PIECE {
-            self.write()?;
-        }
-        Ok(())
+        let taken = self.file.take(bytes);
+        taken.map_err(|error| disk(&self.address, &error))
     }
 
     fn has_begun(&self) -> bool {
@@ -189,27 +144,5 @@ impl Sink for Memory {
 
     fn has_begun(&self) -> bool {
         !self.bytes.is_empty()
-    }
-}
-
-/// A file that was fetched whole.
-#[derive(Debug)]
-pub struct Fetched {
-    file: File,
-    size: u64,
-}
-
-impl ReadAt for Fetched {
-    fn size(&self) -> Result<u64, FormatError> {
-        Ok(self.size)
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, FormatError> {
-        let left = self.size.saturating_sub(offset).min(buffer.len() as u64);
-        let space = usize::try_from(left).ok().and_then(|n| buffer.get_mut(..n));
-        let space = space.unwrap_or_default();
-        let read = self.file.read_exact_at(space, offset);
-        read.map_err(|error| FormatError::io("http", offset, error.to_string()))?;
-        Ok(space.len())
     }
 }

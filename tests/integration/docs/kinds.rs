@@ -25,7 +25,7 @@ be absent.
 ";
 
 /// Kinds whose examples ask servers that are not there.
-const ELSEWHERE: &[&str] = &["ipxe"];
+const ELSEWHERE: &[&str] = &["dhcp", "ipxe", "tftp"];
 
 fn page() -> String {
     let mut page = HEAD.to_owned();

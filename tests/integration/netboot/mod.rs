@@ -1,6 +1,8 @@
 //! What a machine asks for when it boots over the network, asked of real servers.
 
+mod dhcp;
 mod ipxe;
+mod tftp;
 
 /// The head of a program for UEFI, for a machine by its number in PE headers.
 pub(crate) fn program(machine: u16) -> Vec<u8> {

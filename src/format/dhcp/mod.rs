@@ -1,0 +1,28 @@
+//! DHCP, as firmware boots with it: packets, and what they say about booting.
+//!
+//! [`packet`] reads and writes packets; [`ask`] makes what a machine's firmware sends; [`offer`]
+//! reads what servers answer; [`select`] picks what firmware would boot.
+//!
+//! The codec is its own because firmware needs more than others keep: all architectures of option
+//! 93, the parts of option 43, options in the order and with the bytes in which they came.
+//!
+//! Sources: RFC 951, 2131, 2132, 3004, 3396, 4578; the PXE specification 2.1; UEFI 2.10 §24.7.
+
+pub mod ask;
+pub mod offer;
+pub mod packet;
+pub mod select;
+
+pub use ask::{Firmware, Machine};
+pub use offer::{Offer, Pxe};
+pub use packet::Packet;
+pub use select::{Boot, Choice, choose};
+
+/// The name of the format in errors.
+pub(crate) const NAME: &str = "dhcp";
+/// The port that servers listen at.
+pub const SERVER_PORT: u16 = 67;
+/// The port that clients listen at.
+pub const CLIENT_PORT: u16 = 68;
+/// The port that boot servers listen at. Source: PXE 2.1 §2.2.
+pub const BOOT_SERVER_PORT: u16 = 4011;

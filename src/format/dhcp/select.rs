@@ -1,0 +1,317 @@
+//! What firmware makes of all offers together.
+//!
+//! Sources: `PxeBcSelectDhcp4Offer`, `PxeBcHandleDhcp4Offer` and `PxeBcDiscoverBootFile` of EDK2 for
+//! PXE; `HttpBootSelectDhcpOffer` of EDK2, which follows UEFI 2.10 §24.7.3; `dhcp_discovery_rx` and
+//! `have_pxe_menu` of iPXE.
+
+use std::net::Ipv4Addr;
+
+use url::{Host, Url};
+
+use super::{Firmware, Offer};
+use crate::model::value::clip;
+
+/// What a machine would boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Boot {
+    /// The server that has the file; of a URL, nothing.
+    pub server: Option<String>,
+    /// The file, or its URL.
+    pub file: String,
+}
+
+/// What firmware does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// It boots what an offer, by its number, names.
+    Boot(usize, Boot),
+    /// It asks a boot server, on port 4011.
+    Ask {
+        /// The offer that says so.
+        offer: usize,
+        /// The server.
+        server: Ipv4Addr,
+        /// The type of boot server, where a menu leads to it.
+        item: Option<u16>,
+    },
+    /// It boots nothing, and why.
+    Nothing(String),
+}
+
+/// An offer, by its number.
+type Numbered<'o> = (usize, &'o Offer);
+
+/// Picks what firmware does after these offers.
+#[must_use]
+pub fn choose(offers: &[Offer], firmware: Firmware) -> Choice {
+    if offers.iter().all(Offer::is_proxy) {
+        return Choice::Nothing("no server offers an address".to_owned());
+    }
+    match firmware {
+        Firmware::Pxe => pxe(offers),
+        Firmware::Http => http(offers),
+        Firmware::Ipxe => ipxe(offers),
+    }
+}
+
+fn first<'o>(offers: &'o [Offer], is: impl Fn(&Offer) -> bool) -> Option<Numbered<'o>> {
+    offers.iter().enumerate().find(|(_, offer)| is(offer))
+}
+
+/// What is booted of an offer that names a file.
+fn named((number, offer): Numbered<'_>) -> Choice {
+    match offer.boot() {
+        Some(boot) => Choice::Boot(number, boot),
+        None => Choice::Nothing("no server names a boot file for this machine".to_owned()),
+    }
+}
+
+/// Option 60 says that it speaks of PXE, and option 43 how boot servers are found.
+fn discovers(offer: &Offer) -> bool {
+    offer.speaks("PXEClient") && offer.pxe().discovers()
+}
+
+fn pxe(offers: &[Offer]) -> Choice {
+    let speaks = |offer: &Offer| offer.speaks("PXEClient");
+    let proxy = |is: &dyn Fn(&Offer) -> bool| {
+        // What has an address speaks of PXE itself, or leaves that to another server.
+        let plain = offers
+            .iter()
+            .any(|offer| !offer.is_proxy() && !speaks(offer));
+        first(offers, |offer| plain && offer.is_proxy() && is(offer))
+    };
+    if let Some(found) = first(offers, |offer| !offer.is_proxy() && discovers(offer)) {
+        return by_menu(found);
+    }
+    if let Some(found) = proxy(&discovers) {
+        return by_menu(found);
+    }
+    // Without option 43, a file that is named here does not count: port 4011 is asked.
+    let quiet = first(offers, |offer| !offer.is_proxy() && speaks(offer));
+    if let Some(found) = quiet.or_else(|| proxy(&speaks)) {
+        return ask(found, None);
+    }
+    let plain = first(offers, |offer| !offer.is_proxy() && offer.boot().is_some());
+    plain.map_or_else(|| named_by_nobody(offers), named)
+}
+
+fn ipxe(offers: &[Offer]) -> Choice {
+    let speaks = |offer: &Offer| offer.speaks("PXEClient");
+    let proxy = first(offers, |offer| offer.is_proxy() && speaks(offer));
+    let own = first(offers, |offer| !offer.is_proxy() && speaks(offer));
+    let plain = first(offers, |offer| !offer.is_proxy() && offer.boot().is_some());
+    match proxy.or(own) {
+        Some(found) if found.1.boot().is_some() || discovers(found.1) => by_menu(found),
+        Some(found) => plain.map_or_else(|| ask(found, None), named),
+        None => plain.map_or_else(|| named_by_nobody(offers), named),
+    }
+}
+
+/// The file that is named, or what the first line of a menu leads to.
+fn by_menu(found: Numbered<'_>) -> Choice {
+    let pxe = found.1.pxe();
+    match pxe.menu.first() {
+        Some((0, _)) if !pxe.skips() => Choice::Nothing(
+            "the first line of the menu boots from a disk of the machine".to_owned(),
+        ),
+        Some((item, _)) if !pxe.skips() => ask(found, Some(*item)),
+        _ => named(found),
+    }
+}
+
+fn ask((number, offer): Numbered<'_>, item: Option<u16>) -> Choice {
+    let pxe = offer.pxe();
+    let listed = item.and_then(|item| {
+        let mut servers = pxe.servers.iter().filter(|(kind, _)| *kind == item);
+        servers.find_map(|(_, all)| all.first().copied())
+    });
+    Choice::Ask {
+        offer: number,
+        server: listed.unwrap_or_else(|| offer.server()),
+        item,
+    }
+}
+
+fn named_by_nobody(offers: &[Offer]) -> Choice {
+    let alone = first(offers, |offer| offer.is_proxy() && offer.boot().is_some());
+    Choice::Nothing(match alone.and_then(|(_, offer)| offer.file()) {
+        Some(file) => format!(
+            "`{}` is offered by ProxyDHCP without option 60 `PXEClient`, and not taken",
+            shown(&file)
+        ),
+        None => "no server names a boot file for this machine".to_owned(),
+    })
+}
+
+fn shown(file: &str) -> String {
+    clip(&file.escape_debug().to_string(), 200)
+}
+
+/// What UEFI HTTP boot makes of a boot file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Uri {
+    None,
+    Address,
+    Name,
+}
+
+fn uri(offer: &Offer) -> Uri {
+    let url = offer.file().and_then(|file| Url::parse(&file).ok());
+    match url.as_ref().and_then(Url::host) {
+        Some(Host::Ipv4(_)) => Uri::Address,
+        Some(Host::Domain(_) | Host::Ipv6(_)) => Uri::Name,
+        None => Uri::None,
+    }
+}
+
+fn http(offers: &[Offer]) -> Choice {
+    let speaks = |offer: &Offer| offer.speaks("HTTPClient");
+    let resolves = |offer: &Offer| offer.packet.option(6).is_some();
+    let of = |proxy: bool, uri_is: Uri| {
+        move |offer: &Offer| offer.is_proxy() == proxy && speaks(offer) && uri(offer) == uri_is
+    };
+    let plain = |offer: &Offer| !offer.is_proxy() && !speaks(offer);
+    let address = offers.iter().any(plain);
+    let names = offers.iter().any(|offer| plain(offer) && resolves(offer));
+    let own = |dns: bool| {
+        first(offers, move |offer| {
+            of(false, Uri::Address)(offer) && resolves(offer) == dns
+        })
+    };
+    let found = own(false)
+        .or_else(|| own(true))
+        .or_else(|| {
+            first(offers, |offer| {
+                of(false, Uri::Name)(offer) && resolves(offer)
+            })
+        })
+        .or_else(|| first(offers, of(true, Uri::Address)).filter(|_| address))
+        .or_else(|| first(offers, of(true, Uri::Name)).filter(|_| names))
+        .or_else(|| first(offers, of(false, Uri::Name)).filter(|_| names));
+    if let Some(found) = found {
+        return named(found);
+    }
+    let wrong = first(offers, speaks).or_else(|| first(offers, |offer| offer.file().is_some()));
+    let Some((_, offer)) = wrong else {
+        return Choice::Nothing("no server names a boot file for this machine".to_owned());
+    };
+    let file = shown(&offer.file().unwrap_or_default());
+    Choice::Nothing(match (speaks(offer), uri(offer)) {
+        (false, _) => format!(
+            "`{file}` is offered without option 60 `HTTPClient`, and not taken by UEFI HTTP boot"
+        ),
+        (true, Uri::None) => format!("`{file}` is offered to UEFI HTTP boot, and is no URL"),
+        (true, Uri::Name) => {
+            format!("`{file}` has the name of a host, and no name server is offered (option 6)")
+        }
+        (true, Uri::Address) => {
+            "the server of the URL offers no address, and no other does".to_owned()
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::dhcp::Packet;
+
+    fn offer(address: bool, class: &str, file: &str) -> Offer {
+        let mut packet = Packet::of([1; 6], 1);
+        packet.reply = true;
+        if address {
+            packet.yiaddr = [10, 0, 0, 7].into();
+        }
+        packet.file = file.as_bytes().to_vec();
+        if !class.is_empty() {
+            packet.options.push((60, class.as_bytes().to_vec()));
+        }
+        Offer {
+            from: [10, 0, 0, 1].into(),
+            packet,
+        }
+    }
+
+    fn with(mut offer: Offer, code: u8, value: &[u8]) -> Offer {
+        offer.packet.options.push((code, value.to_vec()));
+        offer
+    }
+
+    /// The file that is booted, `4011`, or why nothing is.
+    fn picked(offers: &[Offer], firmware: Firmware) -> String {
+        match choose(offers, firmware) {
+            Choice::Boot(_, boot) => boot.file,
+            Choice::Ask { item: None, .. } => "4011".to_owned(),
+            Choice::Ask {
+                item: Some(item),
+                server,
+                ..
+            } => format!("4011 for {item} at {server}"),
+            Choice::Nothing(why) => why,
+        }
+    }
+
+    #[test]
+    fn several_answers_are_put_together_as_firmware_does() {
+        let plain = offer(true, "", "plain");
+        let proxy = with(offer(false, "PXEClient", "proxy"), 43, &[6, 1, 8, 255]);
+        let quiet = offer(false, "PXEClient", "quiet");
+        let own = with(offer(true, "PXEClient", "own"), 43, &[6, 1, 8]);
+        let both = [plain.clone(), proxy.clone()];
+        assert_eq!(picked(&both, Firmware::Pxe), "proxy");
+        assert_eq!(picked(&[proxy.clone(), own.clone()], Firmware::Pxe), "own");
+        assert_eq!(picked(&[proxy.clone(), own], Firmware::Ipxe), "proxy");
+        assert_eq!(
+            picked(&[plain.clone(), quiet.clone()], Firmware::Pxe),
+            "4011"
+        );
+        assert_eq!(picked(&[plain.clone(), quiet], Firmware::Ipxe), "quiet");
+        assert_eq!(
+            picked(&[offer(true, "PXEClient", "x")], Firmware::Pxe),
+            "4011"
+        );
+        assert_eq!(picked(&[plain], Firmware::Pxe), "plain");
+        assert!(picked(&[proxy], Firmware::Pxe).contains("no server offers an address"));
+        assert!(picked(&[offer(true, "", "")], Firmware::Pxe).contains("no server names"));
+        let deaf = [offer(true, "", ""), offer(false, "", "proxy")];
+        assert!(picked(&deaf, Firmware::Pxe).contains("without option 60 `PXEClient`"));
+    }
+
+    #[test]
+    fn a_menu_leads_to_the_server_of_its_first_line() {
+        let menu = |line: u8| {
+            [
+                8, 7, 0, 9, 1, 10, 0, 0, 3, 9, 6, 0, line, 3, b'a', b'b', b'c', 10, 3, 0, b'h',
+                b'i',
+            ]
+        };
+        let menu = |line| with(offer(true, "PXEClient", ""), 43, &menu(line));
+        assert_eq!(picked(&[menu(9)], Firmware::Pxe), "4011 for 9 at 10.0.0.3");
+        assert_eq!(picked(&[menu(9)], Firmware::Ipxe), "4011 for 9 at 10.0.0.3");
+        assert!(picked(&[menu(0)], Firmware::Pxe).contains("boots from a disk"));
+    }
+
+    #[test]
+    fn http_boot_takes_a_url_from_whoever_speaks_of_it() {
+        let url = "http://10.0.0.1/x.efi";
+        let picked = |offers: &[Offer]| picked(offers, Firmware::Http);
+        assert_eq!(picked(&[offer(true, "HTTPClient", url)]), url);
+        assert_eq!(
+            picked(&[offer(true, "", ""), offer(false, "HTTPClient", url)]),
+            url
+        );
+        assert!(picked(&[offer(true, "", url)]).contains("without option 60 `HTTPClient`"));
+        assert!(
+            picked(&[offer(true, "PXEClient", url)]).contains("without option 60 `HTTPClient`")
+        );
+        assert!(picked(&[offer(true, "HTTPClient", "x.efi")]).contains("is no URL"));
+        let name = offer(true, "HTTPClient", "http://boot/x.efi");
+        assert!(picked(std::slice::from_ref(&name)).contains("no name server is offered"));
+        assert_eq!(
+            picked(&[with(name, 6, &[10, 0, 0, 1])]),
+            "http://boot/x.efi"
+        );
+        assert!(picked(&[offer(true, "", "")]).contains("no server names a boot file"));
+        let boot = choose(&[offer(true, "HTTPClient", url)], Firmware::Http);
+        assert!(matches!(boot, Choice::Boot(0, Boot { server: None, .. })));
+    }
+}

@@ -1,0 +1,365 @@
+//! `dhcp`: real servers in a network namespace of the test's own.
+
+use std::path::Path;
+use std::process::Command;
+
+use tdg::format::dhcp::{Firmware, Machine, Packet};
+
+use crate::peers::{output, own_network, peer};
+use crate::world::{Report, World, ran};
+
+/// Two network cards with a wire between them, each in a namespace of its own; one or two dnsmasq are
+/// at the other end. All of it is gone when the script ends, or is killed: it is the first process of
+/// a namespace of its own, and nothing outlives that.
+const WIRE: &str = r#"
+set -eu
+address="$1"; first="$2"; second="$3"; shift 3
+ip link set lo up
+unshare -n sh -c '
+  : >"$1.there"
+  for turn in $(seq 500); do ip link show there >/dev/null 2>&1 && break; sleep 0.02; done
+  ip link set lo up; ip addr add 10.77.0.1/24 dev there; ip addr add 10.77.0.2/24 dev there; ip link set there up
+  for conf in "$@"; do
+    [ ! -s "$conf" ] || "$DNSMASQ" --no-daemon --conf-file="$conf" --pid-file= --port=0 \
+      --interface=there --bind-interfaces --no-ping --leasefile-ro --log-facility="$conf.log" 2>/dev/null &
+  done
+  sleep 60' sh "$first" "$second" &
+other=$!
+for turn in $(seq 500); do [ ! -e "$first.there" ] || break; sleep 0.02; done
+ip link add name here type veth peer name there netns $other
+ip link set here up
+[ -z "$address" ] || ip addr add "$address/24" dev here
+for conf in "$first" "$second"; do
+  [ -s "$conf" ] || continue
+  for turn in $(seq 500); do grep -q started "$conf.log" 2>/dev/null && break; sleep 0.02; done
+  [ "$turn" != 500 ] || { cat "$conf.log" >&2; exit 99; }
+done
+"$@"
+"#;
+
+/// Runs a spec at one end of a wire, with a dnsmasq for each configuration at the other. `None` where a
+/// namespace or a program is missing, which has been said.
+fn beside(world: &World, confs: [&str; 2], address: &str, spec: &str) -> Option<Report> {
+    let (dnsmasq, unshare) = (peer("dnsmasq")?, own_network()?);
+    world.write("specs/it.yaml", spec);
+    let tdg = world.command(&["run", "specs", "--format", "json", "--jobs", "1"]);
+    let mut command = Command::new(unshare);
+    command
+        .args(["-rn", "--pid", "--fork", "--kill-child"])
+        .args(["sh", "-c", WIRE, "sh", address])
+        .args([
+            world.write("first", confs[0]),
+            world.write("second", confs[1]),
+        ])
+        .arg(tdg.get_program())
+        .args(tdg.get_args())
+        .current_dir(world.path())
+        .env("DNSMASQ", dnsmasq);
+    for (name, value) in tdg.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    Some(Report::of(ran(&mut command)))
+}
+
+/// A block that works: each machine gets what it can start.
+const WORKS: &str = "
+dhcp-range=10.77.0.50,10.77.0.99,10m
+dhcp-match=set:arm64,option:client-arch,11
+dhcp-boot=tag:arm64,ipxe-arm64.efi
+dhcp-match=set:arm64http,option:client-arch,19
+dhcp-boot=tag:arm64http,http://10.77.0.1/ipxe-arm64.efi
+dhcp-option-force=tag:arm64http,60,HTTPClient
+dhcp-userclass=set:ipxe,iPXE
+dhcp-boot=tag:ipxe,http://10.77.0.1:8080/boot.ipxe
+";
+
+#[test]
+fn each_firmware_is_offered_what_it_can_start() {
+    let spec = "
+spec: dhcp
+checks:
+  - name: pass ARM64 by PXE
+    dhcp: { arch: arm64, interface: here, mac: '52:54:00:12:34:56', uuid: 36d22ed9-b64f-4fdb-941b-a54a0854f991 }
+    expect:
+      boot: { file: ipxe-arm64.efi, server: 10.77.0.1, from: 10.77.0.1 }
+      reason: null
+      problems: { len: 0 }
+      boot-server: null
+      offers: { len: 1, every: { proxy: false, from: 10.77.0.1, address: { starts-with: '10.77.0.' }, next-server: 10.77.0.1, lease: 10m, options: { '53': '02' } } }
+  - name: pass ARM64 by HTTP
+    dhcp: { arch: arm64, firmware: http, interface: here }
+    expect: { boot: { file: 'http://10.77.0.1/ipxe-arm64.efi', server: null }, offers: [{ vendor-class: HTTPClient }] }
+  - name: pass iPXE
+    dhcp: { arch: arm64, firmware: ipxe, interface: here }
+    expect: { boot: { file: 'http://10.77.0.1:8080/boot.ipxe' }, problems: { len: 0 } }
+  - name: fail AMD64 gets no file
+    dhcp: { arch: amd64, interface: here }
+    expect: { boot: { present: true } }
+  - name: pass and why is told
+    dhcp: { arch: amd64, interface: here }
+    expect: { boot: null, reason: { contain: no server names a boot file }, offers: { len: 1 } }
+  - name: error there is no such card
+    dhcp: { arch: arm64, interface: nowhere0 }
+    expect: { boot: null }
+";
+    let world = World::new();
+    let Some(report) = beside(&world, [WORKS, ""], "", spec) else {
+        return;
+    };
+    report.as_named();
+    assert!(
+        report
+            .why("error there is no such card")
+            .contains("the network card `nowhere0`")
+    );
+}
+
+/// Mistakes that stop firmware for a minute each, or lead it in a circle.
+#[test]
+fn what_would_stop_firmware_is_caught() {
+    // The first is taken for ARM64, but 7 is x64; `dnsmasq --test` has nothing against it.
+    let conf = "
+dhcp-range=10.77.0.50,10.77.0.99,10m
+dhcp-match=set:efi-arm64,option:client-arch,7 # ARM64
+dhcp-boot=tag:efi-arm64,ipxe-arm64.efi
+dhcp-match=set:arm64http,option:client-arch,19
+dhcp-boot=tag:arm64http,http://10.77.0.1/ipxe-arm64.efi
+dhcp-match=set:x64http,option:client-arch,16
+dhcp-boot=tag:x64http,http://boot/ipxe.efi
+dhcp-option-force=tag:x64http,60,HTTPClient
+dhcp-match=set:arm,option:client-arch,10
+dhcp-option-force=tag:arm,60,PXEClient
+dhcp-boot=undionly.kpxe
+";
+    let spec = "
+spec: wrong
+checks:
+  - name: fail ARM64 gets its own boot file
+    dhcp: { arch: arm64, interface: here }
+    expect: { boot: { file: ipxe-arm64.efi } }
+  - name: pass it gets that of a PC's BIOS
+    dhcp: { arch: arm64, interface: here }
+    expect: { boot: { file: undionly.kpxe }, problems: { contain: { contain: \"named like a program for a PC's BIOS\" } } }
+  - name: pass and a PC gets that of ARM64
+    dhcp: { arch: amd64, interface: here }
+    expect: { boot: { file: ipxe-arm64.efi } }
+  - name: pass option 60 is missing
+    dhcp: { arch: arm64, firmware: http, interface: here }
+    expect: { boot: null, reason: { contain: 'is offered without option 60 `HTTPClient`' } }
+  - name: pass a name and no name server
+    dhcp: { arch: amd64, firmware: http, interface: here }
+    expect: { boot: null, reason: { contain: no name server is offered } }
+  - name: pass a class that promises a boot server, and there is none
+    dhcp: { arch: arm, interface: here, wait: 1 }
+    expect: { boot: null, reason: { contain: does not answer on port 4011 }, boot-server: null }
+  - name: pass iPXE loads itself without end
+    dhcp: { arch: amd64, firmware: ipxe, interface: here }
+    expect: { problems: [{ contain: loads it again without end }] }
+";
+    let world = World::new();
+    if let Some(report) = beside(&world, [conf, ""], "10.77.0.9", spec) {
+        report.as_named();
+    }
+}
+
+/// One server gives addresses, and another says what to boot: on port 67 that it is there, and on
+/// port 4011 the file.
+#[test]
+fn proxy_dhcp_is_asked_on_its_own_port() {
+    let addresses = "dhcp-range=10.77.0.50,10.77.0.99,10m\n";
+    let proxy = "
+dhcp-range=10.77.0.0,proxy
+pxe-service=ARM64_EFI,ARM64,ipxe-arm64.efi
+pxe-service=x86PC,PC,undionly
+";
+    let spec = "
+spec: proxy
+checks:
+  - name: pass ARM64 is led to the other server
+    dhcp: { arch: arm64, interface: here, uuid: 36d22ed9-b64f-4fdb-941b-a54a0854f991 }
+    expect:
+      boot: { file: ipxe-arm64.efi, server: { starts-with: 10.77.0. } }
+      reason: null
+      boot-server: { proxy: true, file: ipxe-arm64.efi, uuid-echoed: true, options: { '53': '05' } }
+      offers: { len: 2, any: { proxy: true, address: null, file: null, vendor-class: PXEClient, uuid-echoed: true } }
+  - name: pass a PC is led through a menu
+    dhcp: { arch: i386, interface: here }
+    expect: { boot: { file: undionly.0 }, boot-server: { file: undionly.0, options: { '53': '05' } } }
+  - name: pass no line for AMD64
+    dhcp: { arch: amd64, interface: here }
+    expect: { boot: null }
+";
+    let world = World::new();
+    if let Some(report) = beside(&world, [addresses, proxy], "10.77.0.9", spec) {
+        report.as_named();
+    }
+}
+
+#[test]
+fn a_relay_is_answered_at_its_address() {
+    let spec = "
+spec: relay
+checks:
+  - name: pass by unicast
+    dhcp: { arch: arm64, server: 10.77.0.1, relay: 10.77.0.9 }
+    expect: { boot: { file: ipxe-arm64.efi, from: 10.77.0.1 }, offers: { len: 1 } }
+  - name: error nobody is there
+    dhcp: { arch: arm64, server: 10.77.0.3, relay: 10.77.0.9, wait: 1 }
+    expect: { boot: null }
+";
+    let world = World::new();
+    if let Some(report) = beside(&world, [WORKS, ""], "10.77.0.9", spec) {
+        report.as_named();
+        assert!(
+            report
+                .why("error nobody is there")
+                .contains("no offer within")
+        );
+    }
+}
+
+/// The UDP datagrams of a capture of raw IP packets.
+fn datagrams(capture: &[u8]) -> Vec<Vec<u8>> {
+    let word = |at: usize| u32::from_le_bytes(capture[at..at + 4].try_into().unwrap()) as usize;
+    assert_eq!((word(0), word(20)), (0xa1b2_c3d4, 101));
+    let (mut at, mut found) = (24, Vec::new());
+    while at < capture.len() {
+        let end = at + 16 + word(at + 8);
+        found.push(capture[at + 16 + 28..end].to_vec());
+        at = end;
+    }
+    found
+}
+
+const FIELDS: [&str; 10] = [
+    "dhcp.option.dhcp",
+    "dhcp.hw.mac_addr",
+    "dhcp.ip.your",
+    "dhcp.ip.server",
+    "dhcp.id",
+    "dhcp.file",
+    "dhcp.option.vendor_class_id",
+    "dhcp.option.client_system_architecture",
+    "dhcp.option.dhcp_server_id",
+    "dhcp.option.type",
+];
+
+/// What tshark reads of the packets of a capture: the message's type, MAC address, addresses, the
+/// transaction, boot file, options 60, 93 and 54, and the numbers of all options.
+fn tshark(program: &Path, world: &World, capture: &str) -> Vec<Vec<String>> {
+    let mut arguments = vec![
+        "-n",
+        "-r",
+        capture,
+        "-Y",
+        "!_ws.malformed",
+        "-T",
+        "fields",
+        "-E",
+        "separator=|",
+    ];
+    FIELDS
+        .iter()
+        .for_each(|field| arguments.extend(["-e", field]));
+    let said = output(program, world.path(), &arguments);
+    said.lines()
+        .map(|line| line.split('|').map(str::to_owned).collect())
+        .collect()
+}
+
+fn ours(packet: &Packet) -> Vec<String> {
+    let mac: Vec<String> = packet
+        .mac
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let codes: Vec<String> = packet
+        .options
+        .iter()
+        .map(|(code, _)| code.to_string())
+        .collect();
+    let architectures: Vec<String> = packet.architectures().iter().map(u16::to_string).collect();
+    vec![
+        packet.option(53).unwrap()[0].to_string(),
+        mac.join(":"),
+        packet.yiaddr.to_string(),
+        packet.siaddr.to_string(),
+        format!("0x{:08x}", packet.xid),
+        String::from_utf8(packet.file.clone()).unwrap(),
+        packet.text(60).unwrap_or_default(),
+        architectures.join(","),
+        packet
+            .address(54)
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
+        codes.join(","),
+    ]
+}
+
+/// dnsmasq writes down what it gets and what it sends.
+#[test]
+fn packets_of_firmware_and_of_a_real_server_are_read_as_tshark_reads_them() {
+    let Some(program) = peer("tshark") else {
+        return;
+    };
+    let world = World::new();
+    let file = world.path().join("it.pcap");
+    let conf = format!("{WORKS}dumpfile={}\ndumpmask=0x1000\n", file.display());
+    let ask = |firmware| {
+        format!(
+            "  - name: pass {firmware}\n    dhcp: {{ arch: arm64, firmware: {firmware}, interface: here, uuid: 36d22ed9-b64f-4fdb-941b-a54a0854f991 }}\n    expect: {{ boot: {{ present: true }} }}\n"
+        )
+    };
+    let spec = format!(
+        "spec: packets\nchecks:\n{}{}{}",
+        ask("pxe"),
+        ask("http"),
+        ask("ipxe")
+    );
+    let Some(report) = beside(&world, [&conf, ""], "", &spec) else {
+        return;
+    };
+    report.as_named();
+    let capture = std::fs::read(&file).unwrap();
+    let packets: Vec<Packet> = datagrams(&capture)
+        .iter()
+        .map(|bytes| Packet::read(bytes).unwrap())
+        .collect();
+    let read: Vec<Vec<String>> = packets.iter().map(ours).collect();
+    let theirs = tshark(&program, &world, "it.pcap");
+    assert!(
+        read.len() >= 6 && read.len() == theirs.len(),
+        "{read:?} {theirs:?}"
+    );
+    for (own, other) in read.iter().zip(&theirs) {
+        // tshark counts the end as an option, and the padding behind it.
+        let codes = other[9]
+            .split(',')
+            .filter(|code| !["0", "255"].contains(code));
+        let mut other = other.clone();
+        other[9] = codes.collect::<Vec<_>>().join(",");
+        // And that of iPXE's option 61 as one more MAC address.
+        other[1].truncate(17);
+        assert_eq!(own, &other);
+    }
+    let machine = |firmware, arch| Machine {
+        mac: [2, 0x74, 0x64, 0x67, 0, 1],
+        uuid: Some(*b"\x36\xd2\x2e\xd9\xb6\x4f\x4f\xdb\x94\x1b\xa5\x4a\x08\x54\xf9\x91"),
+        arch,
+        firmware,
+    };
+    for machine in [
+        machine(Firmware::Pxe, 11),
+        machine(Firmware::Http, 19),
+        machine(Firmware::Ipxe, 11),
+    ] {
+        let sent = |packet: &&Packet| !packet.reply && packet.text(60) == Some(machine.class());
+        let packet = packets.iter().find(sent).unwrap();
+        assert_eq!(packet, &machine.discover(packet.xid, None));
+    }
+}
