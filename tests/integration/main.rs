@@ -50,5 +50,7 @@ mod trees;
 mod uki;
 #[path = "../support/upstream.rs"]
 mod upstream;
+#[path = "../support/wire.rs"]
+mod wire;
 #[path = "../support/world.rs"]
 mod world;

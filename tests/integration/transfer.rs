@@ -1,6 +1,7 @@
 //! Pushing into registries and pulling out of them: `tdg push`, `tdg pull` and what is under them.
 
 mod auth;
+mod broken;
 mod hostile;
 mod others;
 mod round;

@@ -101,6 +101,13 @@ const HANGS: Duration = Duration::from_secs(600);
 ///
 /// Panics where it does not end.
 pub(crate) fn ran(command: &mut Command) -> Ran {
+    ran_while(command, |_| {})
+}
+
+/// Runs a prepared command to its end, and does something beside it that may want its number.
+///
+/// Panics where it does not end.
+pub(crate) fn ran_while(command: &mut Command, meanwhile: impl FnOnce(Pid)) -> Ran {
     let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -110,6 +117,7 @@ pub(crate) fn ran(command: &mut Command) -> Ran {
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
     let (done, ended) = mpsc::channel();
     thread::spawn(move || done.send(child.wait_with_output()));
+    meanwhile(pid);
     let Ok(output) = ended.recv_timeout(HANGS) else {
         kill(pid, Signal::SIGKILL).unwrap();
         panic!("{command:?} does not end");

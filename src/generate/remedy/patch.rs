@@ -37,7 +37,13 @@ pub(super) fn mailbox(
     secrets: &Secrets,
     change: &[u8],
 ) -> (String, Vec<u8>) {
-    let (subject, body) = words(origin);
+    // Before anything is cut off: of half a secret nobody sees what it is.
+    let says = secrets.redact(origin.says);
+    let (subject, body) = words(&Origin {
+        says: &says,
+        ..*origin
+    });
+    let line = |text: &str, limit| line(&secrets.redact(text), limit);
     let mut text = format!(
         "From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001\n\
          From: tdg <tdg@localhost>\nDate: {DATE}\nSubject: [PATCH] {subject}\n\n"

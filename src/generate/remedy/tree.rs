@@ -15,11 +15,15 @@ use crate::probe::store;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// No patch that a remedy makes is larger than this, in bytes.
 pub(super) const MAX_PATCH: usize = 8 << 20;
 /// No file a remedy changes is larger than this, in bytes.
 const MAX_FILE: u64 = 16 << 20;
+
+/// How long it may take to read one object of a remedy's.
+const READING: Duration = Duration::from_secs(60);
 
 /// A work tree that a remedy has for itself.
 pub(super) struct OwnTree {
@@ -61,8 +65,7 @@ impl OwnTree {
         fs::create_dir_all(&info).map_err(GenerateError::io(&info))?;
         let objects = session.paths.source().join("objects");
         let alternates = info.join("alternates");
-        fs::write(&alternates, format!("{}\n", objects.display()))
-            .map_err(GenerateError::io(&alternates))?;
+        fs::write(&alternates, borrows(&objects)).map_err(GenerateError::io(&alternates))?;
         git.ok(&["checkout", "--quiet", "--detach", &base])?;
         Ok(Some(Self {
             root: Root::of(&path).map_err(GenerateError::io(&path))?,
@@ -180,6 +183,19 @@ impl OwnTree {
         Some(format!("{name} contains the secret {secret}"))
     }
 
+    /// Tells whether a folder of objects is one to read from: folders and files, nothing that leads
+    /// elsewhere or that whoever opens it waits at, and what it borrows is tdg's clone.
+    fn is_plain(&self, session: &Session<'_>, objects: &Path) -> bool {
+        let borrowed = small(&objects.join("info/alternates"));
+        let clone = session.paths.source().join("objects");
+        let mut all = walkdir::WalkDir::new(objects).into_iter();
+        borrowed.as_deref() == Some(&*borrows(&clone))
+            && all.all(|entry| {
+                let kind = entry.map(|entry| entry.file_type());
+                kind.is_ok_and(|kind| kind.is_dir() || kind.is_file())
+            })
+    }
+
     /// Gives the message of the commit that the remedy made last in its tree, if it made one.
     ///
     /// Its repository is read as files: no setting in it is used.
@@ -188,9 +204,14 @@ impl OwnTree {
         let Some(commit) = head(&own).filter(|commit| *commit != self.base) else {
             return Ok(None);
         };
+        let objects = own.join("objects");
+        if !self.is_plain(session, &objects) {
+            return Ok(None);
+        }
         let git = Git::at(session.paths.source())
             .cancel(session.cancel)
-            .objects(&own.join("objects"));
+            .timeout(Some(READING))
+            .objects(&objects);
         let output = git.output(&["cat-file", "commit", &commit])?;
         let text = output.stdout.text();
         let message = text.split_once("\n\n").map(|(_, message)| message.trim());
@@ -198,6 +219,11 @@ impl OwnTree {
             .filter(|m| output.success() && !m.is_empty())
             .map(str::to_owned))
     }
+}
+
+/// Writes the file by which a repository borrows the objects of another.
+fn borrows(objects: &Path) -> String {
+    format!("{}\n", objects.display())
 }
 
 fn ignored(git: &Git, name: &str) -> Result<bool, Stop> {

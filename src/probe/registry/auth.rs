@@ -129,6 +129,7 @@ pub fn token(
     // Never more than is needed, whatever the registry proposes.
     let mut url = place(realm, registry)?;
     let shown = http::shown_url(&url);
+    let has_login = login.is_some();
     let mut query = form_urlencoded::Serializer::new(String::new());
     if let Some(service) = service {
         query.append_pair("service", service);
@@ -164,6 +165,16 @@ pub fn token(
     let (head, sink) = Client::shared()?.ask(request, Memory::new(&url, MAX_TOKEN, "a token"));
     let head = head?;
     let bytes = sink.map(|sink| sink.bytes).unwrap_or_default();
+    if matches!(head.status, 401 | 403) && has_login {
+        return Err(RegistryError::Credentials {
+            name: shown,
+            what: format!(
+                "who gives the tokens answers {}: it does not take the credentials that are \
+                 written down, or they may not do this; log in again",
+                head.status
+            ),
+        });
+    }
     if head.status != 200 {
         return Err(HttpError::Status {
             address: shown,

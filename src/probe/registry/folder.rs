@@ -10,8 +10,8 @@ use crate::format::{Bytes, FormatError, Limits, ReadAt};
 use crate::probe::store;
 use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +27,16 @@ pub(super) struct Folder {
     root: PathBuf,
     /// Held by one who writes.
     _lock: Option<File>,
+    /// What of it there was before.
+    before: Before,
+}
+
+/// What there was before a layout was opened to write into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Layout,
+    EmptyFolder,
+    Nothing,
 }
 
 impl Folder {
@@ -35,9 +45,15 @@ impl Folder {
         let folder = Self {
             root: root.to_owned(),
             _lock: None,
+            before: Before::Layout,
         };
+        if !root.is_dir() {
+            let what = "is no folder; name the folder of an OCI layout";
+            return Err(folder.wrong(root, what));
+        }
         let Some(bytes) = folder.small("oci-layout")? else {
-            let what = "is no OCI layout: there is no file `oci-layout` in it";
+            let what = "is no OCI layout: there is no file `oci-layout` in it; name a folder that \
+                        has one";
             return Err(folder.wrong(root, what));
         };
         layout_version(&bytes).map_err(|error| folder.corrupt("oci-layout", error))?;
@@ -49,23 +65,22 @@ impl Folder {
         let mut folder = Self {
             root: root.to_owned(),
             _lock: None,
+            before: match root.exists() {
+                true => Before::EmptyFolder,
+                false => Before::Nothing,
+            },
         };
+        fs::create_dir_all(root).map_err(|e| folder.failed(root, &e))?;
         let partial = root.join(PARTIAL);
-        fs::create_dir_all(&partial).map_err(|e| folder.failed(&partial, &e))?;
-        let lock = partial.join("lock");
-        let file = File::create(&lock).map_err(|e| folder.failed(&lock, &e))?;
-        if file.try_lock().is_err() {
-            let what = "another one is pulling into it; wait until it has ended";
-            return Err(folder.wrong(root, what));
-        }
-        folder._lock = Some(file);
+        folder._lock = Some(folder.lock(&partial)?);
         if folder.small("oci-layout")?.is_some() {
             let known = Self::open(root)?;
             known.index()?;
+            folder.before = Before::Layout;
         } else {
             let mut others = fs::read_dir(root).map_err(|e| folder.failed(root, &e))?;
             if others.any(|other| other.is_ok_and(|other| other.file_name() != PARTIAL)) {
-                let _ = fs::remove_file(&lock);
+                let _ = fs::remove_file(partial.join("lock"));
                 let _ = fs::remove_dir(&partial);
                 let what = "holds something else than an OCI layout; name another folder";
                 return Err(folder.wrong(root, what));
@@ -83,6 +98,38 @@ impl Folder {
             }
         }
         Ok(folder)
+    }
+
+    /// Makes the folder of what has come in part, and takes its lock; no link is followed.
+    fn lock(&self, partial: &Path) -> Result<File, RegistryError> {
+        match fs::create_dir(partial) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(self.failed(partial, &error)),
+        }
+        let meta = partial.symlink_metadata();
+        if !meta.map_err(|e| self.failed(partial, &e))?.is_dir() {
+            return Err(self.wrong(partial, "is no folder; take it away"));
+        }
+        let path = partial.join("lock");
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK;
+        let file = options.custom_flags(flags).open(&path);
+        let file = file.map_err(|e| self.failed(&path, &e))?;
+        // The one who had it may have taken the file away in between.
+        let is = |meta: fs::Metadata| (meta.dev(), meta.ino());
+        let same = || match (path.symlink_metadata(), file.metadata()) {
+            (Ok(there), Ok(own)) => is(there) == is(own),
+            (Err(_), _) | (_, Err(_)) => false,
+        };
+        match file.try_lock().is_ok() && same() {
+            true => Ok(file),
+            false => {
+                let what = "another one is pulling into it; wait until it has ended";
+                Err(self.wrong(&self.root, what))
+            }
+        }
     }
 
     fn wrong(&self, path: &Path, what: impl Into<String>) -> RegistryError {
@@ -109,6 +156,11 @@ impl Folder {
     pub fn corrupt(&self, path: &str, error: FormatError) -> RegistryError {
         let what = format!("{error}; build or pull the layout again");
         self.wrong(&self.root.join(path), what)
+    }
+
+    /// Says that a blob of the layout cannot be read.
+    pub fn unreadable(&self, wanted: &Descriptor, why: &str) -> RegistryError {
+        self.wrong(&self.root.join(wanted.digest.path()), why)
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), RegistryError> {
@@ -237,7 +289,13 @@ impl Folder {
     /// Puts a document into its place.
     pub fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<(), RegistryError> {
         let partial = self.partial(digest);
-        let written = fs::write(&partial, bytes);
+        // What lies there is nobody's, and may be a link.
+        let _ = fs::remove_file(&partial);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&partial);
+        let written = file.and_then(|mut file| file.write_all(bytes));
         written.map_err(|error| self.failed(&partial, &error))?;
         self.place(digest)
     }
@@ -269,6 +327,24 @@ impl Folder {
             }
             Some(_) => self.write("index.json", index_of(&all).as_bytes()),
             None => Err(self.wrong(&path, "is no index")),
+        }
+    }
+
+    /// Takes away what was made for nothing: a layout without anything in it. What has come stays.
+    pub fn give_up(self) {
+        let at = |name: &str| self.root.join(name);
+        // A folder goes only where it is empty.
+        if self.before == Before::Layout || fs::remove_dir(at("blobs/sha256")).is_err() {
+            return self.tidy();
+        }
+        for file in ["index.json", "oci-layout"] {
+            let _ = fs::remove_file(at(file));
+        }
+        let _ = fs::remove_dir(at("blobs"));
+        let (root, before) = (self.root.clone(), self.before);
+        self.tidy();
+        if before == Before::Nothing {
+            let _ = fs::remove_dir(root);
         }
     }
 

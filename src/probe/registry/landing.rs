@@ -54,6 +54,8 @@ pub(super) struct Landing {
     wanted: Descriptor,
     length: u64,
     told: Told,
+    /// Why it cannot be written.
+    fault: Option<RegistryError>,
 }
 
 impl Landing {
@@ -81,6 +83,9 @@ impl Landing {
                     length += n as u64;
                 }
             }
+            if length > wanted.size {
+                break;
+            }
             if Cancel::global().is_set() {
                 return Err(HttpError::Interrupted.into());
             }
@@ -92,6 +97,7 @@ impl Landing {
             wanted: wanted.clone(),
             length,
             told,
+            fault: None,
         };
         // The end of a file that was written when the machine went down may be anything; a whole
         // one is digested, and begun again if it is another.
@@ -113,6 +119,10 @@ impl Landing {
         self.hasher = Hasher::new(self.wanted.digest.algorithm());
         self.length = 0;
         Ok(())
+    }
+
+    fn begin_anew(&mut self) -> Result<(), HttpError> {
+        self.reset().map_err(|error| self.disk(&error))
     }
 
     /// Ends it, where all has come: holds it to its digest. What is another is taken away.
@@ -137,10 +147,17 @@ impl Landing {
         Ok(())
     }
 
-    fn disk(&self, error: &io::Error) -> HttpError {
-        HttpError::Client {
-            what: wrong(&self.path, error).to_string(),
-        }
+    /// Takes why it could not be written, where it could not.
+    pub fn fault(&mut self) -> Option<RegistryError> {
+        self.fault.take()
+    }
+
+    /// Ends what is under way, and notes that the file is why.
+    fn disk(&mut self, error: &io::Error) -> HttpError {
+        let fault = wrong(&self.path, error);
+        let what = fault.to_string();
+        self.fault = Some(fault);
+        HttpError::Client { what }
     }
 }
 
@@ -229,7 +246,7 @@ impl Sink for Landing {
         match (head.status, self.length) {
             (200, 0) => {}
             // The server gives no part: from the front again.
-            (200, _) => self.reset().map_err(|error| self.disk(&error))?,
+            (200, _) => self.begin_anew()?,
             (206, length) if length > 0 => {
                 let range = ContentRange::of(&head.headers);
                 let goes_on =
@@ -239,7 +256,7 @@ impl Sink for Landing {
                 }
             }
             (416, length) if length > 0 => {
-                self.reset().map_err(|error| self.disk(&error))?;
+                self.begin_anew()?;
                 return Err(head.wrong("the server does not have the part that is missing"));
             }
             _ => return Err(head.refused()),

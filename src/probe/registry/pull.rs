@@ -5,7 +5,7 @@ use super::landing::Landing;
 use super::layout::{check_platform, choose, fetch, read};
 use super::read::Fetched;
 use super::session::{Session, lost};
-use super::transfer::{Event, Failed, How, Meter, Options, Progress, each, retried};
+use super::transfer::{Event, Failed, How, Meter, Options, Progress, each, retried, total};
 use super::{Name, RegistryError, referrers};
 use crate::format::oci::{Descriptor, Digest, Document};
 use crate::format::{FormatError, Limits};
@@ -62,7 +62,13 @@ pub fn pull(
         read: 0,
         carried: AtomicU64::new(0),
     };
-    let root = pull.root()?;
+    let root = match pull.root() {
+        Ok(root) => root,
+        Err(error) => {
+            folder.give_up();
+            return Err(error);
+        }
+    };
     pull.blobs()?;
     let mut entries = vec![entry(&root, from.tag())];
     entries.extend(pull.referrers.iter().map(|referrer| entry(referrer, None)));
@@ -72,7 +78,7 @@ pub fn pull(
         root,
         manifests: pull.manifests.len(),
         blobs: pull.blobs.len(),
-        bytes: all.map(|descriptor| descriptor.size).sum(),
+        bytes: total(all.map(|descriptor| descriptor.size)),
         carried: pull.carried.load(Ordering::Relaxed) + pull.read,
         referrers: std::mem::take(&mut pull.referrers),
     };
@@ -141,7 +147,7 @@ impl Pull<'_> {
         mut ask: impl FnMut() -> Result<T, RegistryError>,
     ) -> Result<T, RegistryError> {
         let what = || what.to_owned();
-        retried(self.options.patience, self.progress, what, may_mend, || {
+        retried(self.options, self.progress, what, may_mend, || {
             ask().map_err(Failed::from)
         })
     }
@@ -211,7 +217,17 @@ impl Pull<'_> {
                 [vec![manifest.config], manifest.layers].concat(),
             ),
         };
+        let max = self.options.limits.max_decoded;
         for blob in blobs {
+            if blob.size > max {
+                return Err(self.session.wrong(FormatError::Limit {
+                    format: "oci",
+                    offset: 0,
+                    limit: "max_decoded",
+                    value: max,
+                    remedy: "allow more with --max-decoded",
+                }));
+            }
             if let Some(known) = self.blobs.get(&blob.digest)
                 && known.size != blob.size
             {
@@ -265,7 +281,7 @@ impl Pull<'_> {
         blobs.sort_by_key(|blob| std::cmp::Reverse(blob.size));
         (self.progress)(&Event::Planned {
             blobs: blobs.len(),
-            bytes: blobs.iter().map(|blob| blob.size).sum(),
+            bytes: total(blobs.iter().map(|blob| blob.size)),
         });
         each(blobs, self.options.jobs, |blob| {
             let how = self.blob(blob)?;
@@ -279,16 +295,6 @@ impl Pull<'_> {
     }
 
     fn blob(&self, wanted: &Descriptor) -> Result<How, RegistryError> {
-        let max = self.options.limits.max_decoded;
-        if wanted.size > max {
-            return Err(self.session.wrong(FormatError::Limit {
-                format: "oci",
-                offset: 0,
-                limit: "max_decoded",
-                value: max,
-                remedy: "allow more with --max-decoded",
-            }));
-        }
         if self.folder.verify(wanted, &self.options.limits).is_ok() {
             (self.progress)(&Event::Bytes(wanted.size));
             return Ok(How::There);
@@ -298,7 +304,7 @@ impl Pull<'_> {
         let begin = Landing::open(&path, wanted, meter.told())?.length();
         meter.settle(begin);
         let what = || format!("the blob {}", wanted.digest);
-        retried(self.options.patience, self.progress, what, may_mend, || {
+        retried(self.options, self.progress, what, may_mend, || {
             self.tried(wanted, &meter)
         })?;
         meter.settle(wanted.size);
@@ -329,12 +335,13 @@ impl Pull<'_> {
             None => Landing::open(&path, wanted, meter.told()),
         };
         let (head, landing) = session.ask(&request, landing, again)?;
-        let landing = landing.ok_or_else(lost)?;
+        let mut landing = landing.ok_or_else(lost)?;
         let after = landing.length();
         meter.settle(after);
-        let done = match head {
-            Ok(_) => landing.finish(&session.name.shown()),
-            Err(error) => Err(session.refused(error, &[])),
+        let done = match (head, landing.fault()) {
+            (_, Some(fault)) => Err(fault),
+            (Ok(_), None) => landing.finish(&session.name.shown()),
+            (Err(error), None) => Err(session.refused(error, &[])),
         };
         done.map_err(|error| Failed {
             moved: after > before,

@@ -263,8 +263,22 @@ impl Session {
             name: self.name.shown(),
             status,
             transient: error.is_transient(),
-            what: format!("the registry answers {status}: {}", words.join(", ")),
+            what: format!(
+                "the registry answers {status}: {}{}",
+                words.join(", "),
+                remedy(status)
+            ),
         }
+    }
+}
+
+/// Says what can be done about a refusal.
+fn remedy(status: u16) -> &'static str {
+    match status {
+        403 => "; log in as one who may do this",
+        404 => "; correct the repository, the tag or the digest",
+        429 => "; try later",
+        _ => "",
     }
 }
 

@@ -8,7 +8,7 @@ use crate::probe::http::{HttpError, Patience, Pauses, Told};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How something is carried.
 #[derive(Clone, Debug)]
@@ -156,18 +156,25 @@ impl Meter {
     }
 }
 
+/// Adds sizes up, which strangers may have written.
+pub(super) fn total(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
+}
+
 /// How often what was mended once is tried again where it does not last.
 const MENDED: u32 = 8;
 
 /// Does something until it is done, or fails for good: `again` tells whether another try may help.
+///
+/// Where its time would be up before the next try, the last error is told at once.
 pub(super) fn retried<T>(
-    patience: Patience,
+    options: &Options,
     progress: &Progress,
     what: impl Fn() -> String,
     again: impl Fn(&RegistryError) -> bool,
     mut work: impl FnMut() -> Result<T, Failed>,
 ) -> Result<T, RegistryError> {
-    let mut pauses = Pauses::new(patience);
+    let mut pauses = Pauses::new(options.patience);
     let mut mended = 0;
     loop {
         let failed = match work() {
@@ -183,7 +190,11 @@ pub(super) fn retried<T>(
             true => pauses.next(failed.wanted),
             false => None,
         };
-        let Some(pause) = pause else {
+        let end = options.limits.deadline;
+        let is_in_time = |pause: &Duration| {
+            end.is_none_or(|end| end.saturating_duration_since(Instant::now()) > *pause)
+        };
+        let Some(pause) = pause.filter(is_in_time) else {
             return Err(failed.error);
         };
         progress(&Event::Retry {
@@ -274,12 +285,16 @@ mod tests {
             pause: Duration::from_micros(10),
             longest: Duration::from_millis(1),
         };
-        let run = |transient: bool, good_at: u32, moved: bool| {
+        let mut options = Options {
+            patience,
+            ..Options::default()
+        };
+        let run = |options: &Options, transient: bool, good_at: u32, moved: bool| {
             let mut tries = 0;
             let progress: Progress = Arc::new(|_| {});
             let what = String::new;
             let done = retried(
-                patience,
+                options,
                 &progress,
                 what,
                 RegistryError::is_transient,
@@ -296,11 +311,14 @@ mod tests {
             );
             (done.is_ok(), tries)
         };
-        assert_eq!(run(true, 3, false), (true, 3));
-        assert_eq!(run(true, 4, false), (false, 3));
-        assert_eq!(run(false, 2, false), (false, 1));
-        assert_eq!(run(true, 9, true), (true, 9));
-        assert_eq!(run(true, 99, true), (false, 10));
+        assert_eq!(run(&options, true, 3, false), (true, 3));
+        assert_eq!(run(&options, true, 4, false), (false, 3));
+        assert_eq!(run(&options, false, 2, false), (false, 1));
+        assert_eq!(run(&options, true, 9, true), (true, 9));
+        assert_eq!(run(&options, true, 99, true), (false, 10));
+        // Nothing is waited for that comes too late.
+        options.limits.deadline = Some(Instant::now());
+        assert_eq!(run(&options, true, 3, false), (false, 1));
     }
 
     #[test]

@@ -36,7 +36,6 @@ pub struct Demo {
     folder: PathBuf,
     /// The same with the artifacts of one variant where a recipe without a matrix leaves them.
     flat: PathBuf,
-    _temporary: TempDir,
 }
 
 impl World {
@@ -57,8 +56,11 @@ pub(super) fn tdg() -> &'static Path {
 }
 
 fn demo() -> Demo {
-    let temporary = tempfile::tempdir().unwrap();
-    let (folder, flat) = (temporary.path().join("demo"), temporary.path().join("flat"));
+    // What is static is never dropped: a folder of its own name is cleared by the next run.
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs-demo");
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).unwrap();
+    let (folder, flat) = (place.join("demo"), place.join("flat"));
     let output = Command::new(tdg())
         .args(["demo", "--dir"])
         .arg(&folder)
@@ -89,7 +91,6 @@ fn demo() -> Demo {
         code: output.status.code().unwrap(),
         folder,
         flat,
-        _temporary: temporary,
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 /// A world whose patch makes `word`, and whose specs want an a, a b and a c in it.
 fn world(word: &str, script: &str, more: &str) -> World {
     let world = World::new();
-    world.write("project/patches/01.patch", &patch("amd64", word));
+    world.makes(word);
     let want = |letter| format!("{letter} is in it | $assets/image | {letter}\n");
     let specs: String = ["a", "b", "c"].map(want).concat();
     world.write("project/specs/a.spec", &specs);
@@ -107,12 +107,10 @@ fn a_circle_through_a_rollback_is_stuck() {
 fn after_a_rollback_the_others_come_first() {
     let world = world("ab", "to a", "");
     world.write("project/other", "sed -i 's/^+ab$/+abc/' patches/01.patch\n");
-    let text = world.read("project/tdg.yaml");
-    let text = text.replace(
+    world.in_recipe(
         "{ run: [./remedy] }",
         "{ run: [./remedy] }, { run: [sh, other] }",
     );
-    world.write("project/tdg.yaml", &text);
     let seen = world.run();
     assert_eq!(
         seen.ends(),

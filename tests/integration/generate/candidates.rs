@@ -1,6 +1,6 @@
 //! Candidates: the first that is green counts, the lock says which, and the report keeps the rest.
 
-use super::world::{World, git, recipe};
+use super::world::{World, git};
 use tdg::generate::VariantEnd;
 use tdg::probe::exec::Cancel;
 
@@ -13,8 +13,8 @@ fn world(iterate: &str) -> World {
         git(&upstream, &["commit", "--quiet", "--all", "-m", tag]);
         git(&upstream, &["tag", tag]);
     }
-    let text = recipe("[make]", iterate).replace("ref: v1", "ref: v3");
-    world.write("project/tdg.yaml", &text);
+    world.recipe("[make]", iterate);
+    world.in_recipe("ref: v1", "ref: v3");
     world
 }
 
@@ -83,8 +83,7 @@ fn where_none_is_green_nothing_is_locked_and_every_failure_is_told() {
 #[test]
 fn the_recipes_own_is_locked_as_ever() {
     let world = world("iterate: { remedies: [{ candidates: { ref: [v2] } }] }\n");
-    let text = world.read("project/tdg.yaml").replace("ref: v3", "ref: v1");
-    world.write("project/tdg.yaml", &text);
+    world.in_recipe("ref: v3", "ref: v1");
     let told = world.run();
     assert_eq!(told.ends(), [("default".into(), "green", 1)]);
     let lock = world.read("project/tdg.lock");
@@ -100,7 +99,7 @@ fn values_of_a_variable_are_candidates_too() {
     let world = World::new();
     let iterate = "vars: { word: none }\niterate: { remedies: [{ candidates: { var: word, values: [armv7, arm64] } }] }\n";
     let step = "[{ sh: 'make; echo ${{ vars.word }} >out/image' }]";
-    world.write("project/tdg.yaml", &recipe(step, iterate));
+    world.recipe(step, iterate);
     let told = world.run();
     assert_eq!(
         told.ends(),
@@ -130,11 +129,8 @@ fn each_begins_with_the_patches_as_they_were() {
         sed -i 's/-amd64/-word of v3/; s/+arm64/+armv3/' patches/01.patch";
     let world = world("");
     world.remedy(script, "");
-    let text = world
-        .read("project/tdg.yaml")
-        .replace("ref: v1", "ref: v3")
-        .replace("remedies: [", "remedies: [{ candidates: { ref: [v1] } }, ");
-    world.write("project/tdg.yaml", &text);
+    world.in_recipe("ref: v1", "ref: v3");
+    world.in_recipe("remedies: [", "remedies: [{ candidates: { ref: [v1] } }, ");
     let told = world.run();
     // The remedy makes it apply to v3, where it is red; for v1 it is the patch it was.
     assert_eq!(

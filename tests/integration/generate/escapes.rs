@@ -1,24 +1,10 @@
 //! Remedies that go where they must not, by real programs: each is stopped, and the report says so.
 
-use super::world::{Told, World, git, patch, recipe, told};
-use base64::Engine;
+use super::world::{World, git, patch, told};
 use std::fs;
 use std::time::{Duration, Instant};
-use tdg::generate::{RemedyEnd, RemedyRecord};
+use tdg::generate::RemedyEnd;
 use tdg::probe::exec::Cancel;
-
-/// A project whose patch makes the wrong word, with a remedy.
-fn with(script: &str) -> World {
-    let world = World::new();
-    world.write("project/patches/01.patch", &patch("amd64", "armv7"));
-    world.remedy(script, "");
-    world
-}
-
-/// Gives what the first remedy did, where the loop came to its end.
-fn did(told: &Told) -> RemedyRecord {
-    told.outcome().variants[0].remedies[0].clone()
-}
 
 #[test]
 fn what_decides_is_put_back_and_the_loop_ends() {
@@ -78,7 +64,7 @@ fn what_decides_is_put_back_and_the_loop_ends() {
             ".tdg/journal.jsonl was changed (could not be undone)",
         ),
     ] {
-        let world = with(&format!(
+        let world = World::mended_by(&format!(
             "set -e\n{script}\nsed -i s/armv7/arm64/ patches/01.patch"
         ));
         world.write("project/extra.txt", "what a spec includes\n");
@@ -160,7 +146,7 @@ fn what_leads_out_of_the_work_tree_is_refused_unread() {
             "big has more than 16777216 bytes",
         ),
     ] {
-        let world = with(&format!(
+        let world = World::mended_by(&format!(
             "set -e\ncd $TDG_WORKTREE\n{script}\necho arm64 >>other.txt"
         ));
         world.write("project/.gitignore", "");
@@ -177,7 +163,7 @@ fn what_leads_out_of_the_work_tree_is_refused_unread() {
         let begin = Instant::now();
         let told = world.run();
         assert_eq!(told.ends(), [("default".into(), "stuck", 1)], "{script}");
-        let did = did(&told);
+        let did = told.did();
         assert_eq!(did.end, RemedyEnd::Refused, "{script}: {did:?}");
         assert!(did.why.contains(what), "{script}: {did:?}");
         assert!(told.outcome().variants[0].why.contains(what), "{script}");
@@ -192,7 +178,7 @@ fn what_leads_out_of_the_work_tree_is_refused_unread() {
 
 #[test]
 fn what_the_upstream_links_and_what_is_ignored_is_let_be() {
-    let world = with(
+    let world = World::mended_by(
         "set -e; cd $TDG_WORKTREE; mkdir -p out; ln -s /usr/bin/env out/env; mkfifo out/p; echo arm64 >word.txt",
     );
     let upstream = world.path("upstream");
@@ -232,11 +218,11 @@ fn what_leads_out_of_the_patches_is_refused_unread() {
             "patches leads elsewhere now",
         ),
     ] {
-        let world = with(&format!("set -e\n{script}"));
+        let world = World::mended_by(&format!("set -e\n{script}"));
         world.write("secret", "secret\n");
         let told = world.run();
         assert_eq!(told.ends(), [("default".into(), "stuck", 1)], "{script}");
-        let did = did(&told);
+        let did = told.did();
         assert_eq!(did.end, RemedyEnd::Refused, "{script}: {did:?}");
         assert!(did.why.contains(what), "{script}: {did:?}");
         assert_eq!(
@@ -255,7 +241,7 @@ fn what_leads_out_of_the_patches_is_refused_unread() {
 
 #[test]
 fn programs_that_a_remedy_hides_in_its_repository_never_run() {
-    let world = with("");
+    let world = World::mended_by("");
     let trap = world.path("trap");
     world.write("trap", "#!/bin/sh\necho \"$0 $*\" >>${0%/*}/sprung\ncat\n");
     fs::set_permissions(&trap, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -295,165 +281,6 @@ mkdir -p .git/info; cp .gitattributes .git/info/attributes"
     assert_eq!(world.runs(), 2);
 }
 
-/// Every place tdg writes to, and what it says.
-fn leaks(world: &World, told: &Told, forms: &[String]) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut look = |place: String, bytes: &[u8]| {
-        for form in forms {
-            if bytes.windows(form.len()).any(|w| w == form.as_bytes()) {
-                found.push(format!("{place}: {form}"));
-            }
-        }
-    };
-    for folder in [
-        ".tdg/logs",
-        ".tdg/journal.jsonl",
-        ".tdg/records",
-        "patches",
-        "stdin.json",
-    ] {
-        for entry in walkdir::WalkDir::new(world.project().join(folder))
-            .into_iter()
-            .flatten()
-        {
-            if entry.file_type().is_file() {
-                look(
-                    entry.path().display().to_string(),
-                    &fs::read(entry.path()).unwrap(),
-                );
-            }
-        }
-    }
-    look("told".into(), world.read("told.json").as_bytes());
-    look("events".into(), told.lines.join("\n").as_bytes());
-    look("outcome".into(), format!("{:?}", told.result).as_bytes());
-    found
-}
-
-const SECRET: &str = "hunter2-is/no+secret?";
-
-/// Gives the forms of the secret that are looked for.
-fn forms() -> Vec<String> {
-    vec![
-        SECRET.into(),
-        base64::engine::general_purpose::STANDARD.encode(SECRET),
-        SECRET.bytes().map(|b| format!("{b:02x}")).collect(),
-        "hunter2-is%2Fno%2Bsecret%3F".into(),
-    ]
-}
-
-fn with_secret(script: &str, steps: &str) -> World {
-    let world = with(script);
-    let iterate = "iterate:\n  remedies: [{ run: [./remedy] }]\n";
-    let text =
-        recipe(steps, iterate).replace("[RUNS, SLOW]", &format!("{{ API_TOKEN: '{SECRET}' }}"));
-    world.write("project/tdg.yaml", &text);
-    world
-}
-
-#[test]
-fn a_secret_that_is_printed_shows_nowhere() {
-    let world = with_secret(
-        "cat >../told.json; echo \"$API_TOKEN\"; printf %s \"$API_TOKEN\" | base64; \
-         printf %s \"$API_TOKEN\" | od -An -tx1 | tr -d ' \\n'; echo; \
-         echo hunter2-is%2Fno%2Bsecret%3F >&2; sed -i s/armv7/arm64/ patches/01.patch",
-        "[{ sh: 'echo building with $API_TOKEN' }, make]",
-    );
-    let told = world.run();
-    assert_eq!(told.ends(), [("default".into(), "green", 2)]);
-    assert_eq!(leaks(&world, &told, &forms()), Vec::<String>::new());
-    assert!(
-        did(&told)
-            .why
-            .contains("its output had a secret in 4 lines, replaced by ***"),
-        "{:?}",
-        did(&told)
-    );
-    assert!(world.read("told.json").contains("building with ***"));
-    assert!(told.says("> ***"));
-}
-
-#[test]
-fn a_secret_in_what_the_specs_saw_is_not_told() {
-    let world = with_secret("cat >../told.json", "[make]");
-    world.write("project/patches/01.patch", &patch("amd64", SECRET));
-    let told = world.run();
-    assert_eq!(told.ends()[0].1, "stuck");
-    assert!(
-        world.read("told.json").contains("\"actual\":\"***\""),
-        "{}",
-        world.read("told.json")
-    );
-    assert!(!world.read("told.json").contains("hunter2"));
-}
-
-#[test]
-fn a_patch_with_a_secret_is_refused() {
-    for (script, what) in [
-        (
-            "echo \"$API_TOKEN\" >$TDG_WORKTREE/x",
-            "x contains the secret API_TOKEN",
-        ),
-        (
-            "printf 'a%s' \"$API_TOKEN\" | base64 >$TDG_WORKTREE/x",
-            "x contains the secret API_TOKEN",
-        ),
-        (
-            "printf '\\000%s\\000' \"$API_TOKEN\" >$TDG_WORKTREE/x",
-            "x contains the secret API_TOKEN",
-        ),
-        (
-            "ln -s \"$(printf %s \"$API_TOKEN\" | base64)\" $TDG_WORKTREE/x",
-            "x contains the secret API_TOKEN",
-        ),
-        (
-            "touch $TDG_WORKTREE/$(printf %s \"$API_TOKEN\" | od -An -tx1 | tr -d ' \\n')",
-            "a file's name contains the secret API_TOKEN",
-        ),
-        (
-            "sed -i \"s#+armv7#+$API_TOKEN#\" patches/01.patch",
-            "patches/01.patch contains the secret API_TOKEN",
-        ),
-        (
-            "echo \"$API_TOKEN\" >patches/note.txt",
-            "patches/note.txt contains the secret API_TOKEN",
-        ),
-        (
-            "printf '\\nGIT binary patch\\n' >>patches/01.patch",
-            "patches/01.patch is binary",
-        ),
-    ] {
-        let world = with_secret(&format!("set -e; {script}"), "[make]");
-        let told = world.run();
-        assert_eq!(told.ends(), [("default".into(), "stuck", 1)], "{script}");
-        let did = did(&told);
-        assert_eq!(did.end, RemedyEnd::Refused, "{script}: {did:?}");
-        assert!(did.why.contains(what), "{script}: {did:?}");
-        assert_eq!(
-            leaks(&world, &told, &forms()),
-            Vec::<String>::new(),
-            "{script}"
-        );
-        assert_eq!(
-            world.read("project/patches/01.patch"),
-            patch("amd64", "armv7")
-        );
-        assert!(!world.path("project/patches/note.txt").exists());
-    }
-    // In the words of a commit it is replaced.
-    let world = with_secret(
-        "cd $TDG_WORKTREE; echo arm64 >word.txt; git -c user.name=x -c user.email=x commit -qam \"Use $API_TOKEN\"",
-        "[make]",
-    );
-    let told = world.run();
-    assert_eq!(told.ends(), [("default".into(), "green", 2)]);
-    assert_eq!(leaks(&world, &told, &forms()), Vec::<String>::new());
-    let series = world.read("project/patches/series");
-    let name = series.lines().nth(1).unwrap();
-    let made = world.read(&format!("project/patches/{name}"));
-    assert!(made.contains("Subject: [PATCH] Use ***"), "{made}");
-}
-
 /// Tells whether a process with these words in its command line is there.
 fn runs(words: &str) -> bool {
     let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -484,7 +311,7 @@ fn time_and_output_are_bounds_and_nothing_is_left_running() {
             "ended: it wrote more than",
         ),
     ] {
-        let world = with(script);
+        let world = World::mended_by(script);
         let text = world.read("project/tdg.yaml").replace(
             "{ run: [./remedy] }",
             &format!("{{ run: {{ argv: [./remedy], {keys} }} }}"),
@@ -493,7 +320,7 @@ fn time_and_output_are_bounds_and_nothing_is_left_running() {
         let begin = Instant::now();
         let told = world.run();
         assert_eq!(told.ends(), [("default".into(), "stuck", 1)], "{script}");
-        let did = did(&told);
+        let did = told.did();
         assert_eq!(did.end, RemedyEnd::Failed);
         assert!(did.why.contains(what), "{script}: {did:?}");
         assert!(begin.elapsed() < Duration::from_secs(20));
@@ -505,7 +332,7 @@ fn time_and_output_are_bounds_and_nothing_is_left_running() {
 
 #[test]
 fn a_loop_that_broke_off_undoes_half_a_remedy_without_following_it() {
-    let world = with(
+    let world = World::mended_by(
         "[ -e ../began ] && exit 0; ln -sf ../specs/a.spec patches/01.patch; \
          echo x >patches/new.patch; mkfifo patches/pipe; touch ../began; sleep 30",
     );

@@ -15,6 +15,7 @@ mod pushing;
 mod rebase;
 mod remedies;
 mod retries;
+mod secrets;
 mod series;
 mod watching;
 mod world;

@@ -31,7 +31,7 @@ fn document(layout: &Path, digest: &str) -> Value {
 #[test]
 fn what_is_green_is_packaged_once() {
     let world = World::new();
-    world.write("project/tdg.yaml", &recipe("[make]", PACKAGE));
+    world.recipe("[make]", PACKAGE);
     let told = world.run();
     let package = packaged(&told);
     assert_eq!(package.layout, "_out/package/default");
@@ -106,7 +106,7 @@ fn what_is_green_is_packaged_once() {
 #[test]
 fn what_is_not_green_is_taken_away() {
     let world = World::new();
-    world.write("project/tdg.yaml", &recipe("[make]", PACKAGE));
+    world.recipe("[make]", PACKAGE);
     world.run().outcome();
     let layout = world.path("project/_out/package/default");
     assert!(layout.exists());
@@ -127,13 +127,13 @@ fn what_is_not_green_is_taken_away() {
     packaged(&world.run());
     assert!(layout.exists());
     // By what no longer builds.
-    world.write("project/tdg.yaml", &recipe("['false']", PACKAGE));
+    world.recipe("['false']", PACKAGE);
     assert_eq!(world.run().ends(), [("default".into(), "failed", 1)]);
     assert!(!layout.exists());
     // By a recipe that no longer asks for it.
-    world.write("project/tdg.yaml", &recipe("[make]", PACKAGE));
+    world.recipe("[make]", PACKAGE);
     packaged(&world.run());
-    world.write("project/tdg.yaml", &recipe("[make]", ""));
+    world.recipe("[make]", "");
     assert_eq!(world.run().ends(), [("default".into(), "green", 1)]);
     assert!(!layout.exists());
 }
@@ -187,7 +187,7 @@ fn two_variants_that_are_the_same_are_refused() {
 #[test]
 fn a_dry_run_says_what_would_be_packaged() {
     let world = World::new();
-    world.write("project/tdg.yaml", &recipe("[make]", PACKAGE));
+    world.recipe("[make]", PACKAGE);
     let verifier = super::world::Played::default();
     let mut options = world.options();
     options.push = true;

@@ -3,16 +3,9 @@
 use super::world::{World, patch, recipe};
 use std::fs;
 
-/// A project whose patch makes the wrong word.
-fn wrong() -> World {
-    let world = World::new();
-    world.write("project/patches/01.patch", &patch("amd64", "armv7"));
-    world
-}
-
 #[test]
 fn a_remedy_that_repairs_a_patch_makes_it_green() {
-    let world = wrong();
+    let world = World::wrong();
     world.remedy(
         "cat >../told.json; sed -i s/armv7/arm64/ patches/01.patch",
         "",
@@ -72,7 +65,7 @@ fn a_remedy_that_repairs_a_patch_makes_it_green() {
 
 #[test]
 fn a_build_failure_and_a_patch_failure_reach_the_remedy_too() {
-    let world = wrong();
+    let world = World::wrong();
     world.remedy(
         "cat >../told.json; echo '# tried' >>patches/series",
         "  max-attempts: 2\n",
@@ -84,10 +77,7 @@ fn a_build_failure_and_a_patch_failure_reach_the_remedy_too() {
 
     let world = World::new();
     world.remedy("cat >../told.json", "");
-    let text = world
-        .read("project/tdg.yaml")
-        .replace("[make]", "[make no-such-target]");
-    world.write("project/tdg.yaml", &text);
+    world.in_recipe("[make]", "[make no-such-target]");
     assert_eq!(world.run().ends(), [("default".into(), "stuck", 1)]);
     let report: serde_json::Value = serde_json::from_str(&world.read("told.json")).unwrap();
     assert_eq!(report["failures"][0]["kind"], "build");
@@ -105,7 +95,7 @@ fn a_build_that_touches_a_spec_ends_the_run() {
     let world = World::new();
     let spec = world.path("project/specs/a.spec");
     let step = format!("[{{ sh: 'make; echo x > {}' }}]", spec.display());
-    world.write("project/tdg.yaml", &recipe(&step, ""));
+    world.recipe(&step, "");
     let told = world.run();
     let said = told.error();
     assert!(
@@ -117,13 +107,13 @@ fn a_build_that_touches_a_spec_ends_the_run() {
         "project/specs/a.spec",
         "the image is arm64 | $assets/image | arm64\n",
     );
-    world.write("project/tdg.yaml", &recipe("[make]", ""));
+    world.recipe("[make]", "");
     assert_eq!(world.run().ends()[0].1, "green");
 }
 
 #[test]
 fn a_remedy_that_changes_nothing_is_stuck() {
-    let world = wrong();
+    let world = World::wrong();
     world.remedy("true", "");
     let told = world.run();
     assert_eq!(told.ends(), [("default".into(), "stuck", 1)]);
@@ -138,7 +128,7 @@ fn a_remedy_that_changes_nothing_is_stuck() {
 
 #[test]
 fn a_remedy_that_goes_in_circles_is_stuck() {
-    let world = wrong();
+    let world = World::wrong();
     world.remedy(
         "if grep -q armv7 patches/01.patch; then sed -i s/armv7/armv6/ patches/01.patch; else sed -i s/armv6/armv7/ patches/01.patch; fi",
         "",
@@ -155,7 +145,7 @@ fn a_remedy_that_goes_in_circles_is_stuck() {
 
 #[test]
 fn attempts_and_budget_are_bounds() {
-    let world = wrong();
+    let world = World::wrong();
     world.remedy(
         "sed -i s/+.*arm.*/+arm-$(date +%N)/ patches/01.patch",
         "  max-attempts: 3\n",
@@ -185,7 +175,7 @@ fn attempts_and_budget_are_bounds() {
 
 #[test]
 fn a_remedy_that_fails_is_undone() {
-    let world = wrong();
+    let world = World::wrong();
     world.remedy(
         "sed -i s/armv7/arm64/ patches/01.patch; echo no luck >&2; exit 7",
         "",
@@ -202,10 +192,7 @@ fn a_remedy_that_fails_is_undone() {
         patch("amd64", "armv7")
     );
 
-    let text = world
-        .read("project/tdg.yaml")
-        .replace("./remedy", "no-such-program-here");
-    world.write("project/tdg.yaml", &text);
+    world.in_recipe("./remedy", "no-such-program-here");
     let told = world.run();
     assert!(
         told.says("`no-such-program-here` was not found in PATH"),
@@ -216,20 +203,19 @@ fn a_remedy_that_fails_is_undone() {
 
 #[test]
 fn the_second_remedy_is_tried_where_the_first_changes_nothing() {
-    let world = wrong();
+    let world = World::wrong();
     world.remedy("sed -i s/armv7/arm64/ patches/01.patch", "");
-    let text = world.read("project/tdg.yaml").replace(
+    world.in_recipe(
         "[{ run: [./remedy] }]",
         "[rebase, retry, { run: ['true'] }, { run: ./remedy }]",
     );
-    world.write("project/tdg.yaml", &text);
     assert_eq!(world.run().ends(), [("default".into(), "green", 2)]);
 }
 
 #[test]
 fn a_patch_shared_with_a_later_variant_is_proven_again() {
-    let world = wrong();
-    world.write("project/patches/01.patch", &patch("amd64", "arm64"));
+    let world = World::wrong();
+    world.makes("arm64");
     world.remedy(
         "sed -i 's/+arm64$/+arm64 late/' patches/01.patch",
         "matrix: { v: [a, b] }\n",
@@ -240,10 +226,7 @@ fn a_patch_shared_with_a_later_variant_is_proven_again() {
         "b is late | _out/assets/b/image | late\n",
     );
     // Variant a does not see b's spec red: it is the same file for both, so it is given to b alone.
-    let text = world
-        .read("project/tdg.yaml")
-        .replace("verify: [specs]", "verify: ['specs/${{ matrix.v }}.spec']");
-    world.write("project/tdg.yaml", &text);
+    world.in_recipe("verify: [specs]", "verify: ['specs/${{ matrix.v }}.spec']");
     let told = world.run();
     assert_eq!(told.ends()[0].1, "green");
     assert_eq!(told.ends()[1], ("b".into(), "green", 2));
@@ -278,7 +261,7 @@ fn a_change_in_the_work_tree_becomes_a_patch() {
         echo 'Say arm64 where it said armv7'; echo 'The image is for ARM64.'";
     let made: Vec<String> = (0..2)
         .map(|_| {
-            let world = wrong();
+            let world = World::wrong();
             world.remedy(script, "");
             let told = world.run();
             assert_eq!(told.ends(), [("default".into(), "green", 2)]);
@@ -331,7 +314,7 @@ fn a_change_in_the_work_tree_becomes_a_patch() {
 
 #[test]
 fn a_commit_in_the_work_tree_gives_the_patch_its_words() {
-    let world = wrong();
+    let world = World::wrong();
     let text = "cat >/dev/null; echo arm64 >word.txt; \
         git -c user.name=x -c user.email=x@x commit -qam 'Name the machine' -m 'It was armv7.'; echo done";
     world.remedy(text, "");
@@ -351,7 +334,7 @@ fn a_commit_in_the_work_tree_gives_the_patch_its_words() {
 
 #[test]
 fn a_work_tree_and_the_patches_are_not_both_changed() {
-    let world = wrong();
+    let world = World::wrong();
     world.remedy(
         "echo arm64 >$TDG_WORKTREE/word.txt; sed -i s/armv7/arm64/ patches/01.patch",
         "",
@@ -366,7 +349,7 @@ fn a_work_tree_and_the_patches_are_not_both_changed() {
     assert_eq!(world.read("project/patches/series"), "01.patch\n");
 
     // Where the series does not apply, nothing at its end can mend it.
-    let world = wrong();
+    let world = World::wrong();
     world.write("project/patches/01.patch", &patch("riscv64", "armv7"));
     world.remedy("echo arm64 >$TDG_WORKTREE/word.txt", "");
     let told = world.run();

@@ -1,6 +1,6 @@
 //! Commands that run again: for which failures, after what wait, and what is said where not.
 
-use super::world::{World, recipe};
+use super::world::World;
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,10 +11,7 @@ fn a_passing_failure_is_tried_again() {
     let world = World::new();
     let script = "{ sh: 'echo x >>$RUNS.net; if [ $(wc -l <$RUNS.net) -lt 3 ]; then echo curl: \\(56\\) connection reset by peer; exit 1; fi' }";
     let retry = "iterate: { remedies: [{ retry: { on: [network], attempts: 3 } }] }\n";
-    world.write(
-        "project/tdg.yaml",
-        &recipe(&format!("[{script}, make]"), retry),
-    );
+    world.recipe(&format!("[{script}, make]"), retry);
     let told = world.run();
     assert_eq!(told.ends(), [("default".into(), "green", 1)]);
     assert!(
@@ -30,17 +27,11 @@ fn a_passing_failure_is_tried_again() {
 
     // Without the remedy, and for what no second try mends, once is enough.
     let world = World::new();
-    world.write(
-        "project/tdg.yaml",
-        &recipe(&format!("[{script}, make]"), ""),
-    );
+    world.recipe(&format!("[{script}, make]"), "");
     assert_eq!(world.run().ends()[0].1, "failed");
     assert_eq!(world.read("runs.net").lines().count(), 1);
     let refused = script.replace("exit 1", "echo 401 Unauthorized; exit 1");
-    world.write(
-        "project/tdg.yaml",
-        &recipe(&format!("[{refused}, make]"), retry),
-    );
+    world.recipe(&format!("[{refused}, make]"), retry);
     fs::remove_file(world.path("runs.net")).unwrap();
     assert_eq!(world.run().ends()[0].1, "failed");
     assert_eq!(world.read("runs.net").lines().count(), 1);
@@ -53,10 +44,7 @@ fn says(text: &str, times: u32, retry: &str) -> World {
         "{{ sh: 'echo x >>$RUNS.step; if [ $(wc -l <$RUNS.step) -le {times} ]; then echo \"{text}\"; exit 1; fi' }}"
     );
     let iterate = format!("iterate: {{ remedies: [{{ retry: {retry} }}] }}\n");
-    world.write(
-        "project/tdg.yaml",
-        &recipe(&format!("[{script}, make]"), &iterate),
-    );
+    world.recipe(&format!("[{script}, make]"), &iterate);
     world
 }
 
@@ -190,10 +178,7 @@ fn a_killed_step_runs_again_where_the_recipe_says_so() {
         let script =
             "{ sh: 'echo x >>$RUNS.step; if [ $(wc -l <$RUNS.step) -le 1 ]; then kill -9 $$; fi' }";
         let iterate = format!("iterate: {{ remedies: [{{ retry: {{ on: [{on}] }} }}] }}\n");
-        world.write(
-            "project/tdg.yaml",
-            &recipe(&format!("[{script}, make]"), &iterate),
-        );
+        world.recipe(&format!("[{script}, make]"), &iterate);
         assert_eq!(world.run().ends()[0].1, end, "{on}");
         assert_eq!(steps(&world), runs);
     }

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tdg::generate::{
-    GenerateError, LoopEvent, LoopOptions, LoopOutcome, MismatchReport, TrialReport, TrialVerdict,
-    Verifier, VerifyError, VerifyReport, VerifyRequest, run_loop,
+    GenerateError, LoopEvent, LoopOptions, LoopOutcome, MismatchReport, RemedyRecord, TrialReport,
+    TrialVerdict, Verifier, VerifyError, VerifyReport, VerifyRequest, run_loop,
 };
 use tdg::probe::exec::Cancel;
 
@@ -53,6 +53,11 @@ impl Told {
             Ok(outcome) => outcome,
             Err(error) => panic!("{error}\n{}", self.lines.join("\n")),
         }
+    }
+
+    /// Gives what the first remedy did, where the loop came to its end.
+    pub(crate) fn did(&self) -> RemedyRecord {
+        self.outcome().variants[0].remedies[0].clone()
     }
 
     /// Gives the error.
@@ -170,13 +175,44 @@ impl World {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
+    /// Makes the patch turn the word into another one.
+    pub(crate) fn makes(&self, word: &str) {
+        self.write("project/patches/01.patch", &patch("amd64", word));
+    }
+
+    /// Lays out a project whose patch makes the wrong word.
+    pub(crate) fn wrong() -> Self {
+        let world = Self::new();
+        world.makes("armv7");
+        world
+    }
+
+    /// Lays out a project whose patch makes the wrong word, with a remedy.
+    pub(crate) fn mended_by(script: &str) -> Self {
+        let world = Self::wrong();
+        world.remedy(script, "");
+        world
+    }
+
+    /// Writes the recipe, with its steps and its `iterate`.
+    pub(crate) fn recipe(&self, steps: &str, more: &str) {
+        self.write("project/tdg.yaml", &recipe(steps, more));
+    }
+
+    /// Replaces something in the recipe that is there.
+    pub(crate) fn in_recipe(&self, what: &str, by: &str) {
+        let text = self.read("project/tdg.yaml");
+        assert!(text.contains(what), "{what}: {text}");
+        self.write("project/tdg.yaml", &text.replace(what, by));
+    }
+
     /// Writes a program of the project and makes it the remedy.
     pub(crate) fn remedy(&self, script: &str, more: &str) {
         self.write("project/remedy", &format!("#!/bin/sh\n{script}\n"));
         let path = self.path("project/remedy");
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         let iterate = format!("iterate:\n  remedies: [{{ run: [./remedy] }}]\n{more}");
-        self.write("project/tdg.yaml", &recipe("[make]", &iterate));
+        self.recipe("[make]", &iterate);
     }
 
     /// Counts how often make ran.

@@ -41,7 +41,7 @@ impl Push<'_> {
             return Ok(());
         }
         let what = || "what refers to it".to_owned();
-        let kept = retried(self.options.patience, self.progress, what, may_mend, || {
+        let kept = retried(self.options, self.progress, what, may_mend, || {
             Ok(listed(self.session, &subject.digest, None)?)
         })?;
         match kept.is_some_and(|list| list.iter().any(|d| d.digest == descriptor.digest)) {
@@ -59,7 +59,7 @@ impl Push<'_> {
             ..root.clone()
         };
         let what = || format!("the tag {tag}");
-        retried(self.options.patience, self.progress, what, may_mend, || {
+        retried(self.options, self.progress, what, may_mend, || {
             self.put(tag, &root, &bytes)?;
             let there = self.session.manifest(tag)?;
             match there.descriptor.digest == root.digest {
@@ -114,7 +114,7 @@ impl Push<'_> {
             .body(Body::Bytes(bytes.to_vec()));
         let what = || format!("the manifest {which}");
         let again = |error: &RegistryError| may_mend(error) || is_garbled(error);
-        retried(self.options.patience, self.progress, what, again, || {
+        retried(self.options, self.progress, what, again, || {
             let (head, body) = self
                 .session
                 .say(&request, SAID, "an answer to a manifest")?;
@@ -142,7 +142,7 @@ impl Push<'_> {
         let has = |list: &[Value]| list.iter().any(|other| other["digest"] == *digest);
         let read = || {
             let what = || "what refers to it".to_owned();
-            retried(self.options.patience, self.progress, what, may_mend, || {
+            retried(self.options, self.progress, what, may_mend, || {
                 Ok(fallback(self.session, &subject.digest)?)
             })
         };

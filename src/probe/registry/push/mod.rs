@@ -11,7 +11,7 @@ mod verify;
 
 use super::folder::Folder;
 use super::session::Session;
-use super::transfer::{Event, How, Options, Progress, each};
+use super::transfer::{Event, How, Options, Progress, each, total};
 use super::wire::is_tag;
 use super::{Name, RegistryError};
 use crate::format::oci::{Descriptor, Digest};
@@ -87,7 +87,7 @@ pub fn push(
     };
     let there = Mutex::new(0);
     let carried = AtomicU64::new(0);
-    let bytes = plan.blobs.iter().map(|blob| blob.size).sum::<u64>();
+    let bytes = total(plan.blobs.iter().map(|blob| blob.size));
     progress(&Event::Planned {
         blobs: plan.blobs.len(),
         bytes,
@@ -98,10 +98,7 @@ pub fn push(
             How::There | How::Mounted => {
                 *there.lock().unwrap_or_else(PoisonError::into_inner) += 1;
             }
-            How::Carried => {
-                carried.fetch_add(blob.size, Ordering::Relaxed);
-            }
-            How::Resumed { .. } => {
+            How::Carried | How::Resumed { .. } => {
                 carried.fetch_add(blob.size, Ordering::Relaxed);
             }
         }
@@ -124,7 +121,7 @@ pub fn push(
         .iter()
         .map(|document| document.descriptor.size);
     Ok(Pushed {
-        bytes: bytes + documents.sum::<u64>(),
+        bytes: bytes.saturating_add(total(documents)),
         manifests: plan.documents.len(),
         blobs: plan.blobs.len(),
         there: there.into_inner().unwrap_or_else(PoisonError::into_inner),

@@ -8,7 +8,7 @@ use crate::format::oci::{Algorithm, Descriptor};
 use crate::probe::http::client::Head;
 use crate::probe::http::request::{Body, Request};
 use crate::probe::http::sending::Sending;
-use crate::probe::http::{HttpError, Patience, after, follow};
+use crate::probe::http::{Patience, after, follow};
 use crate::probe::registry::RegistryError;
 use crate::probe::registry::pull::may_mend;
 use crate::probe::registry::transfer::{Failed, How, Meter, retried};
@@ -58,8 +58,7 @@ impl Push<'_> {
             meter: Meter::new(self.progress),
         };
         let what = || format!("the blob {}", blob.digest);
-        let patience = self.options.patience;
-        let how = retried(patience, self.progress, what, may_mend, || {
+        let how = retried(self.options, self.progress, what, may_mend, || {
             let before = state.open.as_ref().map_or(0, |open| open.has);
             self.tried(blob, &file, &mut state).map_err(|mut failed| {
                 let has = state.open.as_ref().map_or(0, |open| open.has);
@@ -210,7 +209,7 @@ impl Push<'_> {
             let request = self
                 .closing(&open.at, blob)
                 .body(Body::Made(Arc::clone(&sending)));
-            let (head, body) = self.send(&request, &sending)?;
+            let (head, body) = self.send(blob, &request, &sending)?;
             if head.status == 413 {
                 // What is too large for one may do in parts.
                 state.part = Some(PART);
@@ -236,7 +235,7 @@ impl Push<'_> {
                 .header(CONTENT_TYPE, BINARY)
                 .header(CONTENT_RANGE, &format!("{from}-{last}"))
                 .body(Body::Made(Arc::clone(&sending)));
-            let (head, body) = self.send(&request, &sending)?;
+            let (head, body) = self.send(blob, &request, &sending)?;
             if head.status != 202 {
                 if !matches!(head.status, 429 | 500..) {
                     state.open = None;
@@ -306,11 +305,14 @@ impl Push<'_> {
     }
 
     /// Sends a part; that the file cannot be read is told as what it is.
-    fn send(&self, request: &Request, sending: &Sending) -> Result<(Head, Vec<u8>), RegistryError> {
+    fn send(
+        &self,
+        blob: &Descriptor,
+        request: &Request,
+        sending: &Sending,
+    ) -> Result<(Head, Vec<u8>), RegistryError> {
         self.say(request).map_err(|error| match sending.fault() {
-            Some(fault) => RegistryError::Http(HttpError::Client {
-                what: format!("a blob of the layout cannot be read: {fault}"),
-            }),
+            Some(fault) => self.folder.unreadable(blob, &fault),
             None => error,
         })
     }

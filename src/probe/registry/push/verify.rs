@@ -16,7 +16,7 @@ impl Push<'_> {
     pub(super) fn verify(&self, plan: &Plan) -> Result<(), RegistryError> {
         let again = |what: String, look: &dyn Fn() -> Result<(), RegistryError>| {
             let what = || format!("looking at {what}");
-            retried(self.options.patience, self.progress, what, may_mend, || {
+            retried(self.options, self.progress, what, may_mend, || {
                 look().map_err(Failed::from)
             })
         };
