@@ -5,37 +5,43 @@
 //! is taken away before the next. Medians of 5 are printed, and each ratio beside what it is meant
 //! to be at most. It fails no test: it tells.
 
-#![allow(clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr
+)]
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tdg::model::Sha256Digest;
 
 #[path = "support/mod.rs"]
 #[allow(dead_code)]
 mod support;
 
+#[path = "../tests/support/layouts.rs"]
+#[allow(dead_code)]
+mod layouts;
+#[path = "../tests/support/peers.rs"]
+#[allow(dead_code)]
+mod peers;
+#[path = "../tests/support/servers.rs"]
+#[allow(dead_code)]
+mod servers;
+
+use layouts::{LAYER, Layout, noise};
 use support::{median, ratio};
 
 /// How often each side runs.
 const ROUNDS: usize = 5;
 /// The layers: five of 100 MB.
 const LAYERS: u64 = 5;
-const LAYER: usize = 100_000_000;
-
-struct Registry(Child);
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+const SIZE: usize = 100_000_000;
 
 fn main() {
     // `cargo test --benches` only wants to know that it builds.
@@ -45,26 +51,8 @@ fn main() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     layout(&folder.join("layout"));
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = port.local_addr().expect("an address").port();
-    let config = format!(
-        "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {}/data }} }}\n\
-         http: {{ addr: '127.0.0.1:{port}' }}\n",
-        folder.display()
-    );
-    fs::write(folder.join("config.yml"), config).expect("a file");
-    let child = Command::new("docker-registry")
-        .arg("serve")
-        .arg(folder.join("config.yml"))
-        .env("OTEL_TRACES_EXPORTER", "none")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("docker-registry starts");
-    let _registry = Registry(child);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let registry = servers::registry(&folder.join("registry"), false).expect("docker-registry");
+    let port = registry.port;
     let name = format!("127.0.0.1:{port}/bench/image:v1");
     let ours = env!("CARGO_BIN_EXE_tdg");
     let (oci, docker) = (format!("oci://{name}"), format!("docker://{name}"));
@@ -99,7 +87,7 @@ fn main() {
     let mut memory = [[0u64; 2]; 2];
     for _ in 0..ROUNDS {
         for (side, (_, ways)) in sides.iter().enumerate() {
-            let _ = fs::remove_dir_all(folder.join("data"));
+            let _ = fs::remove_dir_all(folder.join("registry/data"));
             for (way, arguments) in ways.iter().enumerate() {
                 let _ = fs::remove_dir_all(folder.join("out"));
                 let (took, most) = timed(folder, arguments);
@@ -137,48 +125,14 @@ fn timed(folder: &Path, arguments: &[&str]) -> (Duration, u64) {
 
 /// Makes the layout of one image.
 fn layout(folder: &Path) {
-    fs::create_dir_all(folder.join("blobs/sha256")).expect("a folder");
-    let blob = |media_type: &str, bytes: &[u8]| {
-        let digest = Sha256Digest::of(bytes);
-        fs::write(folder.join(format!("blobs/sha256/{digest}")), bytes).expect("a file");
-        json!({ "mediaType": media_type, "digest": format!("sha256:{digest}"), "size": bytes.len() })
-    };
-    let layers: Vec<_> = (0..LAYERS)
-        .map(|seed| blob("application/vnd.oci.image.layer.v1.tar", &noise(seed)))
+    let layout = Layout::new(folder);
+    let layers: Vec<Vec<u8>> = (0..LAYERS).map(|seed| noise(seed, SIZE)).collect();
+    let blobs: Vec<_> = layers
+        .iter()
+        .map(|bytes| layout.blob(LAYER, bytes))
         .collect();
-    let ids: Vec<_> = layers.iter().map(|layer| layer["digest"].clone()).collect();
-    let config = json!({ "architecture": "arm64", "os": "linux", "rootfs": { "type": "layers", "diff_ids": ids } });
-    let config = blob(
-        "application/vnd.oci.image.config.v1+json",
-        config.to_string().as_bytes(),
-    );
-    let kind = "application/vnd.oci.image.manifest.v1+json";
-    let manifest =
-        json!({ "schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers });
-    let mut manifest = blob(kind, manifest.to_string().as_bytes());
-    manifest["annotations"] = json!({ "org.opencontainers.image.ref.name": "v1" });
-    let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
-    fs::write(folder.join("index.json"), index.to_string()).expect("a file");
-    fs::write(
-        folder.join("oci-layout"),
-        r#"{"imageLayoutVersion":"1.0.0"}"#,
-    )
-    .expect("a file");
-}
-
-/// Bytes that do not compress.
-fn noise(seed: u64) -> Vec<u8> {
-    let mut state = seed << 20 | 0x2545_f491;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut bytes: Vec<u8> = std::iter::repeat_with(next)
-        .take(LAYER / 8)
-        .flatten()
-        .collect();
-    bytes.truncate(LAYER);
-    bytes
+    let ids: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
+    let mut image = layout.image("arm64", &blobs, &ids);
+    image["annotations"] = json!({ "org.opencontainers.image.ref.name": "v1" });
+    layout.index(&[image]);
 }

@@ -6,7 +6,7 @@ use crate::format::Limits;
 use crate::format::oci::Descriptor;
 use crate::model::size::{parse_size, show_duration, show_size};
 use crate::probe::exec::watch_signals;
-use crate::probe::http::{HttpError, Patience};
+use crate::probe::http::Patience;
 use crate::probe::registry::{Event, How, Name, Options, Progress, RegistryError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ impl Carry {
 
 /// Says why it did not go well; gives the exit code.
 pub fn refuse(error: &RegistryError) -> u8 {
-    look::complain(&format!("{error}{}", remedy(error)));
+    look::complain(&format!("{error}{}", error.advice()));
     if error.is_interrupted() {
         return exit::INTERRUPTED;
     }
@@ -122,25 +122,6 @@ pub fn refuse(error: &RegistryError) -> u8 {
         | RegistryError::Wrong { .. }
         | RegistryError::Layout { .. }
         | RegistryError::Platform { .. } => exit::ERROR,
-    }
-}
-
-/// Says what can be done where the error itself does not.
-fn remedy(error: &RegistryError) -> &'static str {
-    match error {
-        RegistryError::Http(HttpError::Connection { .. }) => {
-            "; correct the host and the port, or see whether it runs; --plain-http is for one \
-             without TLS"
-        }
-        RegistryError::Http(HttpError::Interrupted) => "; the same again goes on with it",
-        RegistryError::Http(_)
-        | RegistryError::Name { .. }
-        | RegistryError::Refused { .. }
-        | RegistryError::Credentials { .. }
-        | RegistryError::Document { .. }
-        | RegistryError::Wrong { .. }
-        | RegistryError::Layout { .. }
-        | RegistryError::Platform { .. } => "",
     }
 }
 

@@ -15,25 +15,8 @@ use serde_json::{Value, json};
 use tdg::probe::http::Patience;
 use tdg::probe::registry::{Name, Options};
 
-use crate::layouts::{LAYER, Layout};
+use crate::layouts::{LAYER, Layout, noise};
 use crate::world::World;
-
-/// Bytes that do not compress.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed << 20 | 0x2545_f491;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    };
-    let mut bytes: Vec<u8> = std::iter::repeat_with(next)
-        .take(length / 8 + 1)
-        .flatten()
-        .collect();
-    bytes.truncate(length);
-    bytes
-}
 
 /// Makes a layout of an index of two images, and an attestation that refers to it.
 fn sample(world: &World, name: &str, sizes: &[usize]) -> Layout {

@@ -93,3 +93,20 @@ pub(crate) fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     }
     builder.into_inner().unwrap()
 }
+
+/// Bytes that do not compress.
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed << 20 | 0x2545_f491;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let mut bytes: Vec<u8> = std::iter::repeat_with(next)
+        .take(length / 8 + 1)
+        .flatten()
+        .collect();
+    bytes.truncate(length);
+    bytes
+}

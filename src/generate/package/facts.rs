@@ -41,8 +41,10 @@ impl Facts {
 /// Gives the address of an upstream as everybody may see it: no name, no password, no query; `None`
 /// of a path, which means something on one machine only.
 pub(super) fn public(git: &str) -> Option<String> {
-    match Url::parse(git) {
-        Ok(mut url) if matches!(url.scheme(), "http" | "https" | "ssh" | "git") => {
+    // A host with a dot could be a scheme as well.
+    let parsed = Url::parse(git).ok().filter(|_| git.contains("://"));
+    match parsed {
+        Some(mut url) if matches!(url.scheme(), "http" | "https" | "ssh" | "git") => {
             // Each is possible where there is a host, and these have one.
             let _ = url.set_username("");
             let _ = url.set_password(None);
@@ -51,13 +53,13 @@ pub(super) fn public(git: &str) -> Option<String> {
             Some(url.to_string())
         }
         // `user@host:path`, as ssh has it: it has room for no password.
-        Err(_) => {
+        None => {
             let (host, path) = git.split_once(':')?;
             let host = host.rsplit('@').next().unwrap_or(host);
             let is_one = !host.is_empty() && !host.contains('/') && !path.is_empty();
             is_one.then(|| format!("ssh://{host}/{}", path.trim_start_matches('/')))
         }
-        Ok(_) => None,
+        Some(_) => None,
     }
 }
 
@@ -77,6 +79,7 @@ mod tests {
                 "git@host.example:a/b.git",
                 Some("ssh://host.example/a/b.git"),
             ),
+            ("host.example:a/b.git", Some("ssh://host.example/a/b.git")),
             ("ssh://git@host.example/a/b", Some("ssh://host.example/a/b")),
             ("./upstream", None),
             ("/srv/upstream", None),

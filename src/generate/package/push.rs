@@ -49,7 +49,7 @@ pub(super) fn publish(
     store::remove(back)?;
     let why = match there_and_back(layout, back, package, built, &progress) {
         Ok(why) => why,
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(format!("{error}{}", error.advice())),
     };
     let kept = store::remove(back);
     let mut notes = retries
@@ -116,7 +116,10 @@ fn missing(layout: &Path, back: &Path) -> Option<String> {
     let Ok(own) = blobs(layout) else {
         return Some("its blobs".into());
     };
-    own.flatten().find_map(|blob| {
+    own.into_iter().find_map(|blob| {
+        let Ok(blob) = blob else {
+            return Some("all its blobs, which cannot be listed here".into());
+        };
         let there = back.join("blobs/sha256").join(blob.file_name());
         let same = match (blob.metadata(), there.metadata()) {
             (Ok(own), Ok(there)) => own.len() == there.len(),

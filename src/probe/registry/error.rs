@@ -74,6 +74,25 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
+    /// Says what can be done where the error itself does not.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Http(HttpError::Connection { .. }) => {
+                "; correct the host and the port, or see whether it runs; one without TLS has to \
+                 be named by --plain-http or TDG_PLAIN_HTTP"
+            }
+            Self::Http(HttpError::Interrupted) => "; the same again goes on with it",
+            Self::Http(_)
+            | Self::Name { .. }
+            | Self::Refused { .. }
+            | Self::Credentials { .. }
+            | Self::Document { .. }
+            | Self::Wrong { .. }
+            | Self::Layout { .. }
+            | Self::Platform { .. } => "",
+        }
+    }
+
     /// Tells whether the same may go well a moment later.
     pub fn is_transient(&self) -> bool {
         match self {

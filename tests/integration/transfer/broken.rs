@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tdg::model::Sha256Digest;
 use tdg::probe::registry::{self, Event, How, Progress, Which};
 
-use super::{blobs, leads_to, name, noise, quick, sample};
+use super::{blobs, leads_to, name, quick, sample};
+use crate::layouts::noise;
 use crate::proxy::{Message, Teller};
 use crate::servers::registry as real;
 use crate::wire::{Then, Wire};

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use tdg::probe::registry::{self, Progress, Verify, Which};
 
-use super::{blobs, leads_to, name, noise, quick, sample};
-use crate::layouts::{LAYER, Layout};
+use super::{blobs, leads_to, name, quick, sample};
+use crate::layouts::{LAYER, Layout, noise};
 use crate::proxy::{Harm, Proxy};
 use crate::servers::registry as real;
 use crate::world::World;

@@ -8,6 +8,7 @@ use tdg::format::oci::Digest;
 use tdg::probe::registry::{self, Options};
 
 use super::{blobs, leads_to, name, sample};
+use crate::layouts::noise;
 use crate::peers::{output, peer};
 use crate::servers::registry;
 use crate::world::World;
@@ -59,7 +60,7 @@ fn what_is_pushed_is_pulled_byte_for_byte() {
     assert!(again["carried"].as_u64().unwrap() < 10_000, "{again:#}");
     // A blob that is not what it should be is fetched anew; another tag stands beside the first.
     let large = format!("out/blobs/sha256/{}", tdg_digest(3_000_000));
-    world.write(&large, super::noise(1, 3_000_000));
+    world.write(&large, noise(1, 3_000_000));
     let again = tdg(&world, &["pull", &format!("{base}:latest"), "out"]);
     assert!(again["carried"].as_u64().unwrap() >= 3_000_000);
     assert_eq!(blobs(&world.path().join("out")), blobs(layout.path()));
@@ -100,7 +101,7 @@ fn what_is_pushed_is_pulled_byte_for_byte() {
 }
 
 fn tdg_digest(size: usize) -> tdg::model::Sha256Digest {
-    tdg::model::Sha256Digest::of(&super::noise(size as u64, size))
+    tdg::model::Sha256Digest::of(&noise(size as u64, size))
 }
 
 #[test]
