@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ const CLONE: &str = "/home/me/tdg";
 
 /// What the demo has made, for all documents.
 pub struct World {
-    pub demo: &'static Demo,
+    pub demo: Arc<Demo>,
     /// The servers that documents speak of.
     network: Network,
     _servers: TempDir,
@@ -36,12 +36,17 @@ pub struct Demo {
     folder: PathBuf,
     /// The same with the artifacts of one variant where a recipe without a matrix leaves them.
     flat: PathBuf,
+    _temporary: TempDir,
 }
 
 impl World {
     pub fn new() -> Self {
-        static DEMO: OnceLock<Demo> = OnceLock::new();
-        let demo = DEMO.get_or_init(demo);
+        // The last one who looks at it takes it away: what is static would stay for ever.
+        static DEMO: Mutex<Weak<Demo>> = Mutex::new(Weak::new());
+        let mut held = DEMO.lock().unwrap_or_else(PoisonError::into_inner);
+        let demo = held.upgrade().unwrap_or_else(|| Arc::new(demo()));
+        *held = Arc::downgrade(&demo);
+        drop(held);
         let servers = tempfile::tempdir().unwrap();
         Self {
             network: Network::start(servers.path(), &demo.flat.join("_out/assets")),
@@ -56,11 +61,8 @@ pub(super) fn tdg() -> &'static Path {
 }
 
 fn demo() -> Demo {
-    // What is static is never dropped: a folder of its own name is cleared by the next run.
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs-demo");
-    let _ = fs::remove_dir_all(&place);
-    fs::create_dir_all(&place).unwrap();
-    let (folder, flat) = (place.join("demo"), place.join("flat"));
+    let temporary = tempfile::tempdir().unwrap();
+    let (folder, flat) = (temporary.path().join("demo"), temporary.path().join("flat"));
     let output = Command::new(tdg())
         .args(["demo", "--dir"])
         .arg(&folder)
@@ -91,6 +93,7 @@ fn demo() -> Demo {
         code: output.status.code().unwrap(),
         folder,
         flat,
+        _temporary: temporary,
     }
 }
 
@@ -304,7 +307,8 @@ impl<'w> Reader<'w> {
 
     /// Carries out a command; nothing of it is shown where it is the machine's own cargo.
     fn command(&mut self, command: &str) -> Result<Option<Said>, String> {
-        let demo = self.world.demo;
+        let world = self.world;
+        let demo = &world.demo;
         match command {
             "cargo run --release -- demo" => match demo.code {
                 0 => Ok(None),
