@@ -24,6 +24,7 @@
 //! | [`dhcp`] | DHCP packets, what firmware asks, and what it makes of the answers |
 //! | [`cmdline`] | a kernel command line, and what Talos wants of it |
 //! | [`ipxe`] | iPXE's scripts, read and carried out |
+//! | [`matchbox`] | matchbox's groups and profiles, matched as it does |
 //! | [`menu`] | the entries of GRUB, iPXE, systemd-boot and syslinux |
 //! | [`oci`] | the documents of OCI images and artifacts |
 //! | [`patch`] | patches: their header, files and hunks |
@@ -64,6 +65,7 @@ pub mod keep;
 pub mod kernel;
 pub mod kmod;
 pub mod limits;
+pub mod matchbox;
 pub mod mbr;
 pub mod menu;
 pub mod node;

@@ -3,6 +3,7 @@
 mod cmdline;
 mod dns;
 mod http;
+mod matchbox;
 mod modules;
 mod patches;
 mod port;

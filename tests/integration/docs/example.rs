@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::markdown::{Block, Document};
@@ -84,6 +85,7 @@ fn demo() -> Demo {
     let _ = super::iso::make(&assets);
     let sums = ["-euc", "sha256sum * >checksums.sha256"];
     peers::output(Path::new("/bin/sh"), &assets, &sums);
+    bastion(&flat.join("bastion/matchbox"));
     let release = flat.join("target/wasm32-wasip1/release");
     fs::create_dir_all(&release).unwrap();
     let application = wat::parse_str(crate::kinds::COMPONENT).unwrap();
@@ -402,6 +404,28 @@ fn same(a: &str, b: &str) -> bool {
         lines
     };
     sorted(a) == sorted(b)
+}
+
+/// Writes what matchbox serves: one group, for every machine, and its profile.
+fn bastion(folder: &Path) {
+    let assets = "/assets/talos/arm64";
+    let profile = json!({ "id": "talos", "boot": {
+        "kernel": format!("{assets}/vmlinuz"), "initrd": [format!("{assets}/initramfs.xz")],
+        "args": ["initrd=initramfs.xz", "talos.platform=metal"],
+    } });
+    for (file, content) in [
+        (
+            "groups/default.json",
+            json!({ "profile": "talos" }).to_string(),
+        ),
+        ("profiles/talos.json", profile.to_string()),
+        ("assets/talos/arm64/vmlinuz", "a kernel".to_owned()),
+        ("assets/talos/arm64/initramfs.xz", "an initramfs".to_owned()),
+    ] {
+        let path = folder.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
 }
 
 /// Reads `exit N`; nothing said is 0.

@@ -68,6 +68,7 @@ const WHY: &[(&str, &str, bool, &str)] = &[
     ),
     ("iso", "{}", true, "reads the subject"),
     ("kernel", "{}", true, "reads the subject"),
+    ("matchbox", "{}", true, "reads the subject"),
     (
         "modules",
         "{}",
