@@ -194,7 +194,7 @@ pub fn mac(text: &str) -> Option<String> {
     };
     let parts: Vec<&str> = text.split(sign).collect();
     let whole = |part: &&str| part.len() == width && part.bytes().all(|b| b.is_ascii_hexdigit());
-    if !parts.iter().all(|part| whole(part)) || !matches!(parts.len() * width / 2, 6 | 8 | 20) {
+    if !parts.iter().all(whole) || !matches!(parts.len() * width / 2, 6 | 8 | 20) {
         return None;
     }
     let digits = parts.concat().to_ascii_lowercase();
