@@ -31,7 +31,8 @@ macro_rules! kinds {
 
 kinds!(
     build, checksums, cmdline, command, dhcp, disk, dns, document, elf, extension, file, http,
-    initramfs, ipxe, iso, kernel, matchbox, modules, oci, patches, port, tftp, tool, tree, uki, wasm
+    initramfs, ipxe, iso, kernel, matchbox, modules, oci, patches, port, tftp, tool, tree, uki,
+    wasm
 );
 
 /// Finds a kind by its name.
