@@ -21,6 +21,13 @@ pub struct Lock {
     working: Mutex<usize>,
 }
 
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A process that is just being started has the file as well for a moment.
+        let _ = self.file.unlock();
+    }
+}
+
 /// A piece of work under a lock; it ends when this goes.
 #[derive(Debug)]
 pub struct Work<'l>(&'l Lock);

@@ -26,7 +26,7 @@ pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 pub(super) struct Folder {
     root: PathBuf,
     /// Held by one who writes.
-    _lock: Option<File>,
+    lock: Option<File>,
     /// What of it there was before.
     before: Before,
 }
@@ -39,12 +39,22 @@ enum Before {
     Nothing,
 }
 
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing it would not do: a process that is just being started has all our files for a
+        // moment, and with them the lock.
+        if let Some(lock) = &self.lock {
+            let _ = lock.unlock();
+        }
+    }
+}
+
 impl Folder {
     /// Opens a layout that is there.
     pub fn open(root: &Path) -> Result<Self, RegistryError> {
         let folder = Self {
             root: root.to_owned(),
-            _lock: None,
+            lock: None,
             before: Before::Layout,
         };
         if !root.is_dir() {
@@ -64,7 +74,7 @@ impl Folder {
     pub fn make(root: &Path) -> Result<Self, RegistryError> {
         let mut folder = Self {
             root: root.to_owned(),
-            _lock: None,
+            lock: None,
             before: match root.exists() {
                 true => Before::EmptyFolder,
                 false => Before::Nothing,
@@ -72,7 +82,7 @@ impl Folder {
         };
         fs::create_dir_all(root).map_err(|e| folder.failed(root, &e))?;
         let partial = root.join(PARTIAL);
-        folder._lock = Some(folder.lock(&partial)?);
+        folder.lock = Some(folder.lock(&partial)?);
         if folder.small("oci-layout")?.is_some() {
             let known = Self::open(root)?;
             known.index()?;
@@ -391,5 +401,27 @@ impl ReadAt for OnDisk {
             }
         }
         Ok(done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layout_is_free_once_its_writer_has_ended_whoever_still_has_its_files() {
+        let world = tempfile::tempdir().unwrap();
+        let root = world.path().join("layout");
+        let folder = Folder::make(&root).unwrap();
+        let busy = Folder::make(&root).unwrap_err();
+        assert!(
+            busy.to_string().contains("another one is pulling"),
+            "{busy}"
+        );
+        // As a process has it that is being started at this moment.
+        let child = folder.lock.as_ref().unwrap().try_clone().unwrap();
+        drop(folder);
+        Folder::make(&root).unwrap();
+        drop(child);
     }
 }
