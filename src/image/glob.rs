@@ -1,7 +1,8 @@
 //! Patterns over the paths of a view.
 
+use crate::model::glob::glob;
 use crate::model::path::normalise;
-use globset::{GlobBuilder, GlobMatcher};
+use globset::GlobMatcher;
 use thiserror::Error;
 
 /// A pattern: `*` and `?` stay inside one component, `**` crosses them,
@@ -44,34 +45,14 @@ pub struct PatternError {
     what: String,
 }
 
-/// No glob is longer, in bytes.
-const MAX_LENGTH: usize = 4096;
-/// No glob has more choices in braces.
-const MAX_BRACES: usize = 32;
-
 impl Pattern {
     /// Reads a pattern; a leading `/` may be left out.
     pub fn new(text: &str) -> Result<Self, PatternError> {
-        let refuse = |what: &str| PatternError {
-            pattern: crate::model::value::clip(text, 80),
-            what: what.to_owned(),
-        };
-        // The compiler of globs follows braces by recursion.
-        if text.len() > MAX_LENGTH || text.matches('{').count() > MAX_BRACES {
-            return Err(refuse(
-                "it is longer or has more braces than a path can need",
-            ));
-        }
         let inner = normalise(text);
-        let matcher = GlobBuilder::new(&inner)
-            .literal_separator(true)
-            .empty_alternates(true)
-            .build()
-            .map_err(|error| PatternError {
-                pattern: text.to_owned(),
-                what: error.kind().to_string(),
-            })?
-            .compile_matcher();
+        let matcher = glob(&inner).map_err(|what| PatternError {
+            pattern: crate::model::value::clip(text, 80),
+            what,
+        })?;
         Ok(Self {
             text: text.to_owned(),
             fixed: Fixed::of(&inner),

@@ -2,13 +2,14 @@
 
 use super::parse::{Operator, Reading, parse};
 use super::{At, Finding, Judge, Matcher, Reference, finding, nothing};
+use crate::model::glob::glob;
 use crate::model::path::normalise;
 use crate::model::shape::{Shape, TextKind};
 use crate::model::value::{Value, type_name};
 use crate::model::{Sha256Digest, Span};
 use crate::spec::diagnostic::Diagnostic;
 use crate::spec::document::{Entry, NodeKind};
-use globset::{GlobBuilder, GlobMatcher};
+use globset::GlobMatcher;
 use jsonpath_rust::JsonPath;
 use jsonpath_rust::parser::model::{JpQuery, Segment, Selector};
 use regex::Regex;
@@ -41,9 +42,9 @@ pub(super) static GLOB: Operator = Operator {
         let pattern = on_path(shape, pattern);
         match glob(&pattern) {
             Ok(glob) => text(entry, shape, Test::Glob(glob)),
-            Err(error) => reading.refuse(
-                Diagnostic::new(entry.value.span, "not a glob").label(error.kind().to_string()),
-            ),
+            Err(what) => {
+                reading.refuse(Diagnostic::new(entry.value.span, "not a glob").label(what))
+            }
         }
     },
 };
@@ -121,23 +122,6 @@ pub(super) static JSON: Operator = Operator {
 
 fn textual(shape: &Shape) -> bool {
     matches!(shape, Shape::Text(_) | Shape::Enum(_) | Shape::Any)
-}
-
-/// Compiles a glob as tdg means it everywhere: `*` and `?` stop at `/`, `{a,b}` chooses.
-///
-/// # Errors
-/// Passes on what `globset` finds wrong in the pattern.
-pub(crate) fn glob(pattern: &str) -> Result<GlobMatcher, globset::Error> {
-    // The compiler of globs follows braces by recursion: no pattern that people mean has so many.
-    let pattern = match pattern.matches('{').count() {
-        0..=32 => pattern,
-        _ => "{",
-    };
-    GlobBuilder::new(pattern)
-        .literal_separator(true)
-        .empty_alternates(true)
-        .build()
-        .map(|g| g.compile_matcher())
 }
 
 fn on_path(shape: &Shape, text: &str) -> String {
