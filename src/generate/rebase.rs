@@ -6,6 +6,7 @@ use super::guard::Guard;
 use super::paths::Paths;
 use super::recipe::{self, Recipe, Variant};
 use super::source;
+use crate::model::words::quote;
 use crate::probe::exec::Cancel;
 use crate::probe::git::conflict::{self, Waiting};
 use crate::probe::git::{self, Fate, FateEnd, Git, GitError, Rebase, Series, Target, short};
@@ -198,13 +199,15 @@ pub(super) fn leave(
         Some(_) if touched => {}
         Some(_) | None => conflict::leave(git, &tree, conflict, target)?,
     }
-    let files = conflict.files.join(" ");
+    // What is to be typed is typed as it stands.
+    let files: Vec<String> = conflict.files.iter().map(|file| quote(file)).collect();
+    let files = files.join(" ");
     lines.extend([
         format!("1. edit in {shown}: {files}"),
         "   above ======= stands the upstream, below it what the patch makes of it, between \
          them, under |||||||, what the patch was made for"
             .to_owned(),
-        format!("2. git -C {shown} add {files}"),
+        format!("2. git -C {} add -- {files}", quote(&shown)),
         "3. tdg generate --continue-rebase".to_owned(),
     ]);
     Ok(lines)

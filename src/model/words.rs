@@ -1,4 +1,4 @@
-//! Splitting a command line into words, without a shell.
+//! A command line as words, without a shell, and words as a person types them.
 
 /// Splits a text into words at white space; `'…'`, `"…"` and `\` quote as in a POSIX shell.
 ///
@@ -59,9 +59,36 @@ fn needs_shell(text: &str, c: char) -> String {
     format!("`{c}` in `{text}` needs a shell: write `sh: …`, or quote it")
 }
 
+/// Writes a word as a person types it in a POSIX shell: in quotes where it has to be.
+#[must_use]
+pub fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,~^".contains(c);
+    if !word.is_empty() && word.chars().all(plain) && !word.starts_with('~') {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::split;
+    use super::{quote, split};
+
+    #[test]
+    fn what_is_quoted_is_one_word_again() {
+        for (word, typed) in [
+            ("make", "make"),
+            ("A=1", "A=1"),
+            ("my file", "'my file'"),
+            ("it's", r"'it'\''s'"),
+            ("$(touch x)", "'$(touch x)'"),
+            ("~", "'~'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quote(word), typed);
+            assert_eq!(split(typed).unwrap(), [word]);
+        }
+    }
 
     #[test]
     fn words_are_those_of_a_shell() {

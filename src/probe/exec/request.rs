@@ -2,6 +2,7 @@
 
 use super::cancel::Cancel;
 use super::capture::Captured;
+use crate::model::words::quote;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -123,18 +124,9 @@ impl Request {
         let words: Vec<String> = self
             .argv
             .iter()
-            .map(|word| quoted(&word.to_string_lossy()))
+            .map(|word| quote(&word.to_string_lossy()))
             .collect();
         super::capture::redacted(&words.join(" "), &self.redact)
-    }
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,~^".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

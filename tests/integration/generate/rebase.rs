@@ -1,6 +1,6 @@
 //! The demo's series when its upstream moves: mended with no hand, or left to people with markers.
 
-use super::world::git;
+use super::world::{World, git};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -244,7 +244,7 @@ fn a_conflict_is_left_with_markers_and_taken_back_when_it_is_decided() {
     assert!(text.contains("02-spin.patch and v0.4.0"), "{text}");
     assert!(text.contains("tdg generate --continue-rebase"), "{text}");
     assert!(
-        text.contains(&format!("git -C .tdg/conflict/spin-only add {script}")),
+        text.contains(&format!("git -C .tdg/conflict/spin-only add -- {script}")),
         "{text}"
     );
     assert_eq!(demo.patches(), before, "no patch was changed");
@@ -417,4 +417,46 @@ fn where_it_applies_and_since_when_not_is_told_and_nothing_is_touched() {
     let (code, text) = said(&demo.tdg(&["generate", "--check-upstream", "v0.1.0"]));
     assert_eq!(code, 4, "{text}");
     assert!(text.contains("no variant has a patch"), "{text}");
+}
+
+#[test]
+fn the_steps_of_a_conflict_can_be_typed_as_they_stand() {
+    let world = World::new();
+    let upstream = world.path("upstream");
+    let name = "it's a file.txt";
+    let commit = |text: &str, tag: &str| {
+        world.write(&format!("upstream/{name}"), text);
+        git(&upstream, &["add", "--all"]);
+        git(&upstream, &["commit", "--quiet", "-m", tag]);
+        git(&upstream, &["tag", "--force", tag]);
+    };
+    commit("of the upstream\n", "v1");
+    world.write(&format!("upstream/{name}"), "of the patch\n");
+    let change = git(&upstream, &["diff"]);
+    world.write(
+        "project/patches/02.patch",
+        &format!("Applies-to: v1\n\n{change}\n"),
+    );
+    world.write("project/patches/series", "01.patch\n02.patch\n");
+    commit("of another\n", "v2");
+    world.recipe("[make]", "iterate: { remedies: [rebase] }\n");
+    world.in_recipe("ref: v1", "ref: v2");
+    let told = world.run();
+    let step = told
+        .lines
+        .iter()
+        .find_map(|line| line.split_once("note: 2. "));
+    let (_, step) = step.unwrap_or_else(|| panic!("{:?}", told.lines));
+    assert!(step.ends_with(r"add -- 'it'\''s a file.txt'"), "{step}");
+    world.write(
+        &format!("project/.tdg/conflict/default/{name}"),
+        "of both\n",
+    );
+    let typed = Command::new("sh")
+        .args(["-c", step])
+        .current_dir(world.project())
+        .status();
+    assert!(typed.unwrap().success(), "{step}");
+    let tree = world.path("project/.tdg/conflict/default");
+    assert_eq!(git(&tree, &["ls-files", "--unmerged"]), "");
 }
