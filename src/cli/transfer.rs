@@ -7,7 +7,7 @@ use crate::format::oci::Descriptor;
 use crate::model::size::{parse_size, show_duration, show_size};
 use crate::probe::exec::watch_signals;
 use crate::probe::http::Patience;
-use crate::probe::registry::{Event, How, Name, Options, Progress, RegistryError};
+use crate::probe::registry::{Event, Name, Options, Progress, RegistryError};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::{self, IsTerminal};
@@ -154,13 +154,7 @@ fn show(bar: Option<&ProgressBar>, event: &Event<'_>) {
         Event::Bytes(bytes) => bar.inc(*bytes),
         Event::Back(bytes) => bar.set_position(bar.position().saturating_sub(*bytes)),
         Event::Blob { digest, how, .. } => {
-            let how = match how {
-                How::Carried => "carried",
-                How::Resumed { .. } => "gone on with",
-                How::There => "was there",
-                How::Mounted => "mounted",
-            };
-            bar.set_message(format!("{} {how}", digest.short()));
+            bar.set_message(format!("{} {}", digest.short(), how.words()));
         }
         Event::Manifest { digest } => bar.set_message(format!("{} a manifest", digest.short())),
         Event::Tag { tag } => bar.set_message(format!("the tag {tag}")),

@@ -108,6 +108,12 @@ impl Paths {
         self.logs(number).join(name)
     }
 
+    /// What was told while a variant's package went to its registry.
+    pub(super) fn push_log(&self, number: u32, attempt: u32, variant: &str) -> PathBuf {
+        self.logs(number)
+            .join(format!("{variant}-attempt-{attempt}-push.log"))
+    }
+
     /// The patches of the best attempt of a variant, a folder for each attempt that was.
     pub(super) fn best(&self, variant: &str) -> PathBuf {
         self.own().join("best").join(variant)

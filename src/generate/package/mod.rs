@@ -24,15 +24,19 @@ use super::recipe::{BuildValues, Package, PackageTemplate, Recipe, Variant};
 use super::session::{Session, StageEnd, Stop};
 use super::verify::{Failure, Place};
 use crate::model::size::show_size;
+use crate::model::words::quote;
+use crate::probe::exec::Stream;
 use crate::probe::git::Git;
 use crate::probe::record::PatchRecord;
 use crate::probe::store;
 use contents::Artifact;
 use facts::Facts;
 use jiff::Timestamp;
+use push::{PushLog, Told};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// What a package is made of: each stage's success, and the commit.
 #[derive(Clone, Copy)]
@@ -183,33 +187,64 @@ fn publish(
 ) -> Result<Option<String>, Stop> {
     let place = session.paths.package(variant);
     let layout = session.paths.project().join(&place);
+    let log = PushLog::begin(session, variant)?;
     let back = layout.with_file_name(format!(".{}.back", variant.name));
     if let Some(first) = package.references().first() {
         let tags: Vec<String> = package
             .tags
             .iter()
             .skip(1)
-            .map(|t| format!(" --tag {t}"))
+            .map(|t| format!(" --tag {}", quote(t)))
             .collect();
         let command = format!(
-            "tdg push {} oci://{first}{}",
-            place.display(),
+            "tdg push {} {}{}",
+            quote(&place.display().to_string()),
+            quote(&format!("oci://{first}")),
             tags.concat()
         );
         session.emit(&LoopEvent::Command {
             variant: &variant.name,
             command: &command,
-            log: "",
+            log: &session.recipe.shown(&log.path),
         });
     }
-    let published = push::publish(&layout, &back, package, built);
+    let deadline = session
+        .left()
+        .and_then(|left| Instant::now().checked_add(left));
+    let (mut log, mut again) = (log, 0);
+    let name = variant.name.as_str();
+    let published = push::publish(&layout, &back, (package, built), deadline, &mut |told| {
+        let line = match &told {
+            Told::Step(line) | Told::Again(line) => line,
+        };
+        log.line(line);
+        match told {
+            Told::Step(line) => session.emit(&LoopEvent::Line {
+                variant: name,
+                stream: Stream::Stdout,
+                line: &line,
+            }),
+            Told::Again(line) => {
+                again += 1;
+                if again <= TOLD {
+                    session.note(variant, &line);
+                }
+            }
+        }
+    });
     session.check_cancel()?;
-    let published = published.map_err(GenerateError::io(&back))?;
-    for note in &published.notes {
-        session.note(variant, note);
+    let why = published.map_err(GenerateError::io(&back))?;
+    if again > TOLD {
+        let more = format!("tried again {} times more", again - TOLD);
+        session.note(variant, &more);
     }
-    Ok(published.why)
+    log.line(why.as_deref().unwrap_or("pushed and pulled back"));
+    log.end()?;
+    Ok(why)
 }
+
+/// Of more retries than this only the number is shown; the log has them all.
+const TOLD: usize = 10;
 
 /// Gives when the upstream's commit was made, or what `SOURCE_DATE_EPOCH` says.
 fn date(session: &Session<'_>, commit: &str) -> Result<Result<Timestamp, String>, Stop> {

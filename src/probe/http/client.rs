@@ -214,7 +214,12 @@ async fn tried<S: Sink>(
             return Err(error);
         }
         match pauses.next(wanted) {
-            Some(pause) => tokio::time::sleep(pause).await,
+            Some(pause) => {
+                if let Some(again) = &request.again {
+                    (again.0)(&error, pause);
+                }
+                tokio::time::sleep(pause).await;
+            }
             None => return Err(error),
         }
     }

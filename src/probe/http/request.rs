@@ -1,11 +1,22 @@
 //! What is asked of a server.
 
+use super::error::HttpError;
 use super::pause::Patience;
 use super::sending::Sending;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Is told that the same will be asked again: why, and after how long.
+#[derive(Clone)]
+pub struct Again(pub Arc<dyn Fn(&HttpError, Duration) + Send + Sync>);
+
+impl std::fmt::Debug for Again {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Again")
+    }
+}
 
 /// What is asked of a server.
 #[derive(Clone, Debug)]
@@ -22,6 +33,8 @@ pub struct Request {
     pub body: Body,
     /// How often the same is asked where the server is busy or the connection breaks.
     pub patience: Patience,
+    /// Who is told of each further try.
+    pub again: Option<Again>,
     /// When it has to be over.
     pub deadline: Option<Instant>,
 }
@@ -52,6 +65,7 @@ impl Request {
             headers: Vec::new(),
             body: Body::None,
             patience: Patience::SHORT,
+            again: None,
             deadline,
         }
     }

@@ -50,6 +50,7 @@ pub fn pull(
     progress: &Progress,
 ) -> Result<Pulled, RegistryError> {
     let session = Session::new(from.clone(), &options.limits, None, options.patience)?;
+    session.tell(progress);
     let folder = Folder::make(into)?;
     let mut pull = Pull {
         session: &session,

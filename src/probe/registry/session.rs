@@ -4,15 +4,16 @@ use super::RegistryError;
 use super::auth::{Challenge, Token, token};
 use super::credentials::{self, Credentials, Login};
 use super::name::Name;
+use super::transfer::{Event, Progress};
 use crate::format::{FormatError, Limits};
 use crate::probe::cache::Cache;
 use crate::probe::http::client::{Client, Head, Sink};
 use crate::probe::http::download::Memory;
-use crate::probe::http::request::Request;
+use crate::probe::http::request::{Again, Request};
 use crate::probe::http::{HttpError, Patience, same_origin};
 use reqwest::{Method, Url};
 use serde::Deserialize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// What of a refusal's text is shown.
@@ -32,6 +33,8 @@ pub struct Session {
     scopes: Vec<String>,
     /// What proves who asks, once the registry has asked for it.
     proof: Mutex<Option<Proof>>,
+    /// Who is told of requests that are made again, once somebody wants to know.
+    told: OnceLock<Progress>,
 }
 
 /// What proves who asks.
@@ -117,6 +120,7 @@ impl Session {
             cache,
             scopes,
             proof: Mutex::default(),
+            told: OnceLock::new(),
             name,
         })
     }
@@ -129,9 +133,26 @@ impl Session {
         }
     }
 
+    /// Tells of every request that is made again.
+    pub(super) fn tell(&self, progress: &Progress) {
+        // Whoever began it is told; a session has one beginner.
+        let _ = self.told.set(Arc::clone(progress));
+    }
+
     /// Makes a request with this session's patience and time.
     pub fn request(&self, method: Method, url: Url) -> Request {
-        Request::new(method, url, self.limits.deadline).patience(self.patience)
+        let mut request = Request::new(method, url, self.limits.deadline).patience(self.patience);
+        request.again = self.told.get().map(|progress| {
+            let (progress, name) = (Arc::clone(progress), self.name.host().to_owned());
+            Again(Arc::new(move |error, pause| {
+                progress(&Event::Retry {
+                    what: name.clone(),
+                    why: error.to_string(),
+                    pause,
+                });
+            }))
+        });
+        request
     }
 
     /// Asks, and proves who asks where that is asked for. `fresh` makes what takes the answer in.

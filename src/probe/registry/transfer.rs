@@ -75,6 +75,19 @@ pub enum How {
     Mounted,
 }
 
+impl How {
+    /// Says it in words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Carried => "carried",
+            Self::Resumed { .. } => "gone on with",
+            Self::There => "was there",
+            Self::Mounted => "mounted",
+        }
+    }
+}
+
 /// What happens.
 #[derive(Debug)]
 pub enum Event<'e> {

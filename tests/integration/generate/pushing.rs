@@ -7,7 +7,11 @@ use crate::world::{Ran, World, ran};
 use base64::Engine as _;
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 /// A project in a folder, and a registry it is pushed to.
 struct Pushing {
@@ -78,6 +82,15 @@ fn what_is_green_is_pushed_and_comes_back() {
     let (ran, pushed) = pushing.generate(&["--push"]);
     assert_eq!((ran.code, &pushed["pushed"]), (0, &true.into()), "{ran:?}");
     assert_eq!(pushed["digest"], package["digest"]);
+    let log = ".tdg/logs/0002/default-attempt-1-push.log";
+    let log = fs::read_to_string(pushing.world.path().join(log)).unwrap();
+    let steps = [
+        " carried",
+        " a manifest",
+        "the tag v1",
+        "pushed and pulled back",
+    ];
+    assert!(steps.iter().all(|step| log.contains(step)), "{log}");
     for tag in ["demo-stable", "v1"] {
         let Some(digest) = pushing.digest(tag) else {
             return;
@@ -265,4 +278,55 @@ fn a_variant_of_the_demo_goes_to_a_registry_and_back() {
         ]);
         assert_eq!(said.code, 0, "{said:?}");
     }
+}
+
+#[test]
+fn a_registry_that_is_gone_is_told_while_it_is_tried_again() {
+    let world = World::new();
+    project(
+        world.path(),
+        "\techo one > out/one\n\techo 2 > out/sub/two\n\techo t > out/tool\n",
+    );
+    // A port where nobody listens.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let path = world.path().join("tdg.yaml");
+    let recipe = fs::read_to_string(&path).unwrap();
+    let to = format!("package: {{ oci: 127.0.0.1:{port}/team/demo, tags: [stable], ");
+    fs::write(&path, recipe.replace("package: { ", &to)).unwrap();
+    let mut command = world.command(&["generate", "--push", "--budget", "6s"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = Vec::new();
+    let (mut told, mut first) = (0, None);
+    for line in out.lines() {
+        let line = line.unwrap();
+        if line.contains("; again in ") {
+            told += 1;
+            first.get_or_insert_with(Instant::now);
+        }
+        lines.push(line);
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(4), "{lines:?}");
+    // The first one was told at once, and not when all was over.
+    assert!(
+        first.unwrap().elapsed() > Duration::from_secs(3),
+        "{lines:?}"
+    );
+    assert!(told > 1, "{lines:?}");
+    // The time of the loop bounds the push as well.
+    let log = ".tdg/logs/0001/default-attempt-1-push.log";
+    let command = format!(
+        "$ tdg push _out/package/default oci://127.0.0.1:{port}/team/demo:stable  (log: {log})"
+    );
+    assert!(lines.iter().any(|l| l.contains(&command)), "{lines:?}");
+    let text = fs::read_to_string(world.path().join(log)).unwrap();
+    assert_eq!(text.matches("; again in ").count(), told, "{text}");
 }

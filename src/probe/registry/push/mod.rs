@@ -79,6 +79,7 @@ pub fn push(
         options.patience,
         &options.mount_from,
     )?;
+    session.tell(progress);
     let push = Push {
         session: &session,
         folder: &folder,
