@@ -17,11 +17,21 @@ use crate::probe::store;
 use std::fs;
 
 /// The recipe, and how a loop goes about it, with one candidate put in.
-struct Choice {
-    name: String,
-    recipe: Recipe,
-    options: LoopOptions,
-    paths: Paths,
+pub(super) struct Choice {
+    pub(super) name: String,
+    pub(super) recipe: Recipe,
+    pub(super) options: LoopOptions,
+    pub(super) paths: Paths,
+    /// The commit that the project's lock pins for it.
+    pub(super) pinned: Option<String>,
+}
+
+impl Choice {
+    /// Gives a variant as it is with the candidate put in.
+    pub(super) fn variant<'c>(&'c self, variant: &'c Variant) -> &'c Variant {
+        let found = self.recipe.variants.iter().find(|v| v.name == variant.name);
+        found.unwrap_or(variant)
+    }
 }
 
 /// Works on a variant to its end, or that of its candidates; gives with it the digest of what the
@@ -31,18 +41,13 @@ pub(super) fn work(
     variant: &Variant,
     max_attempts: u32,
 ) -> Result<(VariantOutcome, String), Stop> {
-    let Some(names) = names(session) else {
+    let Some(names) = names(session.recipe) else {
         return cycle::variant(session, variant, max_attempts);
     };
     let (begun, mut failed) = session.state.candidates(&variant.name);
     keep(session, variant, begun.is_some())?;
     let locked = lock::chosen(&session.paths.lock(), &variant.name).map_err(GenerateError::from)?;
-    let mut order = names.clone();
-    if let Some(locked) = locked.filter(|name| order.contains(name)) {
-        // What was green before comes first.
-        order.retain(|name| *name != locked);
-        order.insert(0, locked);
-    }
+    let order = order(&names, locked);
     let mut last = None;
     for name in order {
         if failed.iter().any(|f| f.candidate == name) {
@@ -106,7 +111,7 @@ pub(super) fn work(
 
 /// Digests what a variant's end rests on, with the candidate that is locked.
 pub(super) fn inputs(session: &mut Session<'_>, variant: &Variant) -> Result<String, Stop> {
-    let names = names(session).unwrap_or_default();
+    let names = names(session.recipe).unwrap_or_default();
     let locked = lock::chosen(&session.paths.lock(), &variant.name).map_err(GenerateError::from)?;
     match locked.or_else(|| names.first().cloned()) {
         Some(name) if names.contains(&name) => {
@@ -120,10 +125,10 @@ pub(super) fn inputs(session: &mut Session<'_>, variant: &Variant) -> Result<Str
 }
 
 /// Lists the candidates in the order they are tried, the recipe's own first unless it is listed.
-fn names(session: &Session<'_>) -> Option<Vec<String>> {
-    let candidates = session.recipe.candidates()?;
+fn names(recipe: &Recipe) -> Option<Vec<String>> {
+    let candidates = recipe.candidates()?;
     let (own, listed) = match candidates {
-        Candidates::Ref(refs) => (Some(session.recipe.source.reference.clone()), refs),
+        Candidates::Ref(refs) => (Some(recipe.source.reference.clone()), refs),
         Candidates::Var { values, .. } => (None, values),
     };
     let mut names = listed.clone();
@@ -133,10 +138,44 @@ fn names(session: &Session<'_>) -> Option<Vec<String>> {
     Some(names)
 }
 
-fn choice(session: &Session<'_>, variant: &Variant, name: &str) -> Result<Choice, Stop> {
-    let mut options = session.options.clone();
+/// Puts what was green before first.
+fn order(names: &[String], locked: Option<String>) -> Vec<String> {
+    let mut order = names.to_vec();
+    if let Some(locked) = locked.filter(|name| order.contains(name)) {
+        order.retain(|name| *name != locked);
+        order.insert(0, locked);
+    }
+    order
+}
+
+/// Gives the candidate that a new loop begins with, where the recipe names any; touches nothing.
+pub(super) fn first(
+    recipe: &Recipe,
+    options: &LoopOptions,
+    paths: &Paths,
+    variant: &Variant,
+) -> Result<Option<Choice>, GenerateError> {
+    let Some(names) = names(recipe) else {
+        return Ok(None);
+    };
+    let locked = lock::chosen(&paths.lock(), &variant.name)?;
+    let first = order(&names, locked).into_iter().next();
+    first
+        .map(|name| put_in(recipe, options, paths, variant, &name))
+        .transpose()
+}
+
+/// Puts a candidate into the recipe; touches nothing.
+fn put_in(
+    recipe: &Recipe,
+    options: &LoopOptions,
+    paths: &Paths,
+    variant: &Variant,
+    name: &str,
+) -> Result<Choice, GenerateError> {
+    let mut options = options.clone();
     let mut reference = None;
-    match session.recipe.candidates() {
+    match recipe.candidates() {
         Some(Candidates::Ref(_)) => reference = Some(name.to_owned()),
         Some(Candidates::Var { var, .. }) => {
             options.vars.retain(|(known, _)| known != var);
@@ -146,25 +185,30 @@ fn choice(session: &Session<'_>, variant: &Variant, name: &str) -> Result<Choice
         }
         None => {}
     }
-    let mut recipe =
-        recipe::load(&session.recipe.path, &options.vars).map_err(GenerateError::from)?;
+    let mut recipe = recipe::load(&recipe.path, &options.vars)?;
     tools::ask(&mut recipe, &options);
     if let Some(reference) = reference {
         recipe.source.reference = reference;
     }
-    let paths = session.paths.candidate(&variant.name, name);
-    // A lock of its own, which begins with what the project's says.
-    if let Some(commit) = lock::pinned_for(&session.paths.lock(), &recipe.source, &variant.name)
-        .map_err(GenerateError::from)?
-    {
-        lock::pin(&paths.lock(), &recipe.source, &commit).map_err(GenerateError::from)?;
-    }
+    let pinned = lock::pinned_for(&paths.lock(), &recipe.source, &variant.name)?;
     Ok(Choice {
         name: name.to_owned(),
         recipe,
         options,
-        paths,
+        pinned,
+        paths: paths.candidate(&variant.name, name),
     })
+}
+
+fn choice(session: &Session<'_>, variant: &Variant, name: &str) -> Result<Choice, Stop> {
+    let (recipe, options) = (session.recipe, session.options);
+    let choice = put_in(recipe, options, &session.paths, variant, name)?;
+    // A lock of its own, which begins with what the project's says.
+    if let Some(commit) = &choice.pinned {
+        lock::pin(&choice.paths.lock(), &choice.recipe.source, commit)
+            .map_err(GenerateError::from)?;
+    }
+    Ok(choice)
 }
 
 /// Does something in a session that has a candidate put in.
@@ -174,12 +218,7 @@ fn within<T>(
     choice: &Choice,
     work: impl FnOnce(&mut Session<'_>, &Variant) -> Result<T, Stop>,
 ) -> Result<T, Stop> {
-    let found = choice
-        .recipe
-        .variants
-        .iter()
-        .find(|v| v.name == variant.name);
-    let variant = found.unwrap_or(variant);
+    let variant = choice.variant(variant);
     let on_event = &mut *session.on_event;
     let mut emit = |event: &LoopEvent<'_>| on_event(event);
     let mut own = Session {

@@ -18,6 +18,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Everything that decides.
+#[derive(Clone, Copy)]
 pub(super) struct View<'v> {
     pub(super) recipe: &'v Recipe,
     pub(super) options: &'v LoopOptions,

@@ -9,7 +9,7 @@ use super::recipe::{self, Recipe, RedFirst, Variant};
 use super::session::read_law;
 use super::state::State;
 use super::verify::Verifier;
-use super::{LoopOptions, artifacts, choose, journal, prepare, tools};
+use super::{LoopOptions, artifacts, candidates, choose, journal, prepare, tools};
 
 /// What a loop would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct LoopPlan {
 pub struct VariantPlan {
     /// The variant.
     pub variant: String,
+    /// Of candidates, the one that it would begin with.
+    pub candidate: Option<String>,
     /// Whether the specs would first be seen red.
     pub red_first: bool,
     /// Each stage in order.
@@ -69,7 +71,22 @@ pub fn plan_loop(
         verifier,
         forced: options.from,
     };
-    let plan = |variant: &&Variant| variant_plan(&view, variant);
+    let plan = |variant: &&Variant| match candidates::first(&recipe, options, &paths, variant)? {
+        None => variant_plan(&view, variant, view.pinned()?),
+        Some(choice) => {
+            let view = View {
+                recipe: &choice.recipe,
+                options: &choice.options,
+                paths: &choice.paths,
+                ..view
+            };
+            let plan = variant_plan(&view, choice.variant(variant), choice.pinned.clone())?;
+            Ok(VariantPlan {
+                candidate: Some(choice.name),
+                ..plan
+            })
+        }
+    };
     let variants = chosen.iter().map(plan).collect::<Result<_, _>>()?;
     Ok(LoopPlan {
         recipe: recipe.name.clone(),
@@ -78,8 +95,11 @@ pub fn plan_loop(
     })
 }
 
-fn variant_plan(view: &View<'_>, variant: &Variant) -> Result<VariantPlan, GenerateError> {
-    let pinned = view.pinned()?;
+fn variant_plan(
+    view: &View<'_>,
+    variant: &Variant,
+    pinned: Option<String>,
+) -> Result<VariantPlan, GenerateError> {
     let success = |stage| {
         let success = view.state.success(&variant.name, stage);
         success
@@ -129,6 +149,7 @@ fn variant_plan(view: &View<'_>, variant: &Variant) -> Result<VariantPlan, Gener
         && !artifacts::any_collected(view.paths, variant);
     Ok(VariantPlan {
         variant: variant.name.clone(),
+        candidate: None,
         red_first,
         stages,
     })

@@ -1,7 +1,8 @@
 //! Candidates: the first that is green counts, the lock says which, and the report keeps the rest.
 
+use super::world::Played;
 use super::world::{World, git};
-use tdg::generate::VariantEnd;
+use tdg::generate::{Stage, VariantEnd, VariantPlan, plan_loop};
 use tdg::probe::exec::Cancel;
 
 /// A world whose upstream has three tags; the patch applies to `v1` only.
@@ -176,4 +177,43 @@ fn an_interrupted_loop_goes_on_with_the_candidate_it_was_at() {
     let outcome = &told.outcome().variants[0];
     assert_eq!(outcome.candidate.as_deref(), Some("v1"));
     assert_eq!(outcome.candidates.len(), 2);
+}
+
+#[test]
+fn a_dry_run_says_what_is_done_with_the_candidate_that_comes_first() {
+    let dry = |world: &World| -> VariantPlan {
+        let plan = plan_loop(&world.options(), &Played::default()).unwrap();
+        plan.variants.into_iter().next().unwrap()
+    };
+    let due = |plan: &VariantPlan| -> Vec<Stage> {
+        let due = plan.stages.iter().filter(|s| s.why.is_some());
+        due.map(|s| s.stage).collect()
+    };
+    let world = world("iterate: { remedies: [{ candidates: { ref: [v2, v1] } }] }\n");
+    // Before the first loop that is the recipe's own.
+    let plan = dry(&world);
+    assert_eq!(plan.candidate.as_deref(), Some("v3"));
+    assert!(plan.stages[0].what[0].ends_with(" v3"), "{plan:?}");
+    assert!(!world.path("project/.tdg").exists());
+    world.run().outcome();
+    // Then the one that is locked, with which nothing is to be done.
+    let plan = dry(&world);
+    assert_eq!(plan.candidate.as_deref(), Some("v1"));
+    assert_eq!(due(&plan), [], "{plan:?}");
+    world.makes("arm64e");
+    assert_eq!(due(&dry(&world))[0], Stage::Patch);
+    world.makes("arm64");
+    // One that is not listed any more counts no more.
+    world.in_recipe("[v2, v1]", "[v2]");
+    assert_eq!(dry(&world).candidate.as_deref(), Some("v3"));
+
+    let world = World::new();
+    let iterate = "vars: { word: none }\niterate: { remedies: [{ candidates: { var: word, values: [arm64, armv7] } }] }\n";
+    let step = "[{ sh: 'make; echo ${{ vars.word }} >out/image' }]";
+    world.recipe(step, iterate);
+    let plan = dry(&world);
+    assert_eq!(plan.candidate.as_deref(), Some("arm64"));
+    assert!(plan.stages[2].what[0].contains("echo arm64"), "{plan:?}");
+    world.run().outcome();
+    assert_eq!(due(&dry(&world)), []);
 }
