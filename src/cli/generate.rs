@@ -1,6 +1,7 @@
 //! `tdg generate`: clone, patch, make, collect, verify, remedy, until every spec holds.
 
 use super::look::duration;
+use super::loop_json::{self, Account};
 use super::loop_summary::Page;
 use super::loop_view::LoopView;
 use super::progress::Progress;
@@ -112,7 +113,7 @@ pub fn run(args: Args) -> u8 {
         .map(|(k, v)| (k, Value::String(v)))
         .collect();
     if args.dry_run {
-        return dry_run(&options);
+        return dry_run(&options, args.format);
     }
     if let Some(most) = args.history {
         return match history(&options.recipe) {
@@ -136,20 +137,11 @@ pub fn run(args: Args) -> u8 {
     let show = args.format == Format::Human;
     if args.watch {
         return rerun::watch(&options, |options| {
-            let outcome = carry_out(options, args.verbose, show, None)?;
-            if !show {
-                print_json(&outcome);
-            }
-            Ok(outcome)
+            carry_out(options, args.verbose, show, None)
         });
     }
     match carry_out(&options, args.verbose, show, summary) {
-        Ok(outcome) => {
-            if !show {
-                print_json(&outcome);
-            }
-            outcome.exit_code()
-        }
+        Ok(outcome) => outcome.exit_code(),
         Err(refused) => refused.code,
     }
 }
@@ -166,12 +158,7 @@ fn refused(error: &GenerateError) -> Refused {
     }
 }
 
-/// Prints the outcome as a document.
-fn print_json(outcome: &LoopOutcome) {
-    say!("{:#}", document(outcome));
-}
-
-/// Runs the loop and shows it; an error has been told.
+/// Runs the loop and shows it, or else prints what came of it as a document; an error has been told.
 pub fn carry_out(
     options: &LoopOptions,
     verbose: bool,
@@ -184,6 +171,7 @@ pub fn carry_out(
     })?;
     let live = std::io::stdout().is_terminal();
     let view = show.then(|| Progress::start(LoopView::new(anstream::stdout(), verbose), live));
+    let mut account = (!show).then(Account::new);
     let result = run_loop(options, &verifier(), &cancel, &mut |event| {
         if let Some(view) = &view {
             view.event(event);
@@ -191,8 +179,14 @@ pub fn carry_out(
         if let Some(page) = &mut page {
             page.event(event);
         }
+        if let Some(account) = &mut account {
+            account.event(event);
+        }
     });
     let written = page.map_or(Ok(()), |page| page.write(&result, &options.recipe));
+    if let Some(account) = account {
+        say!("{:#}", account.document(&result));
+    }
     let outcome = result.map_err(|error| {
         if let Some(view) = &view {
             view.quiet();
@@ -241,10 +235,13 @@ fn refuse(error: &GenerateError) -> u8 {
     error.exit_code()
 }
 
-fn dry_run(options: &LoopOptions) -> u8 {
+fn dry_run(options: &LoopOptions, format: Format) -> u8 {
     match plan_loop(options, &verifier()) {
         Ok(plan) => {
-            print_plan(&plan);
+            match format {
+                Format::Human => print_plan(&plan),
+                Format::Json => say!("{:#}", loop_json::plan(&plan)),
+            }
             0
         }
         Err(error) => refuse(&error),
@@ -255,6 +252,9 @@ fn print_plan(plan: &LoopPlan) {
     say!("{}", plan.recipe);
     for variant in &plan.variants {
         say!("\n{}", variant.variant);
+        if let Some(candidate) = &variant.candidate {
+            say!("  candidate {candidate}");
+        }
         if variant.red_first {
             say!("  first    the specs run before any work, to be seen red");
         }
@@ -275,37 +275,4 @@ fn print_plan(plan: &LoopPlan) {
         say!("\nan interrupted loop is here: `--resume` goes on with it");
     }
     say!("\nnothing was touched");
-}
-
-/// Gives the outcome as a document; `version` is 1.
-fn document(outcome: &LoopOutcome) -> Value {
-    let variants: Vec<Value> = outcome
-        .variants
-        .iter()
-        .map(|v| {
-            serde_json::json!({
-                "variant": v.variant,
-                "end": v.end.name(),
-                "attempts": v.attempts,
-                "unchanged": v.unchanged,
-                "why": v.why,
-                "passed": v.passed,
-                "skipped": v.skipped,
-                "best": v.best,
-                "failures": v.failures,
-                "artifacts": v.artifacts,
-                "package": v.package,
-                "look_at": v.look_at,
-                "remedies": v.remedies,
-                "candidate": v.candidate,
-                "candidates": v.candidates,
-            })
-        })
-        .collect();
-    serde_json::json!({
-        "version": 1,
-        "tdg": env!("CARGO_PKG_VERSION"),
-        "duration_s": outcome.duration.as_secs_f64(),
-        "variants": variants,
-    })
 }

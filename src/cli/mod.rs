@@ -30,6 +30,7 @@ mod history_view;
 mod imager;
 mod list;
 mod look;
+mod loop_json;
 mod loop_summary;
 mod loop_view;
 mod ls;

@@ -138,6 +138,33 @@ pub enum GenerateError {
 }
 
 impl GenerateError {
+    /// Gives the stable name of what is wrong.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Recipe(_) => "recipe",
+            Self::Specs(_) => "specs",
+            Self::Verify(_) => "verify",
+            Self::NoVariant { .. } => "no-variant",
+            Self::NowhereToPush { .. } => "nowhere-to-push",
+            Self::NoRef { .. } => "no-ref",
+            Self::TooManyRefs { .. } => "too-many-refs",
+            Self::NoPatch => "no-patch",
+            Self::NoUpstream { .. } => "no-upstream",
+            Self::Locked { .. } => "locked",
+            Self::Leftovers { .. } => "leftovers",
+            Self::LawBroken { .. } => "law-broken",
+            Self::OutOfBounds { .. } => "out-of-bounds",
+            Self::StillBroken { .. } => "still-broken",
+            Self::LawMoved { .. } => "law-moved",
+            Self::Journal(_) => "journal",
+            Self::Lock(_) => "lock",
+            Self::Git(GitError::Cancelled) => "interrupted",
+            Self::Git(_) => "git",
+            Self::Exec(_) => "exec",
+            Self::Io { .. } => "io",
+        }
+    }
+
     /// Gives the exit code: 3 where recipe or specs are wrong, 2 where the command line is, 4 for
     /// all that could not be judged, 130 interrupted.
     pub fn exit_code(&self) -> u8 {

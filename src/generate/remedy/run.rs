@@ -77,6 +77,8 @@ impl Unit for Program<'_> {
                 None => Did::done(""),
             },
         };
+        // What it broke out to may have the name of a secret.
+        did.why = secrets.redact(&did.why);
         if said.redacted > 0 {
             let lines = usize::try_from(said.redacted).unwrap_or(usize::MAX);
             let text = format!(

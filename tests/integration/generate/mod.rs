@@ -8,6 +8,7 @@ mod history;
 mod inputs;
 mod interrupted;
 mod kills;
+mod outcome;
 mod packaging;
 mod parallel;
 mod paths;
