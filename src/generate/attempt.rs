@@ -275,8 +275,9 @@ fn verify(
     let locks = session.locks;
     let _still = locks.patches();
     session.check_cancel()?;
-    let report = session.verifier.verify(&request, session.cancel)?;
+    let mut report = session.verifier.verify(&request, session.cancel)?;
     session.check_cancel()?;
+    report.hide(&session.hidden(variant));
     session.emit(&LoopEvent::Trials {
         variant: &variant.name,
         attempt: number,

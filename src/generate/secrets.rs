@@ -1,5 +1,6 @@
 //! Values that must not get out: found in the forms they take, and replaced.
 
+use crate::model::value::Value;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use std::collections::BTreeMap;
@@ -63,6 +64,17 @@ impl Secrets {
             }
         }
         out
+    }
+
+    /// Replaces every form in a value, its keys among it.
+    pub(super) fn redact_value(&self, value: &Value) -> Value {
+        let text = value.to_string();
+        let clean = self.redact(&text);
+        match clean == text {
+            true => value.clone(),
+            // A number that is one leaves no value behind, but a text.
+            false => serde_json::from_str(&clean).unwrap_or(Value::String(clean)),
+        }
     }
 
     /// Gives every form as text, for whoever replaces them itself.
@@ -164,6 +176,24 @@ mod tests {
         let (a, b) = wrapped.split_at(10);
         let patch = format!("@@ -0,0 +1,2 @@\n+{a}\n+{b}\n");
         assert_eq!(secrets.find_in_patch(patch.as_bytes()), Some("API_TOKEN"));
+    }
+
+    #[test]
+    fn a_value_stays_one_without_its_secrets() {
+        let secrets = secrets("12345678");
+        let value = |text: &str| -> Value { serde_json::from_str(text).unwrap() };
+        for (seen, clean) in [
+            (
+                r#"{"a": [1, "x 12345678"], "12345678": null}"#,
+                r#"{"a": [1, "x ***"], "***": null}"#,
+            ),
+            (r#""MTIzNDU2Nzg=""#, r#""***=""#),
+            ("12345678", r#""***""#),
+            ("[true]", "[true]"),
+        ] {
+            let now = secrets.redact_value(&value(seen));
+            assert_eq!(now, value(clean));
+        }
     }
 
     #[test]

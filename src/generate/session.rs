@@ -9,7 +9,8 @@ use super::law::{self, Law};
 use super::lock;
 use super::locks::Locks;
 use super::paths::Paths;
-use super::recipe::{Recipe, Setting, Variant};
+use super::recipe::{Recipe, Remedy, Setting, Variant};
+use super::secrets::Secrets;
 use super::state::State;
 use super::verify::{Failure, Verifier, VerifyError, VerifyRequest};
 use crate::probe::exec::{Cancel, ExecError};
@@ -117,9 +118,13 @@ impl Session<'_> {
         (self.on_event)(event);
     }
 
+    /// Tells something; a name of a file that has a secret in it is told without.
     pub(super) fn note(&mut self, variant: &Variant, text: &str) {
-        let variant = Some(variant.name.as_str());
-        self.emit(&LoopEvent::Note { variant, text });
+        let text = self.hidden(variant).redact(text);
+        self.emit(&LoopEvent::Note {
+            variant: Some(variant.name.as_str()),
+            text: &text,
+        });
     }
 
     /// Writes a record and takes it in.
@@ -213,11 +218,24 @@ impl Session<'_> {
         environment(variant, self.options)
     }
 
-    /// Gives the secrets of a variant's environment, by name.
-    pub(super) fn secrets(&self, variant: &Variant) -> BTreeMap<String, String> {
+    /// Gathers every value that must not get out: what the variant's build or a remedy gets by a
+    /// name that says so, or what the recipe names as a secret.
+    pub(super) fn hidden(&self, variant: &Variant) -> Secrets {
         let (pairs, _) = self.environment(variant);
-        let secrets = pairs.into_iter().filter(|(name, _)| is_secret(name));
-        secrets.collect()
+        let mut named: BTreeMap<String, String> = pairs
+            .into_iter()
+            .filter(|(name, _)| is_secret(name))
+            .collect();
+        for remedy in &self.recipe.iterate.remedies {
+            let Remedy::Run(run) = remedy else { continue };
+            let passed = run.env.iter().filter(|name| is_secret(name));
+            for name in passed.chain(&run.secrets) {
+                if let Ok(value) = std::env::var(name) {
+                    named.insert(name.clone(), value);
+                }
+            }
+        }
+        Secrets::new(&named)
     }
 
     /// Looks whether what decides is still what it was when the loop began.

@@ -2,6 +2,7 @@
 //!
 //! The loop knows specs only through [`Verifier`]: the engine implements it, a test plays it.
 
+use super::secrets::Secrets;
 use crate::model::value::Value;
 use crate::probe::exec::Cancel;
 use crate::probe::git::Hunk;
@@ -144,6 +145,21 @@ impl VerifyReport {
     /// Counts the trials that ended in a way.
     pub fn count(&self, verdict: TrialVerdict) -> usize {
         self.trials.iter().filter(|t| t.verdict == verdict).count()
+    }
+
+    /// Takes secrets out of what was seen: an artifact may hold one.
+    pub(super) fn hide(&mut self, secrets: &Secrets) {
+        if secrets.is_empty() {
+            return;
+        }
+        for trial in &mut self.trials {
+            trial.message = secrets.redact(&trial.message);
+            for mismatch in &mut trial.mismatches {
+                mismatch.path = secrets.redact(&mismatch.path);
+                mismatch.expected = secrets.redact(&mismatch.expected);
+                mismatch.actual = secrets.redact_value(&mismatch.actual);
+            }
+        }
     }
 
     /// Gives what is not as it has to be: every fail and every error.

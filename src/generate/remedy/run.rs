@@ -5,7 +5,7 @@ use super::super::error::GenerateError;
 use super::super::event::{LoopEvent, Stage};
 use super::super::recipe::{Run, Start};
 use super::super::secrets::Secrets;
-use super::super::session::{Session, Stop, is_secret};
+use super::super::session::{Session, Stop};
 use super::super::words::count;
 use super::facts;
 use super::fence::Fence;
@@ -55,7 +55,7 @@ impl Unit for Program<'_> {
 
     fn apply(&self, session: &mut Session<'_>, situation: &Situation<'_>) -> Result<Did, Stop> {
         let variant = situation.variant;
-        let secrets = self.secrets(session, situation);
+        let secrets = session.hidden(variant);
         let tree = OwnTree::make(session, variant)?;
         let scratch = session.paths.scratch(&variant.name);
         std::fs::create_dir_all(&scratch).map_err(GenerateError::io(&scratch))?;
@@ -98,19 +98,6 @@ impl Unit for Program<'_> {
 }
 
 impl Program<'_> {
-    /// Gathers every value that must not get out: what the recipe passes on by a name that says
-    /// so, or names as a secret.
-    fn secrets(&self, session: &Session<'_>, situation: &Situation<'_>) -> Secrets {
-        let mut named = session.secrets(situation.variant);
-        let passed = self.0.env.iter().filter(|name| is_secret(name));
-        for name in passed.chain(&self.0.secrets) {
-            if let Ok(value) = std::env::var(name) {
-                named.insert(name.clone(), value);
-            }
-        }
-        Secrets::new(&named)
-    }
-
     fn request(
         &self,
         session: &Session<'_>,

@@ -95,6 +95,13 @@ fn a_secret_in_what_the_specs_saw_is_not_told() {
         world.read("told.json")
     );
     assert!(!world.read("told.json").contains("hunter2"));
+    // Nor to anybody else: not in the outcome, nor in what is kept of it.
+    let mut found = leaks(&world, &told, &forms());
+    // But for the patch that this test has put it into.
+    found.retain(|place| !place.contains("patches/01.patch"));
+    assert_eq!(found, Vec::<String>::new());
+    let kept = world.read("project/.tdg/best/default/attempt-1/attempt.json");
+    assert!(kept.contains("***") && !kept.contains("hunter2"), "{kept}");
 }
 
 #[test]
@@ -127,6 +134,10 @@ fn a_patch_with_a_secret_is_refused() {
         (
             "echo \"$API_TOKEN\" >patches/note.txt",
             "patches/note.txt contains the secret API_TOKEN",
+        ),
+        (
+            "touch patches/$(printf %s \"$API_TOKEN\" | od -An -tx1 | tr -d ' \\n').patch",
+            "the name of a patch contains the secret API_TOKEN",
         ),
         (
             "printf '\\nGIT binary patch\\n' >>patches/01.patch",
