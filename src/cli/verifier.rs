@@ -2,8 +2,8 @@
 
 use crate::check::RestsOn;
 use crate::generate::{
-    Beyond, MismatchReport, TrialReport, TrialVerdict, Verifier, VerifyError, VerifyReport,
-    VerifyRequest,
+    Beyond, EVIDENCE, EvidenceReport, MismatchReport, TrialReport, TrialVerdict, Verifier,
+    VerifyError, VerifyReport, VerifyRequest,
 };
 use crate::image::Pattern;
 use crate::model::value::Value;
@@ -95,6 +95,7 @@ impl Verifier for SpecVerifier {
         let plan = self.plan(request)?;
         let options = Options {
             cancel: cancel.clone(),
+            evidence: EVIDENCE,
             ..Options::default()
         };
         let summary = crate::run::run(&plan, &options, &mut |_| {});
@@ -165,6 +166,10 @@ fn report(outcome: &Outcome, project: &Path) -> TrialReport {
             .to_string(),
         line: info.place.line,
         mismatches,
+        evidence: outcome.evidence.as_ref().map(|seen| EvidenceReport {
+            value: seen.value.clone(),
+            truncated: seen.truncated,
+        }),
         message,
     }
 }

@@ -335,6 +335,7 @@ fn nothing_judged(session: &Session<'_>, variant: &Variant, skipped: usize) -> F
         },
         mismatches: Vec::new(),
         hunks: Vec::new(),
+        evidence: None,
         message: format!(
             "no check of {} ran for {} ({skipped} skipped): that proves nothing",
             variant.verify.join(", "),

@@ -156,6 +156,7 @@ fn judge(
                 },
                 mismatches: Vec::new(),
                 hunks: Vec::new(),
+                evidence: None,
                 message: found.explain(variant, &work, name),
             }),
         }
@@ -218,6 +219,7 @@ fn failed(
             },
             mismatches: Vec::new(),
             hunks: Vec::new(),
+            evidence: None,
             message: format!(
                 "`{}`: {why}\n  {last}\n  whole log: {}",
                 step.text,
@@ -245,6 +247,7 @@ fn no_folder(recipe: &Recipe, variant: &Variant) -> StageEnd {
             },
             mismatches: Vec::new(),
             hunks: Vec::new(),
+            evidence: None,
             message: message.clone(),
         }],
         tail: message,

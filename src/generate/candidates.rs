@@ -11,6 +11,7 @@ use super::lock;
 use super::paths::Paths;
 use super::recipe::{self, Candidates, Recipe, Variant};
 use super::session::{Session, Stop};
+use super::verify::Failure;
 use super::{LoopOptions, attempt, cycle, series, tools};
 use crate::model::value::Value;
 use crate::probe::store;
@@ -80,7 +81,12 @@ pub(super) fn work(
             end: outcome.end,
             attempts: outcome.attempts,
             why: outcome.why.clone(),
-            failures: outcome.failures.clone(),
+            // The journal keeps it for good: what was seen is not for that.
+            failures: outcome
+                .failures
+                .iter()
+                .map(Failure::without_evidence)
+                .collect(),
         };
         session.record(Record::CandidateFinished {
             variant: variant.name.clone(),

@@ -67,8 +67,8 @@ pub use remedy::{Excerpt, LogReport, PatchReport, REPORT_VERSION, RemedyReport, 
 pub use standing::RolledBack;
 pub use upstream::{Mended, Since, UpstreamReport, UpstreamRow, check_upstream};
 pub use verify::{
-    Beyond, Failure, MismatchReport, Place, TrialReport, TrialVerdict, Verifier, VerifyError,
-    VerifyReport, VerifyRequest,
+    Beyond, EVIDENCE, EvidenceReport, Failure, MismatchReport, Place, TrialReport, TrialVerdict,
+    Verifier, VerifyError, VerifyReport, VerifyRequest,
 };
 
 use crate::model::value::Value;

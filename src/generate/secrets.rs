@@ -1,5 +1,6 @@
 //! Values that must not get out: found in the forms they take, and replaced.
 
+use crate::model::excerpt::hide_head;
 use crate::model::value::Value;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -61,6 +62,11 @@ impl Secrets {
                 && out.contains(form)
             {
                 out = out.replace(form, "***");
+            }
+        }
+        if out.contains('…') {
+            for form in self.texts() {
+                out = hide_head(&out, form, "***");
             }
         }
         out
@@ -190,6 +196,10 @@ mod tests {
             (r#""MTIzNDU2Nzg=""#, r#""***=""#),
             ("12345678", r#""***""#),
             ("[true]", "[true]"),
+            (
+                r#""x 123456… (2 more characters)""#,
+                r#""x ***… (2 more characters)""#,
+            ),
         ] {
             let now = secrets.redact_value(&value(seen));
             assert_eq!(now, value(clean));

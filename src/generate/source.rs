@@ -253,6 +253,7 @@ fn failed(recipe: &Recipe, words: String) -> StageEnd {
             },
             mismatches: Vec::new(),
             hunks: Vec::new(),
+            evidence: None,
             message: format!("{summary}: {words}"),
         }],
         tail: words,

@@ -84,6 +84,7 @@ pub(super) fn lacking(session: &Session<'_>, variant: &Variant, stage: Stage) ->
         },
         mismatches: Vec::new(),
         hunks: Vec::new(),
+        evidence: None,
         message: message.clone(),
     };
     Some(StageEnd::Failed {

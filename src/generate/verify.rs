@@ -86,6 +86,8 @@ pub struct TrialReport {
     pub line: u32,
     /// What was not as demanded.
     pub mismatches: Vec<MismatchReport>,
+    /// Of one that failed, what was seen.
+    pub evidence: Option<EvidenceReport>,
     /// What else there is to say: why it could not be judged or did not run.
     pub message: String,
 }
@@ -127,6 +129,21 @@ pub struct MismatchReport {
     pub actual: Value,
 }
 
+/// What a trial saw, as its kind describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EvidenceReport {
+    /// The record, with the fields that the check asks for; of one that is large, the beginnings of
+    /// its texts, lists and maps; `null` where nothing of it fits.
+    pub value: Value,
+    /// Whether something of it is left out.
+    pub truncated: bool,
+}
+
+/// How much of the evidence of one trial is kept, in bytes of JSON.
+pub const EVIDENCE: usize = 16 << 10;
+/// How much of that of all trials of a verification.
+const EVIDENCE_ALL: usize = 512 << 10;
+
 /// Why specs could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
@@ -154,6 +171,9 @@ impl VerifyReport {
         }
         for trial in &mut self.trials {
             trial.message = secrets.redact(&trial.message);
+            if let Some(evidence) = &mut trial.evidence {
+                evidence.value = secrets.redact_value(&evidence.value);
+            }
             for mismatch in &mut trial.mismatches {
                 mismatch.path = secrets.redact(&mismatch.path);
                 mismatch.expected = secrets.redact(&mismatch.expected);
@@ -162,13 +182,28 @@ impl VerifyReport {
         }
     }
 
-    /// Gives what is not as it has to be: every fail and every error.
+    /// Gives what is not as it has to be: every fail and every error. Of many, the last come without
+    /// their evidence.
     pub fn failures(&self) -> Vec<Failure> {
         let wrong = |t: &&TrialReport| match t.verdict {
             TrialVerdict::Fail | TrialVerdict::Error => true,
             TrialVerdict::Pass | TrialVerdict::Skip => false,
         };
-        self.trials.iter().filter(wrong).map(Failure::of).collect()
+        let mut all = 0usize;
+        let bounded = |mut failure: Failure| {
+            if let Some(evidence) = &mut failure.evidence {
+                all = all.saturating_add(evidence.value.to_string().len());
+                if all > EVIDENCE_ALL {
+                    *evidence = EvidenceReport {
+                        value: Value::Null,
+                        truncated: true,
+                    };
+                }
+            }
+            failure
+        };
+        let wrong = self.trials.iter().filter(wrong).map(Failure::of);
+        wrong.map(bounded).collect()
     }
 }
 
@@ -204,6 +239,9 @@ pub struct Failure {
     /// Of a patch that does not apply: each place where it does not fit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hunks: Vec<Hunk>,
+    /// Of a trial that failed, what was seen: the record that the mismatches are about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<EvidenceReport>,
     /// What there is to say.
     pub message: String,
 }
@@ -230,7 +268,16 @@ impl Failure {
             },
             mismatches: trial.mismatches.clone(),
             hunks: Vec::new(),
+            evidence: trial.evidence.clone(),
             message: trial.message.clone(),
+        }
+    }
+
+    /// Gives the same without what was seen.
+    pub(super) fn without_evidence(&self) -> Self {
+        Self {
+            evidence: None,
+            ..self.clone()
         }
     }
 

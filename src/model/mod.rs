@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod digest;
+pub mod excerpt;
 pub mod glob;
 pub mod path;
 pub mod shape;

@@ -1,12 +1,13 @@
 //! Observe, judge, emit: the one way a trial runs, for both fronts.
 
-use super::event::{Ending, Event, Outcome, Summary};
+use super::event::{Ending, Event, Evidence, Outcome, Summary};
 use super::memo::Memo;
 use super::plan::{Plan, Trial};
 use super::secrets::Secrets;
 use super::{judge, requirement, snapshot};
 use crate::check::{Context, ProbeError, Subjects};
 use crate::format::Limits;
+use crate::model::excerpt::excerpt;
 use crate::model::size::{LONGEST, show_duration};
 use crate::model::value::Value;
 use crate::model::{SkipReason, Trouble};
@@ -30,6 +31,8 @@ pub struct Options {
     pub limits: Limits,
     /// Set when the run is to end.
     pub cancel: Cancel,
+    /// How much of what a trial that fails has seen is kept, in bytes of JSON; nothing with 0.
+    pub evidence: usize,
 }
 
 impl Default for Options {
@@ -40,6 +43,7 @@ impl Default for Options {
             timeout: Duration::from_secs(60),
             limits: Limits::default(),
             cancel: Cancel::default(),
+            evidence: 0,
         }
     }
 }
@@ -96,10 +100,17 @@ impl<'p> Session<'p> {
             });
             started(index);
             let begin = Instant::now();
-            let (ending, tries, notes) = match self.skip(trial, blocker.copied()) {
-                Some(reason) => (Ending::Skip(reason), 0, Vec::new()),
+            let (ending, seen, tries, notes) = match self.skip(trial, blocker.copied()) {
+                Some(reason) => (Ending::Skip(reason), None, 0, Vec::new()),
                 None => self.tries(index, trial),
             };
+            let failed = matches!(ending, Ending::Fail(_)) && self.options.evidence > 0;
+            // Before it is cut: half a secret is one too.
+            let evidence = seen.filter(|_| failed).map(|seen| {
+                let (value, truncated) =
+                    excerpt(&self.secrets.hide_value(&seen), self.options.evidence);
+                Evidence { value, truncated }
+            });
             if let (Ending::Skip(_), Some(path)) = (&ending, &trial.snapshot) {
                 snapshot::keep(path);
             }
@@ -112,6 +123,7 @@ impl<'p> Session<'p> {
                 ending: judge::redact(ending, &self.secrets),
                 duration: begin.elapsed(),
                 tries,
+                evidence,
                 notes: notes.iter().map(|n| self.secrets.hide(n)).collect(),
             }
         })
@@ -137,13 +149,13 @@ impl<'p> Session<'p> {
     }
 
     /// Tries a trial as often as it says.
-    fn tries(&self, index: usize, trial: &Trial) -> (Ending, u32, Vec<String>) {
+    fn tries(&self, index: usize, trial: &Trial) -> (Ending, Option<Arc<Value>>, u32, Vec<String>) {
         let begin = Instant::now();
         let attempts = trial.retry.as_ref().map_or(1, |r| r.attempts);
         let mut tries = 0;
-        let ending = loop {
+        let (ending, seen) = loop {
             tries += 1;
-            let ending = self.once(index, trial);
+            let (ending, seen) = self.once(index, trial);
             let again = match (&ending, trial.eventually) {
                 (Ending::Pass | Ending::Skip(_), _) => None,
                 (Ending::Fail(_) | Ending::Error(_), Some(patience)) => {
@@ -161,16 +173,18 @@ impl<'p> Session<'p> {
             };
             match again {
                 Some(pause) if !self.options.cancel.wait(pause) => {}
-                Some(_) | None => break ending,
+                Some(_) | None => break (ending, seen),
             }
         };
-        judge::quarantine(trial, ending, tries)
+        let (ending, tries, notes) = judge::quarantine(trial, ending, tries);
+        (ending, seen, tries, notes)
     }
 
-    fn once(&self, index: usize, trial: &Trial) -> Ending {
+    /// Tries a trial once; gives with it what was seen.
+    fn once(&self, index: usize, trial: &Trial) -> (Ending, Option<Arc<Value>>) {
         let evidence = match self.observe(trial) {
             Ok(evidence) => evidence,
-            Err(error) => return Ending::Error(Trouble::from(error)),
+            Err(error) => return (Ending::Error(Trouble::from(error)), None),
         };
         let lookup = judge::Others {
             trial,
@@ -185,9 +199,9 @@ impl<'p> Session<'p> {
         };
         if ending == Ending::Pass && self.compared.contains(&index) {
             // Only what passed is compared with; an earlier try may have seen something else.
-            let _ = self.evidence[index].set(evidence);
+            let _ = self.evidence[index].set(Arc::clone(&evidence));
         }
-        ending
+        (ending, Some(evidence))
     }
 
     fn observe(&self, trial: &Trial) -> Result<Arc<Value>, ProbeError> {

@@ -80,6 +80,15 @@ impl Ending {
     }
 }
 
+/// What a trial has seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The record, or what of it fits.
+    pub value: Value,
+    /// Whether something of it is left out.
+    pub truncated: bool,
+}
+
 /// A trial that has ended.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -91,6 +100,8 @@ pub struct Outcome {
     pub duration: Duration,
     /// How often it was tried; 0 for a skip.
     pub tries: u32,
+    /// Of one that failed, what was seen, where the run keeps it.
+    pub evidence: Option<Evidence>,
     /// What else is worth saying, e.g. that a quarantined check passes again.
     pub notes: Vec<String>,
 }

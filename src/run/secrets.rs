@@ -1,6 +1,7 @@
 //! Keeping secret values out of everything that is shown or kept.
 
 use super::event::TrialInfo;
+use crate::model::excerpt::hide_head;
 use crate::model::path::printable;
 use crate::model::value::Value;
 
@@ -8,8 +9,6 @@ use crate::model::value::Value;
 const HIDDEN: &str = "•••";
 /// A shorter line of a secret of several lines is no secret by itself (`}`, `-----`).
 const MIN_LINE: usize = 8;
-/// Fewer characters of a secret before a cut tell nothing.
-const MIN_HEAD: usize = 4;
 
 /// The secrets of a run, in every form a report could show them in.
 #[derive(Debug, Default)]
@@ -50,7 +49,7 @@ impl Secrets {
         }
         if text.contains('…') {
             for form in &self.forms {
-                text = hide_head(&text, form);
+                text = hide_head(&text, form, HIDDEN);
             }
         }
         text
@@ -88,28 +87,6 @@ impl Secrets {
             Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         }
     }
-}
-
-/// Hides the beginning of a secret where a text was cut in the middle of it.
-fn hide_head(text: &str, form: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut parts = text.split('…').peekable();
-    while let Some(part) = parts.next() {
-        let cut = parts.peek().is_some();
-        let heads = form.char_indices().map(|(i, _)| &form[..i]).rev();
-        let mut heads = heads.filter(|head| head.chars().count() >= MIN_HEAD);
-        match heads.find(|head| cut && part.ends_with(head)) {
-            Some(head) => {
-                out.push_str(&part[..part.len() - head.len()]);
-                out.push_str(HIDDEN);
-            }
-            None => out.push_str(part),
-        }
-        if cut {
-            out.push('…');
-        }
-    }
-    out
 }
 
 #[cfg(test)]

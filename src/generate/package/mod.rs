@@ -386,6 +386,7 @@ fn failed(recipe: &Recipe, verdict: &'static str, check: &str, why: String) -> S
             },
             mismatches: Vec::new(),
             hunks: Vec::new(),
+            evidence: None,
             message: why.clone(),
         }],
         tail: why,

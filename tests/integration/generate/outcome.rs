@@ -60,7 +60,10 @@ fn a_breach_of_the_bounds_is_told_with_all_that_is_known() {
         variant["why"].as_str().unwrap().contains(message),
         "{variant}"
     );
-    assert_eq!(variant["failures"][0]["trial"], "a::one");
+    let failure = &variant["failures"][0];
+    assert_eq!(failure["trial"], "a::one");
+    assert_eq!(failure["evidence"]["truncated"], false);
+    assert_eq!(failure["evidence"]["value"]["text"], "other\n", "{failure}");
     assert_eq!(variant["remedies"][0]["end"], "refused");
 }
 
@@ -134,4 +137,44 @@ fn a_dry_run_is_a_document_too() {
         (&"build".into(), &true.into(), &"make".into())
     );
     assert!(!world.path().join(".tdg").exists());
+}
+
+#[test]
+fn what_a_failed_check_saw_is_told_within_bounds() {
+    // A remedy gets what the outcome has; the journal keeps none of it.
+    let world = remedied("cat >$TDG_SCRATCH/told.json; false");
+    let text = "x".repeat(100_000);
+    world.write("upstream/large", &text);
+    for arguments in [
+        &["add", "."][..],
+        &["commit", "-qm", "large"],
+        &["tag", "-f", "v1"],
+    ] {
+        super::world::git(&world.path().join("upstream"), arguments);
+    }
+    let path = world.path().join("tdg.yaml");
+    let recipe = fs::read_to_string(&path).unwrap();
+    fs::write(
+        &path,
+        recipe.replace("steps: [make]", "steps: [make, cp large out/one]"),
+    )
+    .unwrap();
+    world.write("specs/a.yaml", "spec: a\nchecks:\n  - name: one\n    file: _out/assets/one\n    expect: { text: { match: one }, size: 100000 }\n");
+    let told = document(&world.tdg(JSON));
+    let failure = &told["variants"][0]["failures"][0];
+    let place = ".tdg/remedy/default/scratch/told.json";
+    let remedy = fs::read_to_string(world.path().join(place)).unwrap();
+    let remedy: Value = serde_json::from_str(&remedy).unwrap();
+    assert_eq!(&remedy["failures"][0], failure);
+    let evidence = &failure["evidence"];
+    assert_eq!(evidence["truncated"], true, "{told}");
+    assert_eq!(evidence["value"]["size"], 100_000);
+    let seen = evidence["value"]["text"].as_str().unwrap();
+    assert!(
+        seen.starts_with("xxxx") && seen.contains("more characters"),
+        "{seen}"
+    );
+    assert!(evidence.to_string().len() < 16 << 10);
+    let journal = fs::read_to_string(world.path().join(".tdg/journal.jsonl")).unwrap();
+    assert!(!journal.contains("xxxxx"));
 }

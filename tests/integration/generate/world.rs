@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tdg::generate::{
-    GenerateError, LoopEvent, LoopOptions, LoopOutcome, MismatchReport, RemedyRecord, TrialReport,
-    TrialVerdict, Verifier, VerifyError, VerifyReport, VerifyRequest, run_loop,
+    EvidenceReport, GenerateError, LoopEvent, LoopOptions, LoopOutcome, MismatchReport,
+    RemedyRecord, TrialReport, TrialVerdict, Verifier, VerifyError, VerifyReport, VerifyRequest,
+    run_loop,
 };
 use tdg::probe::exec::Cancel;
 
@@ -350,6 +351,7 @@ fn trial(request: &VerifyRequest, number: u32, line: &str) -> TrialReport {
         spec_file: "specs/a.spec".into(),
         line: number,
         mismatches: Vec::new(),
+        evidence: None,
         message: String::new(),
     };
     if parts[1] == "skip" {
@@ -374,6 +376,10 @@ fn trial(request: &VerifyRequest, number: u32, line: &str) -> TrialReport {
                 expected: parts[2].into(),
                 actual: text.trim().into(),
             }];
+            trial.evidence = Some(EvidenceReport {
+                value: serde_json::json!({ "content": text }),
+                truncated: false,
+            });
         }
     }
     trial
