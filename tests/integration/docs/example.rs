@@ -551,7 +551,7 @@ fn fields(value: &serde_json::Value, names: &mut BTreeSet<String>) {
         serde_json::Value::Object(map) => {
             for (name, value) in map {
                 names.insert(name.clone());
-                if !["actual", "matrix"].contains(&name.as_str()) {
+                if !["actual", "matrix", "value"].contains(&name.as_str()) {
                     fields(value, names);
                 }
             }
