@@ -27,9 +27,10 @@ struct Seen {
     digest: String,
 }
 
-type Stamp = (u64, u64, u64, i64, i64);
+/// What changes with a file: its device, number, size, and the time of its last change.
+pub(super) type Stamp = (u64, u64, u64, i64, i64);
 
-fn stamp(meta: &Metadata) -> Stamp {
+pub(super) fn stamp(meta: &Metadata) -> Stamp {
     let (device, inode) = (meta.dev(), meta.ino());
     (device, inode, meta.len(), meta.ctime(), meta.ctime_nsec())
 }

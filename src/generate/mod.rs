@@ -25,6 +25,7 @@ mod journal;
 mod law;
 mod lock;
 mod locks;
+mod objects;
 mod package;
 mod paths;
 mod plan;

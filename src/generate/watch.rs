@@ -32,6 +32,7 @@ const OWN: &[&str] = &[
     "source.git/hooks",
     "source.git/info",
     "source.git/objects/info",
+    "source.git/refs/replace",
     "source.git/worktrees/*/HEAD",
     "source.git/worktrees/*/commondir",
     "source.git/worktrees/*/config.worktree",

@@ -1,6 +1,7 @@
 //! The fence around a program: what it may not touch is seen before it and looked at after it.
 
 use super::super::error::GenerateError;
+use super::super::objects::Objects;
 use super::super::recipe::Variant;
 use super::super::secrets::Secrets;
 use super::super::series;
@@ -10,6 +11,7 @@ use super::keep;
 use super::scan::{self, Escape, Root};
 use super::unit::{Did, Situation};
 use crate::model::Sha256Digest;
+use crate::probe::store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -22,6 +24,7 @@ const MAX_PATCH: u64 = 64 << 20;
 pub(super) struct Fence {
     watch: Watch,
     patches: Patches,
+    objects: Objects,
 }
 
 /// The folder of a series, or the files of one that lies in the project's own.
@@ -41,6 +44,7 @@ impl Fence {
         let io = |e| GenerateError::io(project)(e);
         let files = series::files(session.recipe, variant);
         Ok(Self {
+            objects: Objects::look(&session.paths.source()).map_err(io)?,
             patches: Patches::look(session, variant, &files).map_err(io)?,
             watch: Watch::look(
                 &session.paths,
@@ -72,6 +76,14 @@ impl Fence {
         let files = series::files(session.recipe, variant);
         let breach = self.watch.again(&files).map_err(io)?;
         let mut changes = breach.map(|b| b.changes).unwrap_or_default();
+        if self.objects.are_changed() {
+            let clone = session.paths.source();
+            let end = match store::remove(&clone) {
+                Ok(()) => "it is made anew",
+                Err(_) => "could not be undone",
+            };
+            changes.push(format!(".tdg/source.git/objects was changed ({end})"));
+        }
         if let Some(forged) = session.journal.forged().map_err(GenerateError::from)? {
             changes.push(format!(".tdg/journal.jsonl {forged}"));
         }

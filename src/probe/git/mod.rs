@@ -214,6 +214,8 @@ impl Git {
             .env("SSH_ASKPASS", "true")
             .env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
             .env("GIT_CONFIG_NOSYSTEM", "1")
+            // A commit is what its name says, and nothing in its place.
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_COMMITTER_DATE", DATE)
             .env("GIT_OPTIONAL_LOCKS", "0");
         if self.network {

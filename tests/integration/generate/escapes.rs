@@ -364,3 +364,35 @@ fn a_loop_that_broke_off_undoes_half_a_remedy_without_following_it() {
         assert!(!world.path("project/patches").join(gone).exists(), "{gone}");
     }
 }
+
+#[test]
+fn another_upstream_in_place_of_the_pinned_one_is_no_way() {
+    let source = "set -e; : >patches/series; cd .tdg/source.git; commit=$(basename refs/tdg/*)\n\
+        other=$(echo arm64 | git hash-object -w --stdin)\n\
+        place() { echo objects/$(echo $1 | cut -c1-2)/$(echo $1 | cut -c3-); }\n";
+    for (script, what) in [
+        (
+            "tree=$(git ls-tree $commit | sed \"s/[0-9a-f]\\{40\\}\\tword/$other\\tword/\" | git mktree)\n\
+             git replace $commit $(git -c user.name=x -c user.email=x commit-tree -m x $tree)",
+            ".tdg/source.git/refs/replace",
+        ),
+        (
+            "file=$(place $(git rev-parse $commit:word.txt)); chmod u+w $file; cp $(place $other) $file",
+            ".tdg/source.git/objects was changed (it is made anew)",
+        ),
+        (
+            "rm -rf objects/pack objects/??",
+            ".tdg/source.git/objects was changed (it is made anew)",
+        ),
+    ] {
+        let world = World::mended_by(&format!("{source}{script}"));
+        let told = world.run();
+        let said = told.error();
+        assert!(said.contains(what), "{script}: {said}");
+        // Nor is anything of it left for the next loop.
+        world.write("project/patches/series", "");
+        world.remedy("true", "");
+        assert_eq!(world.run().ends()[0].1, "stuck", "{script}");
+        assert_eq!(world.read("project/.tdg/work/default/word.txt"), "amd64\n");
+    }
+}
