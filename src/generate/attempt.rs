@@ -277,6 +277,8 @@ fn verify(
     session.check_cancel()?;
     let mut report = session.verifier.verify(&request, session.cancel)?;
     session.check_cancel()?;
+    // What has judged is what the loop began with, and what the verdicts are attested with.
+    session.check_law("somebody, while the specs ran,")?;
     report.hide(&session.hidden(variant));
     session.emit(&LoopEvent::Trials {
         variant: &variant.name,

@@ -373,10 +373,16 @@ impl Journal {
             mark: self.mark.clone(),
             record,
         };
+        let length = open.length;
         let mut write = || {
             let mut bytes = serde_json::to_vec(&line)?;
             bytes.push(b'\n');
-            open.file.write_all(&bytes)?;
+            if let Err(error) = open.file.write_all(&bytes) {
+                // The next line must not follow half of this one. That it cannot be cut off is
+                // noticed when it is read: the first fault is the one to tell.
+                let _ = open.file.set_len(length);
+                return Err(error);
+            }
             open.length += bytes.len() as u64;
             open.sum.update(&bytes);
             open.seq = line.seq;

@@ -47,11 +47,16 @@ fn add(recipe: &Recipe, root: &Path, law: &mut Law) -> Result<(), (PathBuf, io::
             let file = File::open(path).map_err(failed)?;
             Sha256Digest::of_reader(file).map_err(failed)?
         } else if kind.is_symlink() {
-            // Where a link leads is part of what it says, and so is what is there.
+            // Where a link leads is part of what it says, and so is what is there: of a file, which
+            // a pipe or a device is not.
             let target = fs::read_link(path).map_err(failed)?;
-            let content = fs::read(path).unwrap_or_default();
+            let content = match fs::metadata(path) {
+                Ok(meta) if meta.is_file() => File::open(path).and_then(Sha256Digest::of_reader),
+                Ok(_) | Err(_) => Ok(Sha256Digest::of(b"")),
+            };
+            let content = content.map_or_else(|e| e.to_string(), |digest| digest.to_string());
             let target = target.to_string_lossy();
-            Sha256Digest::of(&[target.as_bytes(), b"\0", &content].concat())
+            Sha256Digest::of(format!("{target}\0{content}").as_bytes())
         } else {
             continue;
         };

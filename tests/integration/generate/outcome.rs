@@ -178,3 +178,30 @@ fn what_a_failed_check_saw_is_told_within_bounds() {
     let journal = fs::read_to_string(world.path().join(".tdg/journal.jsonl")).unwrap();
     assert!(!journal.contains("xxxxx"));
 }
+
+#[test]
+fn a_link_to_what_never_ends_is_not_waited_for() {
+    let world = remedied("true");
+    let path = world.path().join("tdg.yaml");
+    let recipe = fs::read_to_string(&path).unwrap();
+    let step = "{ sh: 'make; mkfifo pipe; ln -s $PWD/pipe ../../../specs/note' }";
+    fs::write(
+        &path,
+        recipe.replace("steps: [make]", &format!("steps: [{step}]")),
+    )
+    .unwrap();
+    let tdg = world.command(JSON);
+    let mut command = std::process::Command::new("timeout");
+    command
+        .arg("30")
+        .arg(tdg.get_program())
+        .args(tdg.get_args());
+    let ran = crate::world::ran(command.current_dir(world.path()).env("TDG_CACHE", "off"));
+    let told = document(&ran);
+    assert_eq!(told["error"]["kind"], "law-broken", "{told}");
+    let message = told["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("the build changed what decides: specs/note was added"),
+        "{message}"
+    );
+}

@@ -1,9 +1,13 @@
 //! The ways through a loop without a remedy.
 
-use super::world::{World, git, patch, recipe};
+use super::world::{Played, World, git, patch, recipe};
 use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
-use tdg::generate::{LoopPlan, Stage, plan_loop};
+use tdg::generate::{
+    LoopPlan, Stage, Verifier, VerifyError, VerifyReport, VerifyRequest, plan_loop, run_loop,
+};
+use tdg::probe::exec::Cancel;
 use tdg::probe::record::BuildRecord;
 
 #[test]
@@ -362,4 +366,47 @@ fn hooks_and_settings_of_others_do_not_run() {
     let ext = recipe("[make]", "").replace("../upstream", "ext::false");
     world.write("project/tdg.yaml", &ext);
     assert_eq!(world.run().ends()[0].1, "failed");
+}
+
+/// Changes a spec while the specs run, as a person may.
+struct Meddled(Played, PathBuf);
+
+impl Verifier for Meddled {
+    fn prepare(&self, request: &VerifyRequest) -> Result<Vec<PathBuf>, VerifyError> {
+        self.0.prepare(request)
+    }
+
+    fn verify(
+        &self,
+        request: &VerifyRequest,
+        cancel: &Cancel,
+    ) -> Result<VerifyReport, VerifyError> {
+        let assets = request.project.join("_out/assets/image");
+        if assets.exists() {
+            fs::write(&self.1, "an image | $assets/image | 64\n").unwrap();
+        }
+        self.0.verify(request, cancel)
+    }
+}
+
+#[test]
+fn what_is_changed_while_the_specs_run_has_judged_nothing() {
+    let world = World::wrong();
+    let verifier = Meddled(Played::default(), world.path("project/specs/a.spec"));
+    let result = run_loop(&world.options(), &verifier, &Cancel::new(), &mut |_| {});
+    let said = result.unwrap_err().to_string();
+    assert!(
+        said.starts_with(
+            "somebody, while the specs ran, changed what decides: specs/a.spec was changed"
+        ),
+        "{said}"
+    );
+    // And where nothing is built any more: the same specs, as far as the loop knows.
+    let world = World::new();
+    world.run().outcome();
+    let mut options = world.options();
+    options.from = Some(Stage::Verify);
+    let verifier = Meddled(Played::default(), world.path("project/specs/a.spec"));
+    let result = run_loop(&options, &verifier, &Cancel::new(), &mut |_| {});
+    assert_eq!(result.unwrap_err().kind(), "law-broken");
 }
