@@ -8,9 +8,12 @@ use reqwest::{Method, Url};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Is told that the same will be asked again: why, and after how long.
+/// Hears that the same will be asked again: why, and after how long.
+type Hears = dyn Fn(&HttpError, Duration) + Send + Sync;
+
+/// Who is told that the same will be asked again.
 #[derive(Clone)]
-pub struct Again(pub Arc<dyn Fn(&HttpError, Duration) + Send + Sync>);
+pub struct Again(pub Arc<Hears>);
 
 impl std::fmt::Debug for Again {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
