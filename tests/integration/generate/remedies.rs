@@ -52,6 +52,7 @@ fn a_remedy_that_repairs_a_patch_makes_it_green() {
         "trial": "a::the-image-is-arm64", "check": "the image is arm64", "kind": "file",
         "verdict": "fail", "spec": {"file": "specs/a.spec", "line": 1},
         "mismatches": [{"path": "content", "expected": "arm64", "actual": "armv7"}],
+        "evidence": {"value": {"content": "armv7\n"}, "truncated": false},
         "message": "",
     });
     assert_eq!(report["failures"], serde_json::json!([failure]));
