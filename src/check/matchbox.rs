@@ -170,7 +170,6 @@ impl Kind for TheKind {
         let image = context.image(subject)?;
         let assets = normalise(args.assets.as_deref().unwrap_or("assets"));
         let store = Store::read(&image, &assets)?;
-        let problems = lint::problems(&store)?;
         let groups = store.groups.iter().map(|(file, group)| GroupSeen {
             file: file.clone(),
             id: group.id.clone(),
@@ -186,23 +185,25 @@ impl Kind for TheKind {
                 id: profile.id.clone(),
                 name: profile.name.clone(),
                 kernel: profile.boot.as_ref().map(|boot| boot.kernel.clone()),
-                arguments: profile.boot.as_ref().map_or(String::new(), |b| b.args.join(" ")),
+                arguments: profile
+                    .boot
+                    .as_ref()
+                    .map_or(String::new(), |b| b.args.join(" ")),
                 files: store.assets(profile)?,
                 groups: store.naming(file).map(|(file, _)| file.clone()).collect(),
             });
         }
         Ok(Evidence {
             groups: groups.collect(),
+            problems: lint::problems(&store, &profiles)?,
             profiles,
             selected: selected(&store, &labels(&args.labels)),
-            problems,
         })
     }
 }
 
 fn selected(store: &Store, labels: &BTreeMap<String, String>) -> Selected {
-    let groups: Vec<_> = store.groups.iter().map(|(_, group)| group.clone()).collect();
-    let found = select(&groups, labels);
+    let found = select(store.groups.iter().map(|(_, group)| group), labels);
     let found: Vec<_> = found.iter().filter_map(|i| store.groups.get(*i)).collect();
     let outcome = |outcome: &str| Selected {
         outcome: outcome.into(),

@@ -102,9 +102,12 @@ impl Group {
 /// Gives the group that a machine gets, by its place in the list: the one with the most selectors,
 /// of several the one whose selectors come last in the alphabet. Those beside it that are its equal
 /// in that, too, come as well: which of them is taken, nothing says.
-pub fn select(groups: &[Group], labels: &BTreeMap<String, String>) -> Vec<usize> {
+pub fn select<'g>(
+    groups: impl IntoIterator<Item = &'g Group>,
+    labels: &BTreeMap<String, String>,
+) -> Vec<usize> {
     let matching = |(_, group): &(usize, &Group)| group.matches(labels);
-    let found = groups.iter().enumerate().filter(matching);
+    let found = groups.into_iter().enumerate().filter(matching);
     let found: Vec<_> = found.map(|(index, group)| (group.rank(), index)).collect();
     let best = found.iter().map(|(rank, _)| rank).max();
     let equal = found.iter().filter(|(rank, _)| Some(rank) == best);

@@ -88,6 +88,19 @@ impl World {
         Report::of(self.tdg(&arguments))
     }
 
+    /// Writes a spec of one check and sees it refused before anything runs, with what is said.
+    pub(crate) fn refuses(&self, check: &str, said: &str) {
+        self.write(
+            "specs/it.yaml",
+            format!("spec: x\nchecks:\n  - {{ {check} }}\n"),
+        );
+        let ran = self.tdg(&["run", "specs"]);
+        assert!(
+            ran.code == 3 && ran.stderr.contains(said),
+            "{check}: {ran:?}"
+        );
+    }
+
     /// Takes this folder's path out of a text.
     pub(crate) fn scrub(&self, text: &str) -> String {
         text.replace(&self.path().display().to_string(), "DIR")

@@ -1,7 +1,7 @@
 //! What is wrong with groups and profiles, as matchbox would never say it.
 
-use super::Problem;
 use super::store::Store;
+use super::{Problem, ProfileSeen};
 use crate::check::ProbeError;
 use crate::format::matchbox::{Boot, Group, location};
 use crate::model::path::printable;
@@ -28,17 +28,22 @@ const ARCHITECTURES: [&str; 7] = [
     "i386", "x86_64", "arm32", "arm64", "riscv32", "riscv64", "loong64",
 ];
 
-pub(super) fn problems(store: &Store) -> Result<Vec<Problem>, ProbeError> {
+/// Finds what is wrong; `seen` are the profiles of the store, in its order.
+pub(super) fn problems(store: &Store, seen: &[ProfileSeen]) -> Result<Vec<Problem>, ProbeError> {
     let mut found = Found(Vec::new());
     for (file, why) in &store.unreadable {
-        found.add(file, "unreadable", format!("matchbox passes over it: {why}"));
+        found.add(
+            file,
+            "unreadable",
+            format!("matchbox passes over it: {why}"),
+        );
     }
     for file in &store.ignored {
         found.add(file, "ignored", "matchbox reads `.json` files only");
     }
     groups(store, &mut found);
-    for (file, profile) in &store.profiles {
-        if store.naming(file).next().is_none() {
+    for ((file, profile), seen) in store.profiles.iter().zip(seen) {
+        if seen.groups.is_empty() {
             found.add(file, "unused", "no group names it by its file's name");
         }
         match &profile.boot {
@@ -47,9 +52,12 @@ pub(super) fn problems(store: &Store) -> Result<Vec<Problem>, ProbeError> {
             // Profiles may be for configuration alone.
             None => {}
         }
-        for asset in store.assets(profile)? {
+        for asset in &seen.files {
             if let (Some(path), None) = (&asset.path, asset.size) {
-                let text = format!("`{}` would be {path}, where no file is", printable(&asset.url));
+                let text = format!(
+                    "`{}` would be {path}, where no file is",
+                    printable(&asset.url)
+                );
                 found.add(file, "no-asset", text);
             }
         }
@@ -105,7 +113,10 @@ fn no_profile(store: &Store, name: &str) -> String {
     if name.is_empty() {
         return "it names no profile".into();
     }
-    let other = store.profiles.iter().find(|(_, profile)| profile.id == name);
+    let other = store
+        .profiles
+        .iter()
+        .find(|(_, profile)| profile.id == name);
     match other {
         Some((file, _)) => format!(
             "there is no profiles/{shown}.json; {file} has that `id`, but the file's name is what counts"
@@ -120,7 +131,9 @@ fn never(group: &Group) -> impl Iterator<Item = String> {
         let (key, value) = (printable(key), printable(value));
         let lower = key.to_ascii_lowercase();
         if SAID.contains(&lower.as_str()) && key != lower {
-            return Some(format!("`{key}` is not `{lower}`, which machines say of themselves"));
+            return Some(format!(
+                "`{key}` is not `{lower}`, which machines say of themselves"
+            ));
         }
         match key.as_str() {
             "uuid" if value.chars().any(|c| c.is_ascii_uppercase()) => Some(format!(
@@ -138,12 +151,22 @@ fn never(group: &Group) -> impl Iterator<Item = String> {
 /// Holds `initrd=` among the kernel's arguments, by which Linux finds it under EFI, against the names
 /// that iPXE gives to what it loads.
 fn initrd_names(file: &str, boot: &Boot, found: &mut Found) {
-    let names: Vec<&str> = boot.initrd.iter().filter_map(|initrd| name(initrd)).collect();
-    let arguments = boot.args.iter().flat_map(|args| args.split_ascii_whitespace());
+    let names: Vec<&str> = boot
+        .initrd
+        .iter()
+        .filter_map(|initrd| name(initrd))
+        .collect();
+    let arguments = boot
+        .args
+        .iter()
+        .flat_map(|args| args.split_ascii_whitespace());
     let wanted = arguments.filter_map(|argument| argument.strip_prefix("initrd="));
     // A setting of the machine's is known to iPXE alone.
     for wanted in wanted.filter(|wanted| !wanted.contains("${") && !names.contains(wanted)) {
-        let text = format!("`initrd={}` is the name of none of its initrds", printable(wanted));
+        let text = format!(
+            "`initrd={}` is the name of none of its initrds",
+            printable(wanted)
+        );
         found.add(file, "initrd-name", text);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Asset;
 use crate::check::ProbeError;
-use crate::format::matchbox::{Group, Profile, location};
+use crate::format::matchbox::{Group, Profile, Refusal, location};
 use crate::format::{Entry, FileType};
 use crate::image::Image;
 use crate::model::path::printable;
@@ -15,6 +15,9 @@ const MAX_DOCUMENT: usize = 1 << 20;
 const MAX_DOCUMENTS: usize = 10_000;
 /// Where matchbox serves files.
 const SERVED: &str = "/assets/";
+
+/// The bytes of a document, or why matchbox passes over it.
+type Document = Result<Vec<u8>, Refusal>;
 
 /// What matchbox has read, and what it passes over.
 pub(super) struct Store {
@@ -65,8 +68,12 @@ impl Store {
 
     /// Gives the groups that name the profile of a file.
     pub fn naming<'s>(&'s self, file: &'s str) -> impl Iterator<Item = &'s (String, Group)> {
-        let name = file.strip_prefix("profiles/").and_then(|f| f.strip_suffix(".json"));
-        self.groups.iter().filter(move |(_, group)| Some(group.profile.as_str()) == name)
+        let name = file
+            .strip_prefix("profiles/")
+            .and_then(|f| f.strip_suffix(".json"));
+        self.groups
+            .iter()
+            .filter(move |(_, group)| Some(group.profile.as_str()) == name)
     }
 
     /// Tells whether a template is there.
@@ -98,11 +105,7 @@ impl Store {
     }
 
     /// Reads the documents of a folder, in the order of their names. Of each other file, notes it.
-    #[allow(clippy::type_complexity)]
-    fn documents(
-        &mut self,
-        folder: &str,
-    ) -> Result<Vec<(String, Result<Vec<u8>, String>)>, ProbeError> {
+    fn documents(&mut self, folder: &str) -> Result<Vec<(String, Document)>, ProbeError> {
         let entries = self.children(folder)?;
         if entries.len() > MAX_DOCUMENTS {
             let text = format!("`{folder}/` has more than {MAX_DOCUMENTS} files");
@@ -138,7 +141,7 @@ impl Store {
         Ok(covered.iter().map(|found| (**found).clone()).collect())
     }
 
-    fn document(&self, path: &str) -> Result<Result<Vec<u8>, String>, ProbeError> {
+    fn document(&self, path: &str) -> Result<Document, ProbeError> {
         let Some(found) = self.image.find(path)? else {
             return Ok(Err("it leads to nothing inside of the subject".into()));
         };
@@ -165,6 +168,8 @@ fn served(url: &str) -> Option<String> {
     let url = base.join(url).ok()?;
     let here = url.host_str() == base.host_str() && url.scheme() == base.scheme();
     let path = url.path().strip_prefix(SERVED).filter(|_| here)?;
-    let decoded = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
+    let decoded = percent_encoding::percent_decode_str(path)
+        .decode_utf8()
+        .ok()?;
     Some(decoded.into_owned())
 }

@@ -138,18 +138,9 @@ fn what_could_not_be_asked_is_said_before_anything_runs() {
         ("boot.ipxe", "relative URL without a base"),
         ("{ url: http://h/x, arch: sparc }", "arm64"),
     ] {
-        world.write(
-            "specs/it.yaml",
-            format!(
-                "spec: x\nchecks:\n  - name: a\n    ipxe: {args}\n    expect: {{ outcome: boot }}\n"
-            ),
-        );
-        let ran = world.tdg(&["run", "specs"]);
-        assert!(
-            ran.code == 3 && ran.stderr.contains(said),
-            "{}: {}",
-            ran.code,
-            ran.stderr
+        world.refuses(
+            &format!("name: a, ipxe: {args}, expect: {{ outcome: boot }}"),
+            said,
         );
     }
 }

@@ -216,18 +216,9 @@ fn addresses_that_are_none_are_refused_before_anything_runs() {
         ("{ url: tftp://h/x, blksize: 7 }", "from 8 to 65464"),
         ("{ url: tftp://h/x, windowsize: 0 }", "at least 1"),
     ] {
-        world.write(
-            "specs/it.yaml",
-            format!(
-                "spec: x\nchecks:\n  - name: a\n    tftp: {args}\n    expect: {{ present: true }}\n"
-            ),
-        );
-        let ran = world.tdg(&["run", "specs"]);
-        assert!(
-            ran.code == 3 && ran.stderr.contains(said),
-            "{}: {}",
-            ran.code,
-            ran.stderr
+        world.refuses(
+            &format!("name: a, tftp: {args}, expect: {{ present: true }}"),
+            said,
         );
     }
 }
