@@ -1,7 +1,7 @@
 //! `build`: the record of the last build: its steps, and whether its artifacts are fresh.
 
-use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
+use crate::model::Address;
 use crate::probe::record::BuildRecord;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -105,12 +105,16 @@ impl Kind for TheKind {
         let path = BuildRecord::place(context.root, variant);
         let record = BuildRecord::read(&path).map_err(|error| {
             let path = path.display();
-            ProbeError::new(format!("no record of a build of `{variant}` ({path}): {error}"))
-                .remedy("build it first: tdg generate; or name the project with --root")
+            ProbeError::new(format!(
+                "no record of a build of `{variant}` ({path}): {error}"
+            ))
+            .remedy("build it first: tdg generate; or name the project with --root")
         })?;
         let collected = [format!("_out/assets/{variant}/"), "_out/assets/".to_owned()];
         let name = |path: &str| {
-            let name = collected.iter().find_map(|folder| path.strip_prefix(folder));
+            let name = collected
+                .iter()
+                .find_map(|folder| path.strip_prefix(folder));
             name.unwrap_or(path).to_owned()
         };
         let stepped = !record.steps.is_empty() && record.steps.iter().all(|s| s.exit == Some(0));

@@ -3,8 +3,8 @@
 mod inside;
 
 use super::entry::ImagePath;
-use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
+use crate::model::Address;
 use crate::model::Sha256Digest;
 use crate::model::path::normalise;
 use schemars::JsonSchema;

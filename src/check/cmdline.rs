@@ -224,7 +224,11 @@ impl Kind for TheKind {
             values: (line.values().into_iter())
                 .map(|(name, value)| (name.into_owned(), Some(value.shown().to_owned())))
                 .collect(),
-            all: line.by_name().into_iter().map(|(n, a)| (n.into_owned(), texts(&a))).collect(),
+            all: line
+                .by_name()
+                .into_iter()
+                .map(|(n, a)| (n.into_owned(), texts(&a)))
+                .collect(),
             duplicates: duplicates(&line),
             init_args: line.init().to_vec(),
             length: line.length() as u64,
@@ -238,7 +242,10 @@ impl Kind for TheKind {
                 Written::Uki | Written::Text => Vec::new(),
             },
             stops_boot: (missing.as_ref().zip(conflicting.as_ref())).map(|(missing, wrong)| {
-                let missing = missing.iter().filter(|m| m.required).map(|m| m.name.clone());
+                let missing = missing
+                    .iter()
+                    .filter(|m| m.required)
+                    .map(|m| m.name.clone());
                 let wrong = wrong.iter().filter(|c| c.required).map(|c| c.name.clone());
                 missing.chain(wrong).collect()
             }),
@@ -340,11 +347,17 @@ fn choose<'l>(
             [] => String::new(),
             unread => format!(" (not read: {})", unread.join(", ")),
         };
-        return Err(ProbeError::new(format!("{path} holds no kernel command line{unread}"))
-            .remedy("name the file that holds one, with an address that leads to it"));
+        return Err(
+            ProbeError::new(format!("{path} holds no kernel command line{unread}"))
+                .remedy("name the file that holds one, with an address that leads to it"),
+        );
     }
     let covered: Vec<&CommandLine> = match entry {
-        None => found.unchosen().and_then(|index| found.lines.get(index)).into_iter().collect(),
+        None => found
+            .unchosen()
+            .and_then(|index| found.lines.get(index))
+            .into_iter()
+            .collect(),
         Some(entry) => covered(found, entry),
     };
     match (covered.as_slice(), entry) {
@@ -357,8 +370,10 @@ fn choose<'l>(
             };
             let (count, list) = (found.lines.len(), listed(found));
             let lines = if count == 1 { "line" } else { "lines" };
-            Err(ProbeError::new(format!("{path} holds {count} kernel command {lines}, {what}"))
-                .remedy(format!("choose one with `entry`: {list}")))
+            Err(ProbeError::new(format!(
+                "{path} holds {count} kernel command {lines}, {what}"
+            ))
+            .remedy(format!("choose one with `entry`: {list}")))
         }
     }
 }
@@ -398,7 +413,13 @@ fn listed(found: &CommandLines) -> String {
         };
         format!("{number} ({}{source})", printable(title))
     };
-    let mut names: Vec<String> = found.lines.iter().enumerate().take(NAMED).map(name).collect();
+    let mut names: Vec<String> = found
+        .lines
+        .iter()
+        .enumerate()
+        .take(NAMED)
+        .map(name)
+        .collect();
     if let more @ 1.. = found.lines.len().saturating_sub(NAMED) {
         names.push(format!("{more} more"));
     }

@@ -1,7 +1,7 @@
 //! `command`: a program is run; its exit code and output are the evidence.
 
-use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
+use crate::model::Address;
 use crate::model::value::Value;
 use crate::model::words;
 use crate::probe::exec::{self, Exit, Request};

@@ -98,8 +98,14 @@ impl Kind for TheKind {
     partitions: { contain: [EFI, META] }
     overlaps: { len: 0 }
     boots: { contain: arm64 }";
-    const DESCRIBES: &'static [&'static str] =
-        &["table", "sector", "partitions", "backup", "overlaps", "boots"];
+    const DESCRIBES: &'static [&'static str] = &[
+        "table",
+        "sector",
+        "partitions",
+        "backup",
+        "overlaps",
+        "boots",
+    ];
     type Args = Args;
     type Evidence = Evidence;
 
@@ -127,10 +133,11 @@ impl Kind for TheKind {
             }
             found.push(entry);
         }
-        let (backup, backup_problem) = match context.wants("backup") || context.wants("backup-problem") {
-            true => backup(source, table.kind, limits).map_err(said)?,
-            false => (None, None),
-        };
+        let (backup, backup_problem) =
+            match context.wants("backup") || context.wants("backup-problem") {
+                true => backup(source, table.kind, limits).map_err(said)?,
+                false => (None, None),
+            };
         boots.sort();
         boots.dedup();
         Ok(Evidence {
@@ -139,7 +146,10 @@ impl Kind for TheKind {
             size: context.wants("size").then(|| image.size()).transpose()?,
             count: found.len() as u64,
             overlaps: overlaps(
-                table.partitions.iter().map(|p| (p.name.as_str(), p.start, p.size)),
+                table
+                    .partitions
+                    .iter()
+                    .map(|p| (p.name.as_str(), p.start, p.size)),
             ),
             id: table.disk,
             partitions: found,
@@ -163,7 +173,9 @@ pub(super) fn entry(
         name: partition.name.clone(),
         number: partition.number,
         label: partition.label.clone(),
-        kind: purpose(&partition.kind).unwrap_or(&partition.kind).to_owned(),
+        kind: purpose(&partition.kind)
+            .unwrap_or(&partition.kind)
+            .to_owned(),
         type_id: partition.kind.clone(),
         uuid: partition.uuid.clone(),
         start: partition.start,

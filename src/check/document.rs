@@ -1,7 +1,7 @@
 //! `document`: YAML, JSON or TOML, asked by path.
 
-use crate::model::Address;
 use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
+use crate::model::Address;
 use crate::model::value::Value;
 use jsonpath_rust::JsonPath;
 use schemars::JsonSchema;
@@ -71,7 +71,9 @@ impl Kind for TheKind {
     fn validate(args: &Args) -> Result<(), ProbeError> {
         let path = args.path.as_deref().unwrap_or("$");
         let parsed = jsonpath_rust::parser::parse_json_path(path);
-        parsed.map(drop).map_err(|e| ProbeError::new(format!("`{path}` is not a JSONPath: {}", last_line(&e))))
+        parsed
+            .map(drop)
+            .map_err(|e| ProbeError::new(format!("`{path}` is not a JSONPath: {}", last_line(&e))))
     }
 
     fn rests_on(_: &Args, subject: Option<&Address>) -> RestsOn {
@@ -85,7 +87,10 @@ impl Kind for TheKind {
     ) -> Result<Evidence, ProbeError> {
         let subject = subject.ok_or_else(|| ProbeError::new("no document is named"))?;
         let (name, text) = match &args.file {
-            Some(file) => (file.clone(), super::file::text_inside(context, subject, file)?),
+            Some(file) => (
+                file.clone(),
+                super::file::text_inside(context, subject, file)?,
+            ),
             None => (
                 subject.to_string(),
                 super::file::text_of(context, subject, MAX_DOCUMENT)?,
@@ -99,12 +104,14 @@ impl Kind for TheKind {
         let count = documents.len() as u64;
         let index = args.index.unwrap_or(0) as usize;
         let root = documents.into_iter().nth(index).ok_or_else(|| {
-            ProbeError::new(format!("{name} holds {count} documents; there is no number {index}"))
+            ProbeError::new(format!(
+                "{name} holds {count} documents; there is no number {index}"
+            ))
         })?;
         let path = args.path.as_deref().unwrap_or("$");
-        let found = root
-            .query(path)
-            .map_err(|e| ProbeError::new(format!("`{path}` is not a JSONPath: {}", last_line(&e))))?;
+        let found = root.query(path).map_err(|e| {
+            ProbeError::new(format!("`{path}` is not a JSONPath: {}", last_line(&e)))
+        })?;
         let values: Vec<Value> = found.into_iter().cloned().collect();
         Ok(Evidence {
             format,
@@ -144,8 +151,12 @@ fn by_name(name: &str) -> Format {
 
 fn read(text: &str, format: Format) -> Result<Vec<Value>, String> {
     match format {
-        Format::Json => serde_json::from_str(text).map(|v| vec![v]).map_err(|e| e.to_string()),
-        Format::Toml => toml::from_str(text).map(|v| vec![v]).map_err(|e| e.to_string()),
+        Format::Json => serde_json::from_str(text)
+            .map(|v| vec![v])
+            .map_err(|e| e.to_string()),
+        Format::Toml => toml::from_str(text)
+            .map(|v| vec![v])
+            .map_err(|e| e.to_string()),
         Format::Yaml => {
             let options = serde_saphyr::options! { strict_booleans: true };
             serde_saphyr::from_multiple_with_options(text, options).map_err(|e| e.to_string())

@@ -1,10 +1,10 @@
 //! `elf`: the programs and libraries of the merged view.
 
 use super::entry::pattern;
-use crate::model::Address;
 use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use crate::format::elf::Linking;
 use crate::image::Binary;
+use crate::model::Address;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -132,7 +132,8 @@ impl From<&Binary> for ElfFile {
 
 impl Kind for TheKind {
     const NAME: &'static str = "elf";
-    const SUMMARY: &'static str = "the ELF files of the merged view: machine, interpreter, libraries";
+    const SUMMARY: &'static str =
+        "the ELF files of the merged view: machine, interpreter, libraries";
     const MAIN: Option<&'static str> = Some("glob");
     const SUBJECT: SubjectUse = SubjectUse::Required;
     const PURE: bool = true;
@@ -166,7 +167,10 @@ impl Kind for TheKind {
         let files = image.merged()?.binaries(&pattern)?;
         Ok(Evidence {
             count: files.len() as u64,
-            files: files.iter().map(|binary| ElfFile::from(binary.as_ref())).collect(),
+            files: files
+                .iter()
+                .map(|binary| ElfFile::from(binary.as_ref()))
+                .collect(),
         })
     }
 }

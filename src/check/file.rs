@@ -1,10 +1,10 @@
 //! `file`: one file, on disk, in a folder or inside an image.
 
 use super::entry::{EntryType, FileEntry, Tree, digest, disk_file};
-use crate::model::Address;
 use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
 use crate::format::{Reader, whole};
 use crate::image::{ImageError, Pattern};
+use crate::model::Address;
 use crate::model::path::normalise;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -83,7 +83,9 @@ impl Kind for TheKind {
     type Evidence = Evidence;
 
     fn validate(args: &Args) -> Result<(), ProbeError> {
-        args.path.as_deref().map_or(Ok(()), |path| super::entry::pattern(path).map(drop))
+        args.path
+            .as_deref()
+            .map_or(Ok(()), |path| super::entry::pattern(path).map(drop))
     }
 
     fn rests_on(args: &Args, subject: Option<&Address>) -> RestsOn {
@@ -242,12 +244,17 @@ pub(super) fn text_of(
     subject: &Address,
     limit: u64,
 ) -> Result<String, ProbeError> {
-    if let Some(path) = subject.disk_path().filter(|_| !Pattern::is_pattern(subject.source())) {
+    if let Some(path) = subject
+        .disk_path()
+        .filter(|_| !Pattern::is_pattern(subject.source()))
+    {
         return super::local::read_text(path, limit);
     }
     let image = context.image(subject)?;
     let mut bytes = Vec::new();
-    let read = Reader::new(image.source()?.clone()).take(limit + 1).read_to_end(&mut bytes);
+    let read = Reader::new(image.source()?.clone())
+        .take(limit + 1)
+        .read_to_end(&mut bytes);
     read.map_err(|e| ProbeError::new(format!("{subject}: {e}")))?;
     if bytes.len() as u64 > limit {
         let limit = crate::model::size::show_size(limit);

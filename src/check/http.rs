@@ -12,9 +12,7 @@ use crate::probe::http::exchange::Ask;
 use crate::probe::http::taken::{Taken, Wanted};
 use crate::probe::http::{HttpError, parse, take_credentials};
 use reqwest::Method;
-use reqwest::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING,
-};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -198,7 +196,9 @@ impl Kind for TheKind {
         let keeps = context.wants("body") || context.wants("json");
         let wanted = Wanted {
             all: keeps
-                || ["length", "sha256", "problem"].iter().any(|f| context.wants(f))
+                || ["length", "sha256", "problem"]
+                    .iter()
+                    .any(|f| context.wants(f))
                 || args.range.is_some() && context.wants("range"),
             digest: context.wants("sha256"),
             keep: if keeps { MAX_TEXT } else { 0 },
@@ -242,9 +242,15 @@ fn request(args: &Args) -> Result<Ask, ProbeError> {
             .filter(|method| *method != Method::CONNECT)
             .ok_or_else(|| ProbeError::new(format!("`{name}` is no method to ask with")))?,
     };
-    let bodies = [args.text.is_some(), args.json.is_some(), args.file.is_some()];
+    let bodies = [
+        args.text.is_some(),
+        args.json.is_some(),
+        args.file.is_some(),
+    ];
     if bodies.iter().filter(|given| **given).count() > 1 {
-        return Err(ProbeError::new("`text`, `json` and `file` exclude each other"));
+        return Err(ProbeError::new(
+            "`text`, `json` and `file` exclude each other",
+        ));
     }
     let mut headers = Vec::new();
     for (name, value) in &args.headers {

@@ -1,8 +1,8 @@
 //! `initramfs`: every segment of an initramfs, and what is in it.
 
 use super::entry::{FileEntry, ImagePath};
-use crate::model::Address;
 use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
+use crate::model::Address;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -72,8 +72,14 @@ impl Kind for TheKind {
     segments: { ge: 2 }
     entries: { contain: [init, rootfs.sqsh, extensions.yaml] }
     duplicates: { len: 0 }";
-    const DESCRIBES: &'static [&'static str] =
-        &["segments", "layout", "entries", "duplicates", "escaping", "decoded-size"];
+    const DESCRIBES: &'static [&'static str] = &[
+        "segments",
+        "layout",
+        "entries",
+        "duplicates",
+        "escaping",
+        "decoded-size",
+    ];
     type Args = Args;
     type Evidence = Evidence;
 

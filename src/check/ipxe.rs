@@ -236,20 +236,31 @@ fn seen(walk: Walk) -> Result<Evidence, ProbeError> {
         Outcome::Boot(kernel) => (Some(*kernel), None),
         Outcome::SanBoot(disk) => (None, Some(format!("a disk starts: {disk}"))),
         Outcome::Exit => (None, Some("the script leaves iPXE".to_owned())),
-        Outcome::Ended => (None, Some("the script ends, and has started nothing".to_owned())),
+        Outcome::Ended => (
+            None,
+            Some("the script ends, and has started nothing".to_owned()),
+        ),
         Outcome::Shell => (None, Some("a shell is opened".to_owned())),
         Outcome::Reboot => (None, Some("the machine starts again".to_owned())),
         Outcome::PowerOff => (None, Some("the machine is switched off".to_owned())),
         Outcome::Failed(why) if walk.unreachable => {
             let why = ProbeError::new(format!("a server gave no answer: {why}"));
-            return Err(why.remedy("see whether the server runs, and what is between").transient());
+            return Err(why
+                .remedy("see whether the server runs, and what is between")
+                .transient());
         }
         Outcome::Failed(why) | Outcome::Loop(why) => (None, Some(why)),
         Outcome::Unknown(why) => {
             let why = ProbeError::new(format!("it cannot be told where the script leads: {why}"));
-            return Err(why.remedy("describe the machine by more `settings`, so that the script does not come there"));
+            return Err(why.remedy(
+                "describe the machine by more `settings`, so that the script does not come there",
+            ));
         }
-        Outcome::Limit(why) => return Err(ProbeError::new(format!("the script goes on for too long: {why}"))),
+        Outcome::Limit(why) => {
+            return Err(ProbeError::new(format!(
+                "the script goes on for too long: {why}"
+            )));
+        }
     };
     let transcript: Vec<Line> = walk
         .steps
@@ -269,7 +280,11 @@ fn seen(walk: Walk) -> Result<Evidence, ProbeError> {
         kernel: kernel.map(file),
         initrds: walk.initrds.into_iter().map(file).collect(),
         scripts: walk.scripts,
-        failures: transcript.iter().filter(|line| line.failed.is_some()).cloned().collect(),
+        failures: transcript
+            .iter()
+            .filter(|line| line.failed.is_some())
+            .cloned()
+            .collect(),
         transcript,
         settings: walk.settings,
         unset: walk.unset,
@@ -282,7 +297,9 @@ fn file(picked: Picked) -> File {
         name: picked.name,
         arguments: picked.arguments,
         content: picked.content,
-        arch: picked.pe_machine.map(|machine| pe::arch(machine).to_owned()),
+        arch: picked
+            .pe_machine
+            .map(|machine| pe::arch(machine).to_owned()),
         size: picked.size,
     }
 }

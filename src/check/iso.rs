@@ -208,8 +208,13 @@ fn images(
 ) -> Result<Vec<BootImage>, FormatError> {
     let images = catalogue.map_or(&[][..], |catalogue| &catalogue.images);
     let of = |part: &Part| part.image.and_then(|index| images.get(index));
-    let found = iso.parts()?.iter().filter_map(|part| Some((part, of(part)?)));
-    found.map(|(part, image)| boot_image(iso, part, image, limits)).collect()
+    let found = iso
+        .parts()?
+        .iter()
+        .filter_map(|part| Some((part, of(part)?)));
+    found
+        .map(|(part, image)| boot_image(iso, part, image, limits))
+        .collect()
 }
 
 fn boot_image(
@@ -221,7 +226,8 @@ fn boot_image(
     let content = iso.content(part);
     let inside = |error: FormatError| error.inside(part.path.as_str());
     let head = content.up_to(0, Content::HEAD).map_err(inside)?;
-    let (file_system, _label) = disk::file_system(&content, Content::detect(&head), limits).map_err(inside)?;
+    let (file_system, _label) =
+        disk::file_system(&content, Content::detect(&head), limits).map_err(inside)?;
     Ok(BootImage {
         platform: image.platform_name(),
         bootable: image.bootable,
@@ -241,9 +247,8 @@ fn disc(catalogue: Option<&Catalogue>, boot: &[BootImage]) -> Vec<String> {
     if catalogue.is_none_or(|catalogue| catalogue.problem.is_some()) {
         return Vec::new();
     }
-    let started = |image: &&BootImage| {
-        image.platform == "efi" && image.bootable && image.emulation == "none"
-    };
+    let started =
+        |image: &&BootImage| image.platform == "efi" && image.bootable && image.emulation == "none";
     let machines = boot.iter().filter(started).flat_map(|image| &image.boots);
     sorted(machines.cloned().collect())
 }

@@ -1,7 +1,7 @@
 //! `kernel`: what kind of kernel a file is.
 
-use crate::model::Address;
 use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
+use crate::model::Address;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -56,8 +56,14 @@ impl Kind for TheKind {
   kernel:
   in: _out/assets/kernel-arm64
   expect: { arch: arm64, format: { one-of: [zboot, image] }, version: { semver: \">=6.1\" } }";
-    const DESCRIBES: &'static [&'static str] =
-        &["format", "arch", "compression", "version", "page-size", "big-endian"];
+    const DESCRIBES: &'static [&'static str] = &[
+        "format",
+        "arch",
+        "compression",
+        "version",
+        "page-size",
+        "big-endian",
+    ];
     type Args = Args;
     type Evidence = Evidence;
 

@@ -269,8 +269,13 @@ impl Kind for TheKind {
 
     fn validate(args: &Args) -> Result<(), ProbeError> {
         let globs = [args.glob.as_deref(), args.release.as_deref()];
-        globs.into_iter().flatten().try_for_each(|glob| pattern(glob).map(drop))?;
-        args.kernel.as_deref().map_or(Ok(()), |text| address(text).map(drop))
+        globs
+            .into_iter()
+            .flatten()
+            .try_for_each(|glob| pattern(glob).map(drop))?;
+        args.kernel
+            .as_deref()
+            .map_or(Ok(()), |text| address(text).map(drop))
     }
 
     fn rests_on(args: &Args, subject: Option<&Address>) -> RestsOn {
@@ -290,7 +295,10 @@ impl Kind for TheKind {
         let image = context.image(subject)?;
         let merged = image.merged()?;
         let (mut releases, mut stray) = merged.releases();
-        let kernel = args.kernel.map(|kernel| loader(&kernel, context)).transpose()?;
+        let kernel = args
+            .kernel
+            .map(|kernel| loader(&kernel, context))
+            .transpose()?;
         if let Some(release) = &args.release {
             let wanted = pattern(release)?;
             releases.retain(|directory| wanted.matches(&directory.release));
@@ -302,12 +310,17 @@ impl Kind for TheKind {
         let mut paths: Vec<&str> = found.chain(&stray).map(String::as_str).collect();
         paths.retain(|path| chosen.has(path));
         paths.sort_unstable();
-        let wanted = OF_CONTENT.iter().chain(&["damaged"]).any(|field| context.wants(field));
+        let wanted = OF_CONTENT
+            .iter()
+            .chain(&["damaged"])
+            .any(|field| context.wants(field));
         let modules = match wanted {
             true => merged.modules(&paths)?,
             false => Vec::new(),
         };
-        let indexes = releases.iter().map(|release| merged.indexes(release, image.limits()));
+        let indexes = releases
+            .iter()
+            .map(|release| merged.indexes(release, image.limits()));
         let seen = Seen {
             view: merged,
             indexes: indexes.collect::<Result<_, _>>()?,

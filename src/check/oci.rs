@@ -49,8 +49,16 @@ impl Kind for TheKind {
     config: { os: linux, architecture: arm64 }
     layers: { every: { diff-id-ok: true } }
     problems: { len: 0 }";
-    const DESCRIBES: &'static [&'static str] =
-        &["present", "format", "type", "digest", "platforms", "config", "layers", "problems"];
+    const DESCRIBES: &'static [&'static str] = &[
+        "present",
+        "format",
+        "type",
+        "digest",
+        "platforms",
+        "config",
+        "layers",
+        "problems",
+    ];
     type Args = Args;
     type Evidence = Evidence;
 
@@ -110,7 +118,11 @@ fn evidence(
 ) -> Result<Evidence, ProbeError> {
     let chosen = choose(oci, args.reference.as_deref())?;
     let unknown = args.reference.is_some() && chosen.is_none();
-    let pictures = if unknown { Vec::new() } else { oci.pictures_of(chosen) };
+    let pictures = if unknown {
+        Vec::new()
+    } else {
+        oci.pictures_of(chosen)
+    };
     let mut platforms = BTreeSet::new();
     for picture in &pictures {
         platforms.extend(picture.platform().map_err(said)?.map(|p| p.to_string()));
@@ -121,15 +133,19 @@ fn evidence(
         None => None,
     };
     // Of an index, what is said is about the index until a platform is named.
-    let index = chosen.map(|reference| &*reference.node).filter(|node| {
-        args.platform.is_none() && matches!(node.content, NodeContent::Index(..))
-    });
+    let index = chosen
+        .map(|reference| &*reference.node)
+        .filter(|node| args.platform.is_none() && matches!(node.content, NodeContent::Index(..)));
     let missing = unknown || args.platform.is_some() && picture.is_none();
     let mut seen = Evidence {
         present: !missing && !pictures.is_empty(),
         format: oci.form.name().to_owned(),
         docker_manifest: oci.docker,
-        refs: oci.references.iter().flat_map(|r| r.names.iter().cloned()).collect(),
+        refs: oci
+            .references
+            .iter()
+            .flat_map(|r| r.names.iter().cloned())
+            .collect(),
         platforms: platforms.into_iter().collect(),
         problems: oci.problems.clone(),
         ..Evidence::default()
@@ -199,7 +215,11 @@ fn on<'p>(
         [(only, _)] => Ok(Some(only)),
         several => {
             let names: Vec<&str> = several.iter().map(|(_, name)| name.as_str()).collect();
-            let what = format!("`{asked}` is {} images: {}", several.len(), names.join(", "));
+            let what = format!(
+                "`{asked}` is {} images: {}",
+                several.len(),
+                names.join(", ")
+            );
             Err(ProbeError::new(what).remedy("name one of them"))
         }
     }

@@ -177,7 +177,10 @@ impl Kind for TheKind {
         let path = context.resolve(&args.series);
         let series = Series::read(&path).map_err(|e| ProbeError::new(e.to_string()))?;
         if series.patches.is_empty() {
-            return Err(ProbeError::new(format!("{} names no patch", path.display())));
+            return Err(ProbeError::new(format!(
+                "{} names no patch",
+                path.display()
+            )));
         }
         let folder = context.on_disk(subject)?;
         std::fs::metadata(folder).map_err(|e| super::local::unreadable(folder, &e))?;
@@ -249,7 +252,11 @@ fn observe(index: &Index, listed: &git::Patch, broken: bool) -> Result<Patch, Pr
     match patch::Patch::read(&plain) {
         Ok(read) => {
             patch.files = read.files.iter().map(file).collect();
-            patch.paths = read.files.iter().map(|f| ImagePath(normalise(f.path()))).collect();
+            patch.paths = read
+                .files
+                .iter()
+                .map(|f| ImagePath(normalise(f.path())))
+                .collect();
             patch.hunks = read.files.iter().map(|f| f.hunks.len() as u64).sum();
             let refs = read.header.applies_to.into_iter();
             patch.applies_to = refs.map(|r| r.name).collect();
@@ -285,7 +292,11 @@ fn file(file: &patch::FilePatch<'_>) -> PatchedFile {
         patch::Change::Copied => FileChange::Copied,
     };
     let path = normalise(file.path());
-    let from = file.old.as_deref().map(normalise).filter(|old| *old != path);
+    let from = file
+        .old
+        .as_deref()
+        .map(normalise)
+        .filter(|old| *old != path);
     let exec = |mode: &Option<String>| mode.as_ref().map(|m| m.ends_with("755"));
     let (before, after) = (exec(&file.old_mode), exec(&file.new_mode));
     let new = matches!(change, FileChange::Added | FileChange::Copied);
@@ -307,7 +318,11 @@ fn unlisted(folder: &Path) -> Result<Vec<String>, ProbeError> {
     let mut found = BTreeSet::new();
     let said = |e: std::io::Error| super::local::unreadable(folder, &e);
     for entry in std::fs::read_dir(folder).map_err(said)? {
-        let name = entry.map_err(said)?.file_name().to_string_lossy().into_owned();
+        let name = entry
+            .map_err(said)?
+            .file_name()
+            .to_string_lossy()
+            .into_owned();
         if name == "series" || name.ends_with(".series") {
             let names = Series::names(&folder.join(&name));
             let names = names.map_err(|e| ProbeError::new(e.to_string()))?;

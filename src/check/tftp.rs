@@ -108,10 +108,16 @@ impl Kind for TheKind {
     fn validate(args: &Args) -> Result<(), ProbeError> {
         let url = parsed(&args.url)?;
         if url.scheme() != "tftp" {
-            let what = format!("`{}` does not begin with `tftp://`", url.scheme().escape_debug());
+            let what = format!(
+                "`{}` does not begin with `tftp://`",
+                url.scheme().escape_debug()
+            );
             return Err(ProbeError::new(what).remedy("write tftp://HOST/FILE"));
         }
-        if args.blksize.is_some_and(|size| !(8..=LARGEST).contains(&size)) {
+        if args
+            .blksize
+            .is_some_and(|size| !(8..=LARGEST).contains(&size))
+        {
             return Err(ProbeError::new(format!("`blksize` is from 8 to {LARGEST}")));
         }
         if args.windowsize == Some(0) || args.resend == Some(0) {
@@ -134,7 +140,9 @@ impl Kind for TheKind {
             deadline: context.deadline,
             cancel: context.cancel,
         };
-        let failed = |error: std::io::Error| ProbeError::new(format!("what came cannot be put away: {error}"));
+        let failed = |error: std::io::Error| {
+            ProbeError::new(format!("what came cannot be put away: {error}"))
+        };
         let mut held = Temporary::new().map_err(failed)?;
         let got = tftp::get(&fetch, &mut |bytes| held.take(bytes).map(|()| true))?;
         let (source, digest) = held.finish().map_err(failed)?;
@@ -143,7 +151,10 @@ impl Kind for TheKind {
         let whole = got.whole;
         let mut problems = Vec::new();
         if let Some(announced) = got.agreed.tsize.filter(|size| whole && *size != got.size) {
-            problems.push(format!("the server announced {announced} bytes, and sent {}", got.size));
+            problems.push(format!(
+                "the server announced {announced} bytes, and sent {}",
+                got.size
+            ));
         }
         let content = match crate::format::ipxe::is_script(&head) {
             true => "script",
@@ -217,6 +228,10 @@ impl From<TftpError> for ProbeError {
             | TftpError::Limit { .. }
             | TftpError::Local { .. } => said,
         };
-        if error.is_transient() { said.transient() } else { said }
+        if error.is_transient() {
+            said.transient()
+        } else {
+            said
+        }
     }
 }

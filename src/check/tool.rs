@@ -1,7 +1,7 @@
 //! `tool`: a program is on PATH, at a version.
 
-use crate::model::Address;
 use super::{Context, Kind, ProbeError, SubjectUse};
+use crate::model::Address;
 use crate::probe::exec::{self, Cancel, Request};
 use regex::Regex;
 use schemars::JsonSchema;
@@ -77,13 +77,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) fn version(name: &str, cancel: &Cancel) -> Option<Version> {
     let text = version_text(name, None, cancel)?;
     let dots = text.split(['-', '+']).next()?.matches('.').count();
-    let full = if dots == 1 { text.replacen('.', ".0.", 0) + ".0" } else { text };
+    let full = if dots == 1 {
+        text.replacen('.', ".0.", 0) + ".0"
+    } else {
+        text
+    };
     Version::parse(&full).ok()
 }
 
 fn version_text(name: &str, asked: Option<&[String]>, cancel: &Cancel) -> Option<String> {
-    static VERSION: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"\bv?(\d+\.\d+(?:\.\d+)?(?:-[0-9A-Za-z][0-9A-Za-z.-]*)?)").ok());
+    static VERSION: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"\bv?(\d+\.\d+(?:\.\d+)?(?:-[0-9A-Za-z][0-9A-Za-z.-]*)?)").ok()
+    });
     let usual = ["--version", "-V", "version", "-v"].map(|a| vec![a.to_owned()]);
     let ways = match asked {
         Some(args) => vec![args.to_vec()],
@@ -92,7 +97,9 @@ fn version_text(name: &str, asked: Option<&[String]>, cancel: &Cancel) -> Option
     for args in ways {
         let argv = std::iter::once(name.to_owned()).chain(args);
         let request = Request::new(argv).timeout(PATIENCE).cancel(cancel);
-        let Ok(output) = exec::run(&request) else { continue };
+        let Ok(output) = exec::run(&request) else {
+            continue;
+        };
         // Some programs (7z, java) tell their version on standard error.
         let said = [output.stdout.text(), output.stderr.text()].join("\n");
         let found = VERSION.as_ref().and_then(|v| v.captures(&said));

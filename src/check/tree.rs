@@ -1,8 +1,8 @@
 //! `tree`: which entries a folder or an image holds.
 
 use super::entry::{EntryType, FileEntry, Tree};
-use crate::model::Address;
 use super::{Context, Kind, ProbeError, RestsOn, SubjectUse};
+use crate::model::Address;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

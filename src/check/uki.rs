@@ -150,7 +150,8 @@ pub struct Component {
 
 impl Kind for TheKind {
     const NAME: &'static str = "uki";
-    const SUMMARY: &'static str = "a unified kernel image: stub, sections, profiles, kernel, signature";
+    const SUMMARY: &'static str =
+        "a unified kernel image: stub, sections, profiles, kernel, signature";
     const SUBJECT: SubjectUse = SubjectUse::Required;
     // What is costly is seen only where it is asked for.
     const PURE: bool = false;
@@ -208,11 +209,22 @@ impl Kind for TheKind {
         let machine = arch(pe.headers().machine).to_owned();
         let certificates = pe.certificates().map_err(said)?;
         let signatures = certificates.iter().filter(|c| c.is_signature()).count() as u64;
-        let profiles = uki.profiles().iter().map(|profile| profile_entry(&uki, profile));
+        let profiles = uki
+            .profiles()
+            .iter()
+            .map(|profile| profile_entry(&uki, profile));
         let sections = pe.sections().iter();
         Ok(Evidence {
-            stub: if wants(&["stub"]) { stub(&pe).map_err(said)? } else { None },
-            digests: if wants(&["digests"]) { digests(&pe).map_err(said)? } else { BTreeMap::new() },
+            stub: if wants(&["stub"]) {
+                stub(&pe).map_err(said)?
+            } else {
+                None
+            },
+            digests: if wants(&["digests"]) {
+                digests(&pe).map_err(said)?
+            } else {
+                BTreeMap::new()
+            },
             profiles: profiles.collect::<Result<_, _>>().map_err(said)?,
             kernel_matches_uname: matches_uname(kernel.as_ref(), texts.uname.as_deref()),
             machine_agrees: agrees(kernel.as_ref(), &machine),
@@ -220,7 +232,11 @@ impl Kind for TheKind {
             sections: (sections.enumerate())
                 .map(|(index, section)| section_entry(section, uki.owner(index)))
                 .collect(),
-            os_release: texts.release.into_iter().map(|(k, v)| (k, Some(v))).collect(),
+            os_release: texts
+                .release
+                .into_iter()
+                .map(|(k, v)| (k, Some(v)))
+                .collect(),
             uname: texts.uname,
             cmdline: texts.cmdline,
             sbat: texts.sbat,

@@ -24,16 +24,23 @@ pub(super) fn observe(
     let image = context.image(&outside)?;
     let view = image.merged()?;
     let Some(entry) = view.get(name).filter(|e| e.meta.kind == FileType::File) else {
-        return Err(ProbeError::new(format!("{shown}: there is no such file in the image")));
+        return Err(ProbeError::new(format!(
+            "{shown}: there is no such file in the image"
+        )));
     };
     if entry.meta.size > MAX_FILE {
-        return Err(ProbeError::new(format!("{shown} is longer than a file of checksums")));
+        return Err(ProbeError::new(format!(
+            "{shown} is longer than a file of checksums"
+        )));
     }
     let text = String::from_utf8(view.read(entry)?.to_vec());
     let text = text.map_err(|_| ProbeError::new(format!("{shown} is no text")))?;
     let folder = match dir {
         Some(dir) => normalise(dir),
-        None => name.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned(),
+        None => name
+            .rsplit_once('/')
+            .map_or("", |(folder, _)| folder)
+            .to_owned(),
     };
     let below = |path: &str| match folder.as_str() {
         "" => normalise(path),
@@ -54,9 +61,15 @@ pub(super) fn observe(
         "" => Some(path.to_owned()),
         folder => Some(path.strip_prefix(folder)?.strip_prefix('/')?.to_owned()),
     };
-    let entries = view.entries().iter().filter(|e| e.meta.kind != FileType::Directory);
+    let entries = view
+        .entries()
+        .iter()
+        .filter(|e| e.meta.kind != FileType::Directory);
     let others = entries.filter(|e| e.path != name && !listed.contains(&e.path));
-    let unlisted = others.filter_map(|e| inside(&e.path)).map(ImagePath).collect();
+    let unlisted = others
+        .filter_map(|e| inside(&e.path))
+        .map(ImagePath)
+        .collect();
     Ok(Evidence::of(files, unlisted))
 }
 

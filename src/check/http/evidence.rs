@@ -31,7 +31,9 @@ pub(super) fn evidence(
         (Some(range), Some(head)) => Some(Range::parse(range)?.seen(head, taken.length)),
         (Some(_), None) | (None, _) => None,
     };
-    let chunked = one(&TRANSFER_ENCODING).unwrap_or_default().to_ascii_lowercase();
+    let chunked = one(&TRANSFER_ENCODING)
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let media = one(&CONTENT_TYPE);
     let media = media.as_deref().and_then(|text| text.split(';').next());
     let json = match context.wants("json") {
@@ -58,7 +60,10 @@ pub(super) fn evidence(
             (Some(_), true) => String::from_utf8(taken.bytes).ok(),
             (Some(_) | None, _) => None,
         },
-        header_lines: lines.into_iter().map(|(name, all)| (name, Some(all))).collect(),
+        header_lines: lines
+            .into_iter()
+            .map(|(name, all)| (name, Some(all)))
+            .collect(),
         problem: answer.problem,
         tls,
         peer: answer.peer.map(|peer| peer.to_string()),
@@ -79,7 +84,10 @@ fn lines(headers: &HeaderMap) -> BTreeMap<String, Vec<String>> {
     let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        lines.entry(name.as_str().to_owned()).or_default().push(value);
+        lines
+            .entry(name.as_str().to_owned())
+            .or_default()
+            .push(value);
     }
     lines
 }

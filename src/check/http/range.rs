@@ -26,7 +26,9 @@ impl Range {
             let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
             digits.then(|| text.parse::<u64>().ok()).flatten()
         };
-        let parts = text.split_once('-').map(|(a, b)| (a, number(a), b, number(b)));
+        let parts = text
+            .split_once('-')
+            .map(|(a, b)| (a, number(a), b, number(b)));
         let read = match parts {
             Some((_, Some(first), _, Some(last))) if first <= last => {
                 Some(Self::Between(first, last))
@@ -102,7 +104,16 @@ mod tests {
         assert_eq!(read("5-"), Some(Range::From(5)));
         assert_eq!(read("-5"), Some(Range::Last(5)));
         for wrong in [
-            "", "-", "5", "9-1", "-0", "a-b", "1-2,4-5", "+1-2", " 1-2", "1--2",
+            "",
+            "-",
+            "5",
+            "9-1",
+            "-0",
+            "a-b",
+            "1-2,4-5",
+            "+1-2",
+            " 1-2",
+            "1--2",
             "0-99999999999999999999",
         ] {
             assert_eq!(read(wrong), None, "{wrong}");

@@ -2,8 +2,7 @@
 
 use super::super::entry::ImagePath;
 use super::{
-    Duplicate, Evidence, KernelModule, Loader, Mismatch, Missing, ModuleSignature,
-    ReleaseDirectory,
+    Duplicate, Evidence, KernelModule, Loader, Mismatch, Missing, ModuleSignature, ReleaseDirectory,
 };
 use crate::format::kmod::index::Dependencies;
 use crate::format::kmod::{Signature, module_name, place};
@@ -28,14 +27,26 @@ pub(super) struct Seen<'s> {
 
 impl Seen<'_> {
     pub(super) fn evidence(&self, stray: &[String]) -> Evidence {
-        let not_for_kernel = self.kernel.and_then(|kernel| self.of_modules(|m| !kernel.loads(m)));
-        let populated = || self.directories().filter(|(release, _)| !release.modules.is_empty());
+        let not_for_kernel = self
+            .kernel
+            .and_then(|kernel| self.of_modules(|m| !kernel.loads(m)));
+        let populated = || {
+            self.directories()
+                .filter(|(release, _)| !release.modules.is_empty())
+        };
         // One that lies in no directory has nothing to be held against.
         let placed = self.paths.iter().any(|path| place(path).is_some());
         Evidence {
             count: self.paths.len() as u64,
-            releases: self.directories().map(|(release, indexes)| directory(release, indexes)).collect(),
-            modules: self.modules.iter().map(|module| described(module)).collect(),
+            releases: self
+                .directories()
+                .map(|(release, indexes)| directory(release, indexes))
+                .collect(),
+            modules: self
+                .modules
+                .iter()
+                .map(|module| described(module))
+                .collect(),
             machines: self.machines().into_keys().map(str::to_owned).collect(),
             kernel: self.kernel.map(|kernel| kernel.release.clone()),
             kernel_matches: not_for_kernel.as_ref().map(Vec::is_empty),
@@ -77,7 +88,11 @@ impl Seen<'_> {
     /// Counts the modules for each machine.
     fn machines(&self) -> BTreeMap<&str, usize> {
         let mut machines = BTreeMap::new();
-        for module in self.modules.iter().filter_map(|file| file.module.as_ref().ok()) {
+        for module in self
+            .modules
+            .iter()
+            .filter_map(|file| file.module.as_ref().ok())
+        {
             *machines.entry(module.machine.as_str()).or_default() += 1;
         }
         machines
@@ -85,8 +100,14 @@ impl Seen<'_> {
 
     fn foreign(&self) -> Option<Vec<ImagePath>> {
         let machines = self.machines();
-        let most = machines.iter().max_by_key(|(_, count)| **count).map(|(name, _)| *name);
-        let wanted = self.kernel.and_then(|kernel| kernel.machine.as_deref()).or(most);
+        let most = machines
+            .iter()
+            .max_by_key(|(_, count)| **count)
+            .map(|(name, _)| *name);
+        let wanted = self
+            .kernel
+            .and_then(|kernel| kernel.machine.as_deref())
+            .or(most);
         self.of_modules(|file| match &file.module {
             Ok(module) => Some(module.machine.as_str()) != wanted,
             Err(_) => true,
@@ -96,7 +117,11 @@ impl Seen<'_> {
     fn mismatches(&self) -> Vec<Mismatch> {
         let mismatch = |file: &Arc<ModuleFile>| {
             let directory = place(&file.path)?.release;
-            let built_for = file.module.as_ref().ok().and_then(|module| module.release());
+            let built_for = file
+                .module
+                .as_ref()
+                .ok()
+                .and_then(|module| module.release());
             (built_for != Some(directory)).then(|| Mismatch {
                 name: module_name(&file.path),
                 path: file.path.clone(),
@@ -130,7 +155,11 @@ impl Seen<'_> {
                 own.is_some_and(|names| names.contains(&name.replace('-', "_")))
             };
             let needs: Vec<String> = match &file.module {
-                Ok(module) => module.depends().filter(|name| !there(name)).map(str::to_owned).collect(),
+                Ok(module) => module
+                    .depends()
+                    .filter(|name| !there(name))
+                    .map(str::to_owned)
+                    .collect(),
                 Err(_) => vec!["unknown".to_owned()],
             };
             (!needs.is_empty()).then(|| Missing {
@@ -147,7 +176,10 @@ impl Seen<'_> {
         for path in &self.paths {
             let Some(place) = place(path) else { continue };
             let key = (place.directory.to_owned(), module_name(path));
-            found.entry(key).or_default().push(ImagePath((*path).to_owned()));
+            found
+                .entry(key)
+                .or_default()
+                .push(ImagePath((*path).to_owned()));
         }
         let several = found.into_iter().filter(|(_, paths)| paths.len() > 1);
         several
@@ -167,9 +199,13 @@ impl Seen<'_> {
         for (release, indexes) in self.directories() {
             forms.insert(&release.path, indexes.forms().count());
             for lines in indexes.forms() {
-                let found = lines.iter().map(|line| self.view.listed(release, &line.path));
+                let found = lines
+                    .iter()
+                    .map(|line| self.view.listed(release, &line.path));
                 let found: HashSet<&str> = found.filter_map(Result::ok).collect();
-                found.into_iter().for_each(|path| *listed.entry(path).or_default() += 1);
+                found
+                    .into_iter()
+                    .for_each(|path| *listed.entry(path).or_default() += 1);
             }
         }
         let missing = self.paths.iter().filter(|path| {
@@ -199,7 +235,10 @@ impl Loader {
     fn loads(&self, file: &ModuleFile) -> bool {
         let found = place(&file.path).is_some_and(|place| place.release == self.release);
         let taken = file.module.as_ref().is_ok_and(|module| {
-            let machine = self.machine.as_ref().is_none_or(|machine| *machine == module.machine);
+            let machine = self
+                .machine
+                .as_ref()
+                .is_none_or(|machine| *machine == module.machine);
             module.release() == Some(self.release.as_str()) && machine
         });
         found && taken
@@ -240,7 +279,11 @@ fn described(file: &ModuleFile) -> KernelModule {
     let module = file.module.as_ref().ok();
     let said = |tag: &str| module.and_then(|m| m.value(tag)).map(str::to_owned);
     let texts = |tag: &str| -> Vec<String> {
-        module.iter().flat_map(|m| m.values(tag)).map(str::to_owned).collect()
+        module
+            .iter()
+            .flat_map(|m| m.values(tag))
+            .map(str::to_owned)
+            .collect()
     };
     KernelModule {
         name: said("name").unwrap_or_else(|| module_name(&file.path)),
@@ -252,7 +295,11 @@ fn described(file: &ModuleFile) -> KernelModule {
         machine: module.map(|m| m.machine.clone()),
         vermagic: said("vermagic"),
         built_for: module.and_then(|m| m.release()).map(str::to_owned),
-        depends: module.iter().flat_map(|m| m.depends()).map(str::to_owned).collect(),
+        depends: module
+            .iter()
+            .flat_map(|m| m.depends())
+            .map(str::to_owned)
+            .collect(),
         license: said("license"),
         version: said("version"),
         srcversion: said("srcversion"),

@@ -185,7 +185,11 @@ impl Evidence {
     }
 
     pub(super) fn of_picture(&mut self, picture: &Picture) {
-        let kind = if picture.is_image() { "image" } else { "artifact" };
+        let kind = if picture.is_image() {
+            "image"
+        } else {
+            "artifact"
+        };
         self.kind = Some(kind.to_owned());
         self.digest = picture.descriptor.as_ref().map(|d| d.digest.to_string());
         self.media_type = picture.media_type.clone();
@@ -222,7 +226,9 @@ pub(super) fn facts(config: &Config, problems: &mut Vec<String>) -> ImageConfig 
                     problems.push(format!("config: `{name}` is set twice; the last one wins"));
                 }
             }
-            None => problems.push(format!("config: `{variable}` in the environment has no value")),
+            None => problems.push(format!(
+                "config: `{variable}` in the environment has no value"
+            )),
         }
     }
     ImageConfig {

@@ -24,7 +24,8 @@ impl Evidence {
         }
         // All layers were read: what is wrong now is the image.
         if let Err(error) = picture.unpacks() {
-            self.problems.push(format!("it cannot be unpacked: {error}"));
+            self.problems
+                .push(format!("it cannot be unpacked: {error}"));
         }
         Ok(())
     }
@@ -34,10 +35,12 @@ impl Evidence {
         let members = opened.tar.as_ref().map(|tar| tar.members());
         if let Some(tar) = &opened.tar {
             let twice = tar.duplicates().into_iter();
-            self.duplicates.extend(twice.map(|path| ImagePath(path.to_owned())));
+            self.duplicates
+                .extend(twice.map(|path| ImagePath(path.to_owned())));
             if let Some(at) = tar.trailing() {
                 let name = layer.name();
-                self.problems.push(format!("{name}: data behind its end, at byte {at}"));
+                self.problems
+                    .push(format!("{name}: data behind its end, at byte {at}"));
             }
         }
         let diff_id_ok = match picture.diff_id(layer)? {
@@ -46,7 +49,9 @@ impl Evidence {
         };
         if diff_id_ok == Some(false) {
             let name = layer.name();
-            self.problems.push(format!("{name}: its digest, uncompressed, is not the config's"));
+            self.problems.push(format!(
+                "{name}: its digest, uncompressed, is not the config's"
+            ));
         }
         let descriptor = &layer.descriptor;
         let title = descriptor.annotations.get("org.opencontainers.image.title");

@@ -75,7 +75,10 @@ impl Evidence {
         bound(attached.len(), digest)?;
         for picture in attached {
             let mut referrer = Referrer {
-                digest: picture.descriptor.as_ref().map_or_else(String::new, |d| d.digest.to_string()),
+                digest: picture
+                    .descriptor
+                    .as_ref()
+                    .map_or_else(String::new, |d| d.digest.to_string()),
                 artifact_type: picture.artifact_type.clone(),
                 annotations: picture.annotations.clone(),
                 statements: Vec::new(),
@@ -131,7 +134,12 @@ impl Stated {
         let subjects = statement.subjects.len() as u64;
         let result = statement.test_result;
         let (result, passed, warned, failed) = match result {
-            Some(r) => (Some(r.result), r.passed_tests, r.warned_tests, r.failed_tests),
+            Some(r) => (
+                Some(r.result),
+                r.passed_tests,
+                r.warned_tests,
+                r.failed_tests,
+            ),
             None => Default::default(),
         };
         Self {

@@ -18,10 +18,7 @@ pub(super) struct Repository {
 
 impl Repository {
     /// Finds the repository of a subject; `None` where that is elsewhere.
-    pub(super) fn of(
-        subject: &Address,
-        context: &Context<'_>,
-    ) -> Result<Option<Self>, ProbeError> {
+    pub(super) fn of(subject: &Address, context: &Context<'_>) -> Result<Option<Self>, ProbeError> {
         if subject.origin() != Origin::Registry || !subject.inner().is_empty() {
             return Ok(None);
         }
@@ -78,7 +75,11 @@ impl Evidence {
             self.tags = Some(match tags {
                 // A repository that nobody has pushed to has none.
                 Err(error) if error.is_absent() => Vec::new(),
-                tags => tags.map_err(said)?.into_iter().filter(|tag| !is_list(tag)).collect(),
+                tags => tags
+                    .map_err(said)?
+                    .into_iter()
+                    .filter(|tag| !is_list(tag))
+                    .collect(),
             });
         }
         if context.wants("anonymous") && self.present {
@@ -92,7 +93,8 @@ impl Evidence {
 /// Tells the tag under which a list of attachments is kept, where a registry has none of its own,
 /// from those that somebody gave.
 fn is_list(tag: &str) -> bool {
-    tag.strip_prefix("sha256-").is_some_and(|hex| Sha256Digest::parse(hex).is_some())
+    tag.strip_prefix("sha256-")
+        .is_some_and(|hex| Sha256Digest::parse(hex).is_some())
 }
 
 fn said(error: RegistryError) -> ProbeError {
