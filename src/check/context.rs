@@ -7,6 +7,7 @@ use crate::model::address::shown;
 use crate::model::{Address, Origin};
 use crate::probe::cache::{Cache, FileIdentity, Identity, Place};
 use crate::probe::exec::Cancel;
+use crate::probe::qemu::Booted;
 use crate::probe::{http, registry};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -69,11 +70,14 @@ impl Context<'_> {
 }
 
 type Opened = Arc<OnceLock<Result<Arc<Image>, ImageError>>>;
+type Boots = HashMap<String, Arc<OnceLock<Result<Arc<Booted>, ProbeError>>>>;
 
 /// The subjects of a run.
 pub struct Subjects {
     /// By the first part of the address; what is inside is kept by each image.
     opened: Mutex<HashMap<String, Opened>>,
+    /// By what was asked of the machine.
+    boots: Mutex<Boots>,
     limits: Limits,
     cache: Option<Arc<Cache>>,
 }
@@ -84,6 +88,7 @@ impl Subjects {
     pub fn new(limits: Limits) -> Self {
         Self {
             opened: Mutex::default(),
+            boots: Mutex::default(),
             limits,
             cache: Cache::shared(),
         }
@@ -106,6 +111,23 @@ impl Subjects {
             image = image.enter(part)?;
         }
         Ok(image)
+    }
+
+    /// Gives what came of a boot, booting only where nothing has asked the same in this run: a machine
+    /// is too slow to be started for each check, and what is looked at is one and the same start.
+    ///
+    /// # Errors
+    /// Where nothing could be seen of it.
+    pub fn boot(
+        &self,
+        question: String,
+        boot: impl FnOnce() -> Result<Booted, ProbeError>,
+    ) -> Result<Arc<Booted>, ProbeError> {
+        let cell = match self.boots.lock() {
+            Ok(mut boots) => boots.entry(question).or_default().clone(),
+            Err(_) => return Err(ProbeError::new("another check panicked while it booted")),
+        };
+        cell.get_or_init(|| boot().map(Arc::new)).clone()
     }
 
     fn open(&self, address: &Address) -> Result<Arc<Image>, ImageError> {

@@ -30,7 +30,7 @@ macro_rules! kinds {
 }
 
 kinds!(
-    build, checksums, cmdline, command, dhcp, disk, dns, document, elf, extension, file, http,
+    boot, build, checksums, cmdline, command, dhcp, disk, dns, document, elf, extension, file, http,
     initramfs, ipxe, iso, kernel, matchbox, modules, oci, patches, port, tftp, tool, tree, uki,
     wasm
 );

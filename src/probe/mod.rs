@@ -3,7 +3,7 @@
 //! [`exec`] is the only place in the crate that starts a process; [`git`] drives the `git`
 //! program through it; [`store`] writes files that are whole or not there; [`record`] is what a
 //! build leaves behind for the `build` kind; [`tls`] keeps what a server shows of itself;
-//! [`port`] connects, and no more.
+//! [`port`] connects, and no more; [`qemu`] boots machines.
 
 pub mod boot_file;
 pub mod cache;
@@ -13,6 +13,7 @@ pub mod exec;
 pub mod git;
 pub mod http;
 pub mod port;
+pub mod qemu;
 pub mod record;
 pub mod registry;
 pub mod store;

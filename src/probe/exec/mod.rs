@@ -103,6 +103,26 @@ pub fn run_with(
     request: &Request,
     each_line: &mut dyn FnMut(Stream, &str),
 ) -> Result<Output, ExecError> {
+    follow(request, each_line, &mut |_, _| {})
+}
+
+/// Runs a command to its end and hands on its output as it comes, in pieces of any length and with
+/// everything in it.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_raw(
+    request: &Request,
+    each_piece: &mut dyn FnMut(Stream, &[u8]),
+) -> Result<Output, ExecError> {
+    follow(request, &mut |_, _| {}, each_piece)
+}
+
+fn follow(
+    request: &Request,
+    each_line: &mut dyn FnMut(Stream, &str),
+    each_piece: &mut dyn FnMut(Stream, &[u8]),
+) -> Result<Output, ExecError> {
     let mut log = match &request.log {
         Some((path, limit)) => Some(Log::open(path, *limit).map_err(|source| ExecError::Log {
             path: path.clone(),
@@ -112,6 +132,7 @@ pub fn run_with(
     };
     let begin = Instant::now();
     let (mut child, mut tree) = start(request)?;
+    let held = child.stdin.take_if(|_| request.hold);
     let events = listen(&mut child, &request.stdin).map_err(|source| ExecError::Io {
         program: program_name(request),
         source,
@@ -129,6 +150,7 @@ pub fn run_with(
         log: log.as_mut(),
         log_error: None,
         each_line,
+        each_piece,
         kept: [Keeper::new(request.keep), Keeper::new(request.keep)],
         lines: [Lines::default(), Lines::default()],
         open: 2,
@@ -155,6 +177,7 @@ pub fn run_with(
     pump.drain_rest(&events, survivors.is_empty());
     let status = reap(&mut child, &survivors);
     drop(tree);
+    drop(held);
     pump.finish();
     if let Some(source) = pump.log_error {
         let path = request.log.as_ref().map(|(path, _)| path.clone());
@@ -238,7 +261,7 @@ fn start(request: &Request) -> Result<(Child, tree::Tree), ExecError> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
-        .stdin(if request.stdin.is_empty() {
+        .stdin(if request.stdin.is_empty() && !request.hold {
             Stdio::null()
         } else {
             Stdio::piped()

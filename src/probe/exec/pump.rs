@@ -87,6 +87,7 @@ pub(super) struct Pump<'r> {
     pub(super) log: Option<&'r mut Log>,
     pub(super) log_error: Option<io::Error>,
     pub(super) each_line: &'r mut dyn FnMut(Stream, &str),
+    pub(super) each_piece: &'r mut dyn FnMut(Stream, &[u8]),
     pub(super) kept: [Keeper; 2],
     pub(super) lines: [Lines; 2],
     pub(super) open: usize,
@@ -161,6 +162,7 @@ impl Pump<'_> {
         match event {
             Event::Bytes(stream, bytes) => {
                 self.kept[index(stream)].add(&bytes);
+                (self.each_piece)(stream, &bytes);
                 self.split(stream, |lines, each| lines.add(&bytes, each));
             }
             Event::Closed => self.open -= 1,

@@ -14,6 +14,7 @@ pub struct Request {
     pub(super) cwd: Option<PathBuf>,
     pub(super) env: Vec<(OsString, OsString)>,
     pub(super) stdin: Vec<u8>,
+    pub(super) hold: bool,
     pub(super) timeout: Option<Duration>,
     pub(super) grace: Duration,
     pub(super) keep: usize,
@@ -38,6 +39,7 @@ impl Request {
             cwd: None,
             env: Vec::new(),
             stdin: Vec::new(),
+            hold: false,
             timeout: None,
             grace: GRACE,
             keep: KEEP,
@@ -74,6 +76,14 @@ impl Request {
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
+        self
+    }
+
+    /// Keeps the standard input open, and says nothing on it, while the command runs. It closes when
+    /// this process ends, whatever ends it: a command that waits for that can end itself.
+    #[must_use]
+    pub fn hold_input(mut self) -> Self {
+        self.hold = true;
         self
     }
 

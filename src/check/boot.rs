@@ -1,0 +1,435 @@
+//! `boot`: a machine is started in QEMU, and its console is the evidence.
+
+mod evidence;
+
+use super::{Context, Kind, ProbeError, SubjectUse};
+use crate::format::Reader;
+use crate::model::{Address, Origin};
+use crate::probe::qemu::{
+    self, Arch, Boot, Booted, Ending, FaultKind, Finish, Folder, Machine, Network, QemuError, Start,
+};
+use regex::Regex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The kind.
+pub struct TheKind;
+
+/// The machine, what it starts, and what its console has to say. Checks that write all of this alike
+/// and have the same time share one boot.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Args {
+    /// The machine's processor.
+    #[schemars(extend("enum" = Arch::NAMES))]
+    pub arch: String,
+    /// The kernel to start, without firmware or boot loader: a file of this machine, or one inside of
+    /// an image (`disk.raw!/boot/vmlinuz`).
+    pub kernel: String,
+    /// The initramfs to start it with.
+    pub initrd: Option<String>,
+    /// The kernel's command line; left out, only the console: `console=ttyAMA0` of ARM64,
+    /// `console=ttyS0` of AMD64.
+    pub cmdline: Option<String>,
+    /// What the console has to say, in this order: regular expressions, each of which is looked for
+    /// behind what the one before it matched. A line is looked at when it is complete, or stands
+    /// still as a prompt does; colours and moves of the cursor are taken out.
+    #[serde(default)]
+    pub sees: Vec<See>,
+    /// What it must not say (regular expressions). A panic, an oops, an emergency shell and firmware
+    /// that gives up are always among it.
+    #[serde(default)]
+    pub never: Vec<String>,
+    /// What is done once all has been seen: `stop` the machine, where left out; `power-button`: it is
+    /// pressed, and the machine has to power off; `wait` until it powers off by itself.
+    #[schemars(extend("enum" = ["stop", "power-button", "wait"]))]
+    pub then: Option<String>,
+    /// How long each step may take where it does not say itself; 8 times as long where the processor
+    /// is emulated. Left out, as long as the check has time (`timeout`).
+    #[schemars(extend("x-unit" = "seconds"))]
+    pub within: Option<f64>,
+    /// The machine's memory; 1 GiB where left out.
+    #[schemars(extend("x-unit" = "bytes"))]
+    pub memory: Option<u64>,
+    /// How many processors it has; 2 where left out.
+    pub cpus: Option<u32>,
+    /// `true` gives it a network card. Nothing leaves that network, and only QEMU answers there.
+    #[serde(default)]
+    pub network: bool,
+    /// The address of its network card; `02:74:64:67:00:01` where left out.
+    pub mac: Option<String>,
+    /// Its UUID, which its firmware tells.
+    pub uuid: Option<String>,
+    /// Its serial number, which its firmware tells.
+    pub serial: Option<String>,
+    /// A folder, relative to the working directory, in which the console (`console.log`) and all
+    /// packets of the network (`network.pcap`) are kept.
+    pub keep: Option<String>,
+}
+
+/// What the console has to say.
+#[derive(Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(extend("x-key" = "pattern"))]
+pub struct See {
+    /// A regular expression.
+    pub pattern: String,
+    /// How long after the one before it, or the start; 8 times as long where the processor is
+    /// emulated.
+    #[schemars(extend("x-unit" = "seconds"))]
+    pub within: Option<f64>,
+}
+
+/// What came of it.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Evidence {
+    /// What is wrong with the boot: what was not seen, what must not come and came, a machine that did
+    /// not power off. Absent where all is right. Where a check asks neither for this nor for `end`, it
+    /// is an error.
+    pub problem: Option<String>,
+    /// How it ended: `seen` (all was, and the machine was stopped), `off` (it powered off), `restart`
+    /// (it would have started anew), `fault` (see there), `timed-out`.
+    #[schemars(extend("enum" = Ending::NAMES))]
+    pub end: String,
+    /// What was seen of `sees`, in order.
+    pub seen: Vec<Seen>,
+    /// The patterns of `sees` that were not seen.
+    pub missing: Vec<String>,
+    /// What must not come, and came.
+    pub fault: Option<Fault>,
+    /// All that the console said, as lines, without colours and moves of the cursor; of more than
+    /// 1 MiB, the first and the last half.
+    #[schemars(extend("x-volatile" = true))]
+    pub console: String,
+    /// What ran the machine's processor: `kvm` (this machine's own), or `emulation`.
+    #[schemars(extend("enum" = ["kvm", "emulation"], "x-volatile" = true))]
+    pub accelerator: String,
+    /// QEMU's version, as `7.2.22`.
+    #[schemars(extend("x-volatile" = true))]
+    pub qemu: String,
+    /// The files that were kept.
+    pub files: Vec<String>,
+    /// How long the machine ran.
+    #[schemars(extend("x-unit" = "seconds", "x-volatile" = true))]
+    pub duration: f64,
+}
+
+/// What the console said.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(extend("x-key" = "pattern"))]
+pub struct Seen {
+    /// The pattern.
+    pub pattern: String,
+    /// What it matched.
+    pub text: String,
+    /// The line it stands in.
+    #[schemars(extend("x-volatile" = true))]
+    pub line: String,
+    /// How long after the start it was seen.
+    #[schemars(extend("x-unit" = "seconds", "x-volatile" = true))]
+    pub after: f64,
+}
+
+/// What the console must not say.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(extend("x-key" = "kind"))]
+pub struct Fault {
+    /// `panic`, `oops`, `emergency-shell`, `firmware` (it gave up), or `never`, of the argument.
+    #[schemars(extend("enum" = FaultKind::NAMES))]
+    pub kind: String,
+    /// The line that says so.
+    #[schemars(extend("x-volatile" = true))]
+    pub line: String,
+    /// How long after the start it was seen.
+    #[schemars(extend("x-unit" = "seconds", "x-volatile" = true))]
+    pub after: f64,
+}
+
+/// A machine's memory where a spec says nothing.
+const MEMORY: u64 = 1 << 30;
+/// The bounds of what a spec may ask for.
+const MOST_MEMORY: u64 = 64 << 30;
+const LEAST_MEMORY: u64 = 16 << 20;
+const MOST_CPUS: u32 = 64;
+const MOST_STEPS: usize = 256;
+const LONGEST: f64 = 24.0 * 3600.0;
+/// A network card's address where a spec says nothing: a local one, as that of the kind `dhcp`.
+const MAC: &str = "02:74:64:67:00:01";
+
+impl Kind for TheKind {
+    const NAME: &'static str = "boot";
+    const SUMMARY: &'static str =
+        "a machine in QEMU: what its console says, in order, and what it must not say";
+    const SUBJECT: SubjectUse = SubjectUse::None;
+    const PURE: bool = false;
+    const EXAMPLE: &'static str = "\
+- name: the kernel starts the initramfs
+  boot:
+    arch: arm64
+    kernel: _out/assets/kernel-arm64
+    initrd: _out/assets/initramfs-arm64.xz
+    cmdline: console=ttyAMA0 talos.platform=metal
+    sees:
+      - Booting Linux on physical CPU
+      - { pattern: 'Run /init as init process', within: 20s }
+    keep: _out/boot/arm64
+  timeout: 5m
+  expect: { problem: null, seen: { every: { after: { lt: 2m } } } }";
+    const DESCRIBES: &'static [&'static str] = &["problem", "end"];
+    type Args = Args;
+    type Evidence = Evidence;
+
+    fn validate(args: &Args) -> Result<(), ProbeError> {
+        for path in [Some(&args.kernel), args.initrd.as_ref()].into_iter().flatten() {
+            address(path)?;
+        }
+        steps(args)?;
+        never(args)?;
+        let finish = finish(args);
+        if args.sees.is_empty() && finish == Finish::Stop {
+            return Err(ProbeError::new("nothing is waited for, so nothing would be seen")
+                .remedy("say what the console shows (`sees`), or `then: wait`"));
+        }
+        machine(args, PathBuf::new(), None).map(drop)
+    }
+
+    fn observe(
+        args: Args,
+        _subject: Option<&Address>,
+        context: &Context<'_>,
+    ) -> Result<Evidence, ProbeError> {
+        // What is the same is booted once. A boot that had less time proves nothing for one with more.
+        let time = context.time_left().as_secs_f64().ceil();
+        let question = serde_json::to_string(&args)
+            .map_err(|error| ProbeError::new(error.to_string()))?;
+        let question = format!("{question} {time}");
+        let booted = context
+            .subjects
+            .boot(question, || look(&args, context))?;
+        let asked_for = context.wants("problem") || context.wants("end");
+        match &booted.problem {
+            Some(problem) if !asked_for => Err(ProbeError::new(problem.clone())
+                .remedy("a check that names `problem` judges it as evidence")),
+            Some(_) | None => Ok(Evidence::of(&booted, files(&args, context))),
+        }
+    }
+}
+
+/// Boots the machine.
+fn look(args: &Args, context: &Context<'_>) -> Result<Booted, ProbeError> {
+    let folder = Folder::new()?;
+    let kernel = local(&args.kernel, "kernel", &folder, context)?;
+    let initrd = match &args.initrd {
+        Some(initrd) => Some(local(initrd, "initrd", &folder, context)?),
+        None => None,
+    };
+    let mut machine = machine(args, kernel, initrd)?;
+    let keep = kept_at(args, context)?;
+    if let (Some(network), Some(keep)) = (&mut machine.network, &keep) {
+        network.pcap = Some(keep.join(PCAP));
+    }
+    Ok(qemu::boot(Boot {
+        machine,
+        steps: steps(args)?,
+        never: never(args)?,
+        finish: finish(args),
+        deadline: context.deadline,
+        cancel: context.cancel,
+        log: keep.map(|keep| keep.join(LOG)),
+        folder: &folder,
+    })?)
+}
+
+/// The names of the files that are kept.
+const LOG: &str = "console.log";
+const PCAP: &str = "network.pcap";
+
+fn kept_at(args: &Args, context: &Context<'_>) -> Result<Option<PathBuf>, ProbeError> {
+    let Some(keep) = &args.keep else {
+        return Ok(None);
+    };
+    let path = context.resolve(keep);
+    let made = std::fs::create_dir_all(&path).and_then(|()| std::path::absolute(&path));
+    let made = made.map_err(|error| super::local::unreadable(&path, &error))?;
+    Ok(Some(made))
+}
+
+fn files(args: &Args, context: &Context<'_>) -> Vec<String> {
+    let Some(keep) = &args.keep else {
+        return Vec::new();
+    };
+    let names = [LOG, PCAP].into_iter().map(|name| format!("{keep}/{name}"));
+    names.filter(|name| context.resolve(name).is_file()).collect()
+}
+
+fn address(text: &str) -> Result<Address, ProbeError> {
+    Address::parse(text)
+        .map_err(|error| ProbeError::new(error.to_string()).remedy(error.remedy()))
+}
+
+/// Gives a path of this machine at which QEMU finds a file; what is inside of an image, or elsewhere,
+/// is copied into the machine's folder.
+fn local(
+    text: &str,
+    name: &str,
+    folder: &Folder,
+    context: &Context<'_>,
+) -> Result<PathBuf, ProbeError> {
+    let address = address(text)?;
+    if let Some(path) = address.disk_path() {
+        let path = context.root.join(path);
+        let said = |error: &std::io::Error| super::local::unreadable(&path, error);
+        let meta = std::fs::metadata(&path).map_err(|error| said(&error))?;
+        if !meta.is_file() {
+            return Err(ProbeError::new(format!("{} is not a file", path.display())));
+        }
+        return std::path::absolute(&path).map_err(|error| said(&error));
+    }
+    let address = match address.origin() {
+        Origin::Disk => {
+            let source = context.resolve(address.source());
+            address.with_source(source.to_string_lossy().into_owned())
+        }
+        Origin::Http | Origin::Registry => address,
+    };
+    let image = context.image(&address)?;
+    let to = folder.path().join(name);
+    copy(&mut Reader::new(image.source()?.clone()), &to)
+        .map_err(|error| ProbeError::new(format!("{text}: {error}")))?;
+    Ok(to)
+}
+
+fn copy(from: &mut Reader, to: &Path) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(to)?;
+    std::io::copy(from, &mut file).map(drop)
+}
+
+fn finish(args: &Args) -> Finish {
+    match args.then.as_deref() {
+        Some("power-button") => Finish::PowerButton,
+        Some("wait") => Finish::Wait,
+        _ => Finish::Stop,
+    }
+}
+
+fn pattern(name: &str, text: &str) -> Result<Regex, ProbeError> {
+    let wrong = |why: String| ProbeError::new(format!("`{name}`: {why}"));
+    let read = Regex::new(text).map_err(|error| wrong(error.to_string()))?;
+    match read.is_match("") {
+        true => Err(wrong(format!("/{text}/ matches a line with nothing in it"))
+            .remedy("write what the line has to hold")),
+        false => Ok(read),
+    }
+}
+
+fn duration(seconds: Option<f64>) -> Result<Option<Duration>, ProbeError> {
+    let Some(seconds) = seconds else {
+        return Ok(None);
+    };
+    let time = Duration::try_from_secs_f64(seconds).ok();
+    let time = time.filter(|time| !time.is_zero() && time.as_secs_f64() <= LONGEST);
+    let wrong = || ProbeError::new("`within` is a time that is not zero, and no more than a day");
+    time.map(Some).ok_or_else(wrong)
+}
+
+fn steps(args: &Args) -> Result<Vec<qemu::Step>, ProbeError> {
+    if args.sees.len() > MOST_STEPS {
+        return Err(ProbeError::new(format!("`sees` has more than {MOST_STEPS} patterns")));
+    }
+    let each = duration(args.within)?;
+    let step = |see: &See| {
+        Ok(qemu::Step {
+            pattern: pattern("sees", &see.pattern)?,
+            within: duration(see.within)?.or(each),
+        })
+    };
+    args.sees.iter().map(step).collect()
+}
+
+fn never(args: &Args) -> Result<Vec<Regex>, ProbeError> {
+    let patterns = args.never.iter().map(|text| pattern("never", text));
+    patterns.collect()
+}
+
+fn machine(args: &Args, kernel: PathBuf, initrd: Option<PathBuf>) -> Result<Machine, ProbeError> {
+    let wrong = |what: String| Err(ProbeError::new(what));
+    let Some(arch) = Arch::named(&args.arch) else {
+        return wrong(format!("`{}` is no processor that is booted here", args.arch));
+    };
+    let memory = args.memory.unwrap_or(MEMORY);
+    if !(LEAST_MEMORY..=MOST_MEMORY).contains(&memory) {
+        return wrong("`memory` is from 16 MiB to 64 GiB".into());
+    }
+    let cpus = args.cpus.unwrap_or(2);
+    if !(1..=MOST_CPUS).contains(&cpus) {
+        return wrong(format!("`cpus` is from 1 to {MOST_CPUS}"));
+    }
+    if args.mac.is_some() && !args.network {
+        return wrong("`mac` is that of a network card: say `network: true` too".into());
+    }
+    if arch == Arch::Arm64 && (args.uuid.is_some() || args.serial.is_some()) {
+        let what = "`uuid` and `serial` are told by firmware, and this machine has none";
+        return Err(ProbeError::new(what)
+            .remedy("leave them out: a kernel of ARM64 that is started directly cannot see them"));
+    }
+    let mac = args.mac.as_deref().unwrap_or(MAC);
+    if !is_hex(mac, &[2; 6], ':') {
+        return Err(ProbeError::new(format!("`{}` is no MAC address", mac.escape_debug()))
+            .remedy("write it as 52:54:00:12:34:56"));
+    }
+    if let Some(uuid) = &args.uuid
+        && !is_hex(uuid, &[8, 4, 4, 4, 12], '-')
+    {
+        return wrong(format!("`{}` is no UUID", uuid.escape_debug()));
+    }
+    let start = Start::Direct {
+        kernel,
+        initrd,
+        cmdline: args
+            .cmdline
+            .clone()
+            .unwrap_or_else(|| format!("console={}", arch.console())),
+    };
+    Ok(Machine {
+        arch,
+        cpus,
+        memory,
+        start,
+        network: args.network.then(|| Network {
+            mac: mac.to_owned(),
+            pcap: None,
+        }),
+        uuid: args.uuid.clone(),
+        serial: args.serial.clone(),
+    })
+}
+
+/// Tells whether a text is groups of hexadecimal digits of these lengths.
+fn is_hex(text: &str, lengths: &[usize], between: char) -> bool {
+    let groups: Vec<&str> = text.split(between).collect();
+    let digits = |group: &&str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
+    groups.iter().all(digits) && groups.iter().map(|group| group.len()).eq(lengths.iter().copied())
+}
+
+impl From<QemuError> for ProbeError {
+    fn from(error: QemuError) -> Self {
+        let said = Self::new(crate::model::path::printable(&error.to_string()));
+        match error {
+            QemuError::NotHere(program, packages) => said.remedy(format!(
+                "install {packages}, or put a folder that has `{program}` into PATH"
+            )),
+            QemuError::DoesNotStart(_) => {
+                said.remedy("see whether this QEMU (7.2 or newer) has what the machine asks for")
+            }
+            QemuError::BrokeDown(..)
+            | QemuError::Interrupted
+            | QemuError::File { .. }
+            | QemuError::Exec(_) => said,
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Boots machines in QEMU.
+//!
+//! [`boot`] starts one, reads its console until all that is waited for was seen, or what must not come
+//! came, or time is up, and ends it. It returns when nothing of it runs any more. Where this process is
+//! killed on the way, a guard beside QEMU ends it and removes its folder.
+
+mod conduct;
+mod console;
+mod fault;
+mod machine;
+mod qmp;
+mod watch;
+
+pub use conduct::{Ending, Finish};
+pub use fault::FaultKind;
+pub use machine::{Arch, Machine, Network, Start};
+pub use watch::{Fault, Seen, Step};
+
+use crate::model::size::show_duration;
+use crate::probe::exec::{self, Cancel, End, ExecError, Exit, Output, Request, Stream};
+use conduct::{Conductor, Shared};
+use console::Lines;
+use regex::Regex;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How much of each end of a console is kept as text.
+const KEEP: usize = 512 << 10;
+/// How much of a console is written down.
+const LOG: u64 = 64 << 20;
+/// What is left of an observation's time for the end of the machine.
+const ENDING: Duration = Duration::from_millis(1500);
+/// How long after that QEMU is taken for lost.
+const HANGS: Duration = Duration::from_secs(5);
+
+/// Why nothing could be seen of a machine.
+#[derive(Debug, thiserror::Error)]
+pub enum QemuError {
+    /// QEMU is not there.
+    #[error("`{0}` is not here, so that nothing can be booted")]
+    NotHere(&'static str, &'static str),
+    /// QEMU does not make such a machine.
+    #[error("QEMU does not start: {0}")]
+    DoesNotStart(String),
+    /// QEMU itself broke down.
+    #[error("QEMU broke down ({0}): {1}")]
+    BrokeDown(String, String),
+    /// The run is to end.
+    #[error("the boot was interrupted")]
+    Interrupted,
+    /// A file cannot be made or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// QEMU could not be run.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+}
+
+fn file(path: &Path, source: io::Error) -> QemuError {
+    let path = path.to_owned();
+    QemuError::File { path, source }
+}
+
+/// A folder for what belongs to one machine: it goes when the machine is over, and when this process
+/// is killed while the machine runs.
+#[derive(Debug)]
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// Makes one that nobody else may look into.
+    ///
+    /// # Errors
+    /// Where the folder for temporary files is full or cannot be written to.
+    pub fn new() -> Result<Self, QemuError> {
+        let made = tempfile::Builder::new().prefix("tdg-boot-").tempdir();
+        made.map(Self)
+            .map_err(|source| file(&std::env::temp_dir(), source))
+    }
+
+    /// Gives its path.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// A boot: the machine, and what is waited for.
+#[derive(Debug)]
+pub struct Boot<'a> {
+    /// The machine.
+    pub machine: Machine,
+    /// What has to be seen, in order.
+    pub steps: Vec<Step>,
+    /// What must not be seen, beside what [`FaultKind`] names.
+    pub never: Vec<Regex>,
+    /// What is done once all has been seen.
+    pub finish: Finish,
+    /// When it has to be over.
+    pub deadline: Instant,
+    /// Ends it before.
+    pub cancel: &'a Cancel,
+    /// Where all that the console says is written down.
+    pub log: Option<PathBuf>,
+    /// What belongs to it.
+    pub folder: &'a Folder,
+}
+
+/// How much longer a step may take where the processor is emulated.
+pub const EMULATED: u32 = 8;
+
+/// What came of a boot.
+#[derive(Clone, Debug)]
+pub struct Booted {
+    /// What was seen of what was waited for.
+    pub seen: Vec<Seen>,
+    /// The patterns that were not seen.
+    pub missing: Vec<String>,
+    /// What must not come, and came.
+    pub fault: Option<Fault>,
+    /// How it ended.
+    pub ending: Ending,
+    /// What is wrong; nothing where all was seen.
+    pub problem: Option<String>,
+    /// All that the console said, as lines.
+    pub console: String,
+    /// Whether the processor's own means were used (KVM), not emulation.
+    pub hardware: bool,
+    /// QEMU's version.
+    pub version: String,
+    /// How long the machine ran.
+    pub duration: Duration,
+}
+
+/// Boots a machine and ends it.
+///
+/// # Errors
+/// Where there is no QEMU, it does not make this machine, or breaks down. What is wrong with what the
+/// machine does is no error.
+pub fn boot(boot: Boot<'_>) -> Result<Booted, QemuError> {
+    let arch = boot.machine.arch;
+    if exec::which(arch.program()).is_none() {
+        return Err(QemuError::NotHere(arch.program(), arch.packages()));
+    }
+    let folder = boot.folder.path();
+    let hardware = boot.machine.may_use_hardware();
+    let stop = boot.cancel.child();
+    let command = machine::guarded(boot.machine.arguments(hardware), boot.folder);
+    let request = Request::new(command)
+        .cwd(folder)
+        .pass("QEMU_MODULE_DIR")
+        .hold_input()
+        .keep(KEEP)
+        // Where QEMU itself hangs.
+        .timeout(boot.deadline.saturating_duration_since(Instant::now()) + HANGS)
+        .cancel(&stop);
+    let mut log = match &boot.log {
+        Some(path) => Some(Log::new(path)?),
+        None => None,
+    };
+    let shared = Shared::new(boot.steps, boot.never);
+    let conductor = Conductor {
+        shared: &shared,
+        folder,
+        finish: boot.finish,
+        deadline: boot.deadline.checked_sub(ENDING).unwrap_or(boot.deadline),
+        stop: &stop,
+    };
+    let (ran, conducted) = std::thread::scope(|scope| {
+        let conducting = scope.spawn(|| conductor.conduct());
+        let ran = exec::run_raw(&request, &mut |stream, bytes| match stream {
+            Stream::Stdout => {
+                shared.watch().add(bytes);
+                if let Some(log) = &mut log {
+                    log.add(bytes);
+                }
+            }
+            Stream::Stderr => {}
+        });
+        shared.over();
+        (ran, conducting.join())
+    });
+    let output = ran?;
+    if boot.cancel.is_set() || Cancel::global().is_set() {
+        return Err(QemuError::Interrupted);
+    }
+    let conducted = conducted
+        .unwrap_or_else(|_| Err(io::Error::other("what speaks with it failed")));
+    let conducted = match (conducted, output.end) {
+        (Ok(conducted), End::Exited) if output.exit != Exit::Code(0) => {
+            let ran = conducted.duration;
+            let how = format!("{} after {}", output.how(), show_duration(ran));
+            return Err(QemuError::BrokeDown(how, said(&output)));
+        }
+        (Ok(conducted), End::Exited | End::Cancelled | End::TimedOut) => conducted,
+        (Err(error), _) => {
+            let said = said(&output);
+            let why = if said.is_empty() { error.to_string() } else { said };
+            return Err(QemuError::DoesNotStart(why));
+        }
+    };
+    if let Some(log) = log {
+        log.finish()?;
+    }
+    let mut watch = shared.watch();
+    watch.finish();
+    let (ending, problem) = conducted.judge(&watch, boot.finish);
+    Ok(Booted {
+        seen: watch.seen().to_vec(),
+        missing: watch.missing(),
+        fault: watch.fault().cloned(),
+        ending,
+        problem,
+        console: text(&output),
+        hardware: conducted.hardware,
+        version: conducted.version,
+        duration: conducted.duration,
+    })
+}
+
+/// Gives what QEMU itself said, without what is no more than a warning where there is more.
+fn said(output: &Output) -> String {
+    let all = output.stderr.text();
+    let lines: Vec<&str> = all.lines().filter(|line| !line.trim().is_empty()).collect();
+    let errors = lines.iter().filter(|line| !line.contains(": warning: "));
+    let mut shown: Vec<&str> = errors.copied().collect();
+    if shown.is_empty() {
+        shown = lines;
+    }
+    let from = shown.len().saturating_sub(3);
+    shown.get(from..).unwrap_or_default().join("; ")
+}
+
+fn text(output: &Output) -> String {
+    let mut lines = Lines::default();
+    let mut text = String::new();
+    let mut each = |line: String| {
+        text.push_str(&line);
+        text.push('\n');
+    };
+    lines.add(output.stdout.text().as_bytes(), &mut each);
+    lines.finish(&mut each);
+    text
+}
+
+/// What the console said, as it said it.
+struct Log {
+    path: PathBuf,
+    file: File,
+    left: u64,
+    failed: Option<io::Error>,
+}
+
+impl Log {
+    fn new(path: &Path) -> Result<Self, QemuError> {
+        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let file = made.and_then(|()| File::create(path));
+        Ok(Self {
+            path: path.to_owned(),
+            file: file.map_err(|source| self::file(path, source))?,
+            left: LOG,
+            failed: None,
+        })
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        self.left -= room as u64;
+        // Unbuffered: it is read while the machine runs, and after a crash.
+        if let Err(error) = self.file.write_all(bytes.get(..room).unwrap_or_default()) {
+            self.failed.get_or_insert(error);
+        }
+    }
+
+    fn finish(self) -> Result<(), QemuError> {
+        match self.failed {
+            Some(source) => Err(file(&self.path, source)),
+            None => Ok(()),
+        }
+    }
+}
