@@ -46,7 +46,7 @@ pub struct Args {
     /// pressed, and the machine has to power off; `wait` until it powers off by itself.
     #[schemars(extend("enum" = ["stop", "power-button", "wait"]))]
     pub then: Option<String>,
-    /// How long each step may take where it does not say itself; 8 times as long where the processor
+    /// How long each step may take where it does not say itself, and powering off; 8 times as long where the processor
     /// is emulated. Left out, as long as the check has time (`timeout`).
     #[schemars(extend("x-unit" = "seconds"))]
     pub within: Option<f64>,
@@ -238,6 +238,7 @@ fn look(args: &Args, context: &Context<'_>) -> Result<Booted, ProbeError> {
         steps: steps(args)?,
         never: never(args)?,
         finish: finish(args),
+        finish_within: duration(args.within)?,
         deadline: context.deadline,
         cancel: context.cancel,
         log: keep.map(|keep| keep.join(LOG)),

@@ -1,5 +1,6 @@
 //! Each kind: what passes, fails, and cannot be judged. A check's name begins with its verdict.
 
+mod boot;
 mod cmdline;
 mod dns;
 mod http;

@@ -98,6 +98,7 @@ pub(super) struct Conductor<'a> {
     pub(super) shared: &'a Shared,
     pub(super) folder: &'a Path,
     pub(super) finish: Finish,
+    pub(super) finish_within: Option<Duration>,
     pub(super) deadline: Instant,
     pub(super) stop: &'a Cancel,
 }
@@ -210,7 +211,7 @@ impl Conductor<'_> {
                 }
             }
             let scale = if conducted.hardware { 1 } else { EMULATED };
-            let within = step.and_then(|step| step.within);
+            let within = step.map_or(self.finish_within, |step| step.within);
             let within = within.map(|within| within.saturating_mul(scale));
             let late = within.is_some_and(|within| watch.since_step() >= within);
             if late || Instant::now() >= self.deadline {
@@ -238,7 +239,12 @@ impl Conductor<'_> {
 
 /// Reads why the machine is off, from an event.
 fn shutdown(event: &Value) -> Option<String> {
-    let reason = || event["data"]["reason"].as_str().unwrap_or_default().to_owned();
+    let reason = || {
+        event["data"]["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
     (event["event"] == "SHUTDOWN").then(reason)
 }
 
@@ -258,7 +264,10 @@ impl Conducted {
         if let Some(fault) = watch.fault() {
             let (after, line) = (show_duration(fault.after), printable(&fault.line));
             let says = fault.kind.says();
-            return (Ending::Fault, Some(format!("{says} after {after}: `{line}`")));
+            return (
+                Ending::Fault,
+                Some(format!("{says} after {after}: `{line}`")),
+            );
         }
         let missing = watch.missing();
         let ended = match off {
@@ -266,12 +275,14 @@ impl Conducted {
             Some(_) | None => "powered off",
         };
         if let (Some(off), Some(pattern)) = (off, missing.first()) {
-            let why = format!("the machine {ended} after {ran}, before /{pattern}/ was seen; {last}");
+            let why =
+                format!("the machine {ended} after {ran}, before /{pattern}/ was seen; {last}");
             return (off, Some(why));
         }
         match (&self.late, off, finish) {
             (_, Some(Ending::Restart), Finish::PowerButton | Finish::Wait) => {
-                let why = format!("the machine did not power off but restarted after {ran}; {last}");
+                let why =
+                    format!("the machine did not power off but restarted after {ran}; {last}");
                 (Ending::Restart, Some(why))
             }
             (_, Some(off), _) => (off, None),
@@ -294,7 +305,8 @@ impl Conducted {
                 None => (Ending::Seen, None),
                 // QEMU closed its control socket and said nothing.
                 Some(pattern) => {
-                    let why = format!("QEMU ended after {ran}, before /{pattern}/ was seen; {last}");
+                    let why =
+                        format!("QEMU ended after {ran}, before /{pattern}/ was seen; {last}");
                     (Ending::Off, Some(why))
                 }
             },

@@ -141,11 +141,19 @@ mod tests {
     #[test]
     fn what_moves_the_cursor_ends_a_line_and_what_colours_does_not() {
         assert_eq!(
-            read(&[b"\x1b[2J\x1b[01;01H\x1b[=3hBdsDxe: \x1b[1mloading\x1b[0m Boot0001\x1b[02;01Hnext"]),
+            read(&[
+                b"\x1b[2J\x1b[01;01H\x1b[=3hBdsDxe: \x1b[1mloading\x1b[0m Boot0001\x1b[02;01Hnext"
+            ]),
             ["BdsDxe: loading Boot0001", "next"]
         );
-        assert_eq!(read(&[b"\x1b]0;a title\x07a\x1b]0;b\x1b\\b\x1b(Bc"]), ["abc"]);
-        assert_eq!(read(&[b"nul\0s, bell\x07, ab\x08c\td \n"]), ["nuls, bell, ac d"]);
+        assert_eq!(
+            read(&[b"\x1b]0;a title\x07a\x1b]0;b\x1b\\b\x1b(Bc"]),
+            ["abc"]
+        );
+        assert_eq!(
+            read(&[b"nul\0s, bell\x07, ab\x08c\td \n"]),
+            ["nuls, bell, ac d"]
+        );
     }
 
     #[test]

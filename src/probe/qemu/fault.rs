@@ -20,8 +20,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// The names of all.
-    pub const NAMES: [&'static str; 5] =
-        ["panic", "oops", "emergency-shell", "firmware", "never"];
+    pub const NAMES: [&'static str; 5] = ["panic", "oops", "emergency-shell", "firmware", "never"];
 
     /// Gives its name in a spec.
     pub fn name(self) -> &'static str {
@@ -84,21 +83,48 @@ mod tests {
     #[test]
     fn what_lost_machines_say() {
         for (line, kind) in [
-            ("[    1.2] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)", "panic"),
-            ("[    1.3] ---[ end Kernel panic - not syncing: No working init found. ]---", "panic"),
-            ("[    9.9] Internal error: Oops: 0000000096000044 [#1] SMP", "oops"),
+            (
+                "[    1.2] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)",
+                "panic",
+            ),
+            (
+                "[    1.3] ---[ end Kernel panic - not syncing: No working init found. ]---",
+                "panic",
+            ),
+            (
+                "[    9.9] Internal error: Oops: 0000000096000044 [#1] SMP",
+                "oops",
+            ),
             ("[    9.9] Oops: 0002 [#1] PREEMPT SMP PTI", "oops"),
-            ("[    9.9] BUG: kernel NULL pointer dereference, address: 0000000000000000", "oops"),
-            ("[    9.9] Unable to handle kernel paging request at virtual address dead000000000108", "oops"),
+            (
+                "[    9.9] BUG: kernel NULL pointer dereference, address: 0000000000000000",
+                "oops",
+            ),
+            (
+                "[    9.9] Unable to handle kernel paging request at virtual address dead000000000108",
+                "oops",
+            ),
             ("[    9.9] kernel BUG at mm/slub.c:4100!", "oops"),
-            ("You are in emergency mode. After logging in, type \"journalctl -xb\" to view", "emergency-shell"),
-            ("Generating \"/run/initramfs/rdsosreport.txt\"", "emergency-shell"),
-            ("ALERT!  UUID=1 does not exist.  Dropping to a shell!", "emergency-shell"),
+            (
+                "You are in emergency mode. After logging in, type \"journalctl -xb\" to view",
+                "emergency-shell",
+            ),
+            (
+                "Generating \"/run/initramfs/rdsosreport.txt\"",
+                "emergency-shell",
+            ),
+            (
+                "ALERT!  UUID=1 does not exist.  Dropping to a shell!",
+                "emergency-shell",
+            ),
             ("(initramfs) ", "emergency-shell"),
             ("dracut:/# ", "emergency-shell"),
             ("Press Enter for maintenance", "emergency-shell"),
             ("Synchronous Exception at 0x000000013C1E4F08", "firmware"),
-            ("!!!! X64 Exception Type - 0E(#PF - Page-Fault)  CPU Apic ID - 00000000 !!!!", "firmware"),
+            (
+                "!!!! X64 Exception Type - 0E(#PF - Page-Fault)  CPU Apic ID - 00000000 !!!!",
+                "firmware",
+            ),
         ] {
             assert_eq!(fault_in(line).map(FaultKind::name), Some(kind), "{line}");
         }

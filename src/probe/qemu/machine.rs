@@ -119,7 +119,10 @@ impl Machine {
         line.add(&["-accel", "tcg", "-cpu", self.cpu(hardware)]);
         line.add(&["-smp", &self.cpus.to_string()]);
         line.add(&["-m", &format!("{}k", self.memory >> 10)]);
-        line.add(&["-chardev", "socket,id=control,path=control,server=on,wait=off"]);
+        line.add(&[
+            "-chardev",
+            "socket,id=control,path=control,server=on,wait=off",
+        ]);
         line.add(&["-mon", "chardev=control,mode=control"]);
         line.add(&["-chardev", "file,id=console,path=/dev/stdout"]);
         line.add(&["-serial", "chardev:console"]);
@@ -239,7 +242,9 @@ mod tests {
         let has = |word: &str| words.iter().any(|w| w == word);
         assert!(has("/a,b") && has("console=ttyS0,115200"), "{words:?}");
         assert!(has("type=1,serial=1,,uuid=2"), "{words:?}");
-        assert!(has("filter-dump,id=packets,netdev=net,file=/c,,file=/etc/x"));
+        assert!(has(
+            "filter-dump,id=packets,netdev=net,file=/c,,file=/etc/x"
+        ));
         assert!(!has("kvm") && machine.arguments(true).iter().any(|w| w == "kvm"));
     }
 }

@@ -101,6 +101,8 @@ pub struct Boot<'a> {
     pub never: Vec<Regex>,
     /// What is done once all has been seen.
     pub finish: Finish,
+    /// How long the machine may take to power off then; where left out, as long as there is time.
+    pub finish_within: Option<Duration>,
     /// When it has to be over.
     pub deadline: Instant,
     /// Ends it before.
@@ -168,6 +170,7 @@ pub fn boot(boot: Boot<'_>) -> Result<Booted, QemuError> {
         shared: &shared,
         folder,
         finish: boot.finish,
+        finish_within: boot.finish_within,
         deadline: boot.deadline.checked_sub(ENDING).unwrap_or(boot.deadline),
         stop: &stop,
     };
@@ -189,8 +192,8 @@ pub fn boot(boot: Boot<'_>) -> Result<Booted, QemuError> {
     if boot.cancel.is_set() || Cancel::global().is_set() {
         return Err(QemuError::Interrupted);
     }
-    let conducted = conducted
-        .unwrap_or_else(|_| Err(io::Error::other("what speaks with it failed")));
+    let conducted =
+        conducted.unwrap_or_else(|_| Err(io::Error::other("what speaks with it failed")));
     let conducted = match (conducted, output.end) {
         (Ok(conducted), End::Exited) if output.exit != Exit::Code(0) => {
             let ran = conducted.duration;
@@ -200,7 +203,11 @@ pub fn boot(boot: Boot<'_>) -> Result<Booted, QemuError> {
         (Ok(conducted), End::Exited | End::Cancelled | End::TimedOut) => conducted,
         (Err(error), _) => {
             let said = said(&output);
-            let why = if said.is_empty() { error.to_string() } else { said };
+            let why = if said.is_empty() {
+                error.to_string()
+            } else {
+                said
+            };
             return Err(QemuError::DoesNotStart(why));
         }
     };
@@ -269,7 +276,9 @@ impl Log {
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+        let room = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         self.left -= room as u64;
         // Unbuffered: it is read while the machine runs, and after a crash.
         if let Err(error) = self.file.write_all(bytes.get(..room).unwrap_or_default()) {

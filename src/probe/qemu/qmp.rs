@@ -97,7 +97,9 @@ impl Qmp {
             let mut buffer = [0; 4096];
             match self.stream.read(&mut buffer) {
                 Ok(0) => self.closed = true,
-                Ok(n) => self.held.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+                Ok(n) => self
+                    .held
+                    .extend_from_slice(buffer.get(..n).unwrap_or_default()),
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
                     io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
