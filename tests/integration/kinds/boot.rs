@@ -247,7 +247,7 @@ fn what_is_wrong_with_a_boot_is_said() {
         ("fail it restarts", "did not power off but restarted"),
         (
             "fail nobody listens to the button",
-            "the machine did not power off within 2.40 s (8 times its time",
+            "the machine did not power off within",
         ),
     ] {
         let why = report.why(check);

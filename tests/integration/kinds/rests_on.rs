@@ -9,6 +9,12 @@ use tdg::run::plan::{Plan, Request, plan};
 /// why: what its `observe` looks at.
 const WHY: &[(&str, &str, bool, &str)] = &[
     (
+        "boot",
+        r#"{"arch":"arm64","kernel":"k","then":"wait"}"#,
+        false,
+        "runs QEMU",
+    ),
+    (
         "build",
         "{}",
         false,
