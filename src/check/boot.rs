@@ -87,8 +87,8 @@ pub struct See {
 #[serde(rename_all = "kebab-case")]
 pub struct Evidence {
     /// What is wrong with the boot: what was not seen, what must not come and came, a machine that did
-    /// not power off. Absent where all is right. Where a check asks neither for this nor for `end`, it
-    /// is an error.
+    /// not power off. Absent where all is right. It is an error where a check asks neither for this nor
+    /// for the field that tells the same: `fault`, else `missing`, else `end`.
     pub problem: Option<String>,
     /// How it ended: `seen` (all was, and the machine was stopped), `off` (it powered off), `restart`
     /// (it would have started anew), `fault` (see there), `timed-out`.
@@ -211,7 +211,14 @@ impl Kind for TheKind {
         let booted = context
             .subjects
             .boot(question, || look(&args, context))?;
-        let asked_for = context.wants("problem") || context.wants("end");
+        // What a check asks for instead has to be what went wrong: `end: off` alone says nothing of
+        // patterns that were not seen.
+        let instead = match (&booted.fault, booted.missing.is_empty()) {
+            (Some(_), _) => "fault",
+            (None, false) => "missing",
+            (None, true) => "end",
+        };
+        let asked_for = context.wants("problem") || context.wants(instead);
         match &booted.problem {
             Some(problem) if !asked_for => Err(ProbeError::new(problem.clone())
                 .remedy("a check that names `problem` judges it as evidence")),

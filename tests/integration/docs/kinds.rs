@@ -24,8 +24,8 @@ be absent.
 
 ";
 
-/// Kinds whose examples ask servers that are not there.
-const ELSEWHERE: &[&str] = &["dhcp", "ipxe", "tftp"];
+/// Kinds whose examples ask servers that are not there, or start what the demo only imitates.
+const ELSEWHERE: &[&str] = &["boot", "dhcp", "ipxe", "tftp"];
 
 fn page() -> String {
     let mut page = HEAD.to_owned();

@@ -194,6 +194,12 @@ fn what_is_wrong_with_a_boot_is_said() {
                 "missing: { len: 1 }",
             ),
             (
+                "error patterns that were not seen, and nobody asks",
+                "off",
+                "sees: [second line, init. on]",
+                "end: 'off'",
+            ),
+            (
                 "fail an emergency shell",
                 "shell",
                 "sees: [machine login]",
@@ -271,6 +277,50 @@ fn a_boot_ends_in_the_time_of_its_check() {
     report.as_named();
     let why = report.why("fail no time");
     assert!(why.contains("in all the time of the check"), "{why}");
+}
+
+#[test]
+fn a_machine_of_amd64_tells_the_uuid_and_serial_number_it_was_given() {
+    let installer =
+        Path::new("/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64");
+    let world = World::new();
+    let (Some(tool), Some(_)) = (peer("cpio"), peer("qemu-system-x86_64")) else {
+        return;
+    };
+    let Ok(mut initrd) = fs::read(installer.join("initrd.gz")) else {
+        let strict = std::env::var_os("TDG_STRICT").is_some_and(|value| value == "1");
+        assert!(!strict, "debian-installer-12-netboot-amd64 is missing");
+        return;
+    };
+    fs::create_dir(world.path().join("tmp")).unwrap();
+    symlink(installer.join("linux"), world.path().join("vmlinuz")).unwrap();
+    world.write(
+        "root/init",
+        "#!/bin/sh\nmount -t sysfs none /sys\ncd /sys/class/dmi/id\n\
+         echo uuid $(cat product_uuid) serial $(cat product_serial)\npoweroff -f\n",
+    );
+    world.mode("root/init", 0o755);
+    // What comes later in an initramfs takes the place of what came before.
+    initrd.extend(cpio(&tool, &world.path().join("root"), "newc", &["init"]));
+    world.write("initrd", initrd);
+    let report = run(
+        &world,
+        "spec: boot
+checks:
+  - name: pass told
+    boot:
+      arch: amd64
+      kernel: vmlinuz
+      initrd: initrd
+      uuid: 30000000-aaaa-4bbb-8ccc-000000000001
+      serial: 'tdg,1'
+      sees: ['uuid 30000000-aaaa-4bbb-8ccc-000000000001 serial tdg,1']
+      then: wait
+    timeout: 3m
+    expect: { problem: null, end: 'off' }
+",
+    );
+    report.as_named();
 }
 
 /// A folder of programs with what a boot needs beside QEMU, and a script in its place.
