@@ -194,7 +194,7 @@ fn what_is_wrong_with_a_boot_is_said() {
                 "missing: { len: 1 }",
             ),
             (
-                "error patterns that were not seen, and nobody asks",
+                "error not seen and nobody asks",
                 "off",
                 "sees: [second line, init. on]",
                 "end: 'off'",
