@@ -185,15 +185,20 @@ impl Kind for TheKind {
     type Evidence = Evidence;
 
     fn validate(args: &Args) -> Result<(), ProbeError> {
-        for path in [Some(&args.kernel), args.initrd.as_ref()].into_iter().flatten() {
+        for path in [Some(&args.kernel), args.initrd.as_ref()]
+            .into_iter()
+            .flatten()
+        {
             address(path)?;
         }
         steps(args)?;
         never(args)?;
         let finish = finish(args);
         if args.sees.is_empty() && finish == Finish::Stop {
-            return Err(ProbeError::new("nothing is waited for, so nothing would be seen")
-                .remedy("say what the console shows (`sees`), or `then: wait`"));
+            return Err(
+                ProbeError::new("nothing is waited for, so nothing would be seen")
+                    .remedy("say what the console shows (`sees`), or `then: wait`"),
+            );
         }
         machine(args, PathBuf::new(), None).map(drop)
     }
@@ -205,12 +210,10 @@ impl Kind for TheKind {
     ) -> Result<Evidence, ProbeError> {
         // What is the same is booted once. A boot that had less time proves nothing for one with more.
         let time = context.time_left().as_secs_f64().ceil();
-        let question = serde_json::to_string(&args)
-            .map_err(|error| ProbeError::new(error.to_string()))?;
+        let question =
+            serde_json::to_string(&args).map_err(|error| ProbeError::new(error.to_string()))?;
         let question = format!("{question} {time}");
-        let booted = context
-            .subjects
-            .boot(question, || look(&args, context))?;
+        let booted = context.subjects.boot(question, || look(&args, context))?;
         // What a check asks for instead has to be what went wrong: `end: off` alone says nothing of
         // patterns that were not seen.
         let instead = match (&booted.fault, booted.missing.is_empty()) {
@@ -272,12 +275,13 @@ fn files(args: &Args, context: &Context<'_>) -> Vec<String> {
         return Vec::new();
     };
     let names = [LOG, PCAP].into_iter().map(|name| format!("{keep}/{name}"));
-    names.filter(|name| context.resolve(name).is_file()).collect()
+    names
+        .filter(|name| context.resolve(name).is_file())
+        .collect()
 }
 
 fn address(text: &str) -> Result<Address, ProbeError> {
-    Address::parse(text)
-        .map_err(|error| ProbeError::new(error.to_string()).remedy(error.remedy()))
+    Address::parse(text).map_err(|error| ProbeError::new(error.to_string()).remedy(error.remedy()))
 }
 
 /// Gives a path of this machine at which QEMU finds a file; what is inside of an image, or elsewhere,
@@ -347,7 +351,9 @@ fn duration(seconds: Option<f64>) -> Result<Option<Duration>, ProbeError> {
 
 fn steps(args: &Args) -> Result<Vec<qemu::Step>, ProbeError> {
     if args.sees.len() > MOST_STEPS {
-        return Err(ProbeError::new(format!("`sees` has more than {MOST_STEPS} patterns")));
+        return Err(ProbeError::new(format!(
+            "`sees` has more than {MOST_STEPS} patterns"
+        )));
     }
     let each = duration(args.within)?;
     let step = |see: &See| {
@@ -367,7 +373,10 @@ fn never(args: &Args) -> Result<Vec<Regex>, ProbeError> {
 fn machine(args: &Args, kernel: PathBuf, initrd: Option<PathBuf>) -> Result<Machine, ProbeError> {
     let wrong = |what: String| Err(ProbeError::new(what));
     let Some(arch) = Arch::named(&args.arch) else {
-        return wrong(format!("`{}` is no processor that is booted here", args.arch));
+        return wrong(format!(
+            "`{}` is no processor that is booted here",
+            args.arch
+        ));
     };
     let memory = args.memory.unwrap_or(MEMORY);
     if !(LEAST_MEMORY..=MOST_MEMORY).contains(&memory) {
@@ -387,8 +396,10 @@ fn machine(args: &Args, kernel: PathBuf, initrd: Option<PathBuf>) -> Result<Mach
     }
     let mac = args.mac.as_deref().unwrap_or(MAC);
     if !is_hex(mac, &[2; 6], ':') {
-        return Err(ProbeError::new(format!("`{}` is no MAC address", mac.escape_debug()))
-            .remedy("write it as 52:54:00:12:34:56"));
+        return Err(
+            ProbeError::new(format!("`{}` is no MAC address", mac.escape_debug()))
+                .remedy("write it as 52:54:00:12:34:56"),
+        );
     }
     if let Some(uuid) = &args.uuid
         && !is_hex(uuid, &[8, 4, 4, 4, 12], '-')
@@ -421,7 +432,11 @@ fn machine(args: &Args, kernel: PathBuf, initrd: Option<PathBuf>) -> Result<Mach
 fn is_hex(text: &str, lengths: &[usize], between: char) -> bool {
     let groups: Vec<&str> = text.split(between).collect();
     let digits = |group: &&str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
-    groups.iter().all(digits) && groups.iter().map(|group| group.len()).eq(lengths.iter().copied())
+    groups.iter().all(digits)
+        && groups
+            .iter()
+            .map(|group| group.len())
+            .eq(lengths.iter().copied())
 }
 
 impl From<QemuError> for ProbeError {
