@@ -1,18 +1,17 @@
 //! `boot`: a machine is started in QEMU, and its console is the evidence.
 
 mod evidence;
+mod files;
+mod plan;
 
 use super::{Context, Kind, ProbeError, SubjectUse};
-use crate::format::Reader;
-use crate::model::{Address, Origin};
-use crate::probe::qemu::{
-    self, Arch, Boot, Booted, Ending, FaultKind, Finish, Folder, Machine, Network, QemuError, Start,
-};
-use regex::Regex;
+use crate::model::Address;
+use crate::probe::qemu::{self, Arch, Boot, Booted, Ending, FaultKind, Finish, Folder, QemuError};
+use files::{LOG, PCAP, address, files, kept_at, local};
+use plan::{duration, finish, machine, never, steps};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 /// The kind.
 pub struct TheKind;
@@ -107,6 +106,10 @@ pub struct Evidence {
     /// What ran the machine's processor: `kvm` (this machine's own), or `emulation`.
     #[schemars(extend("enum" = ["kvm", "emulation"], "x-volatile" = true))]
     pub accelerator: String,
+    /// What QEMU said where it broke down with `kvm` before the console said anything, so that the boot
+    /// is one in emulation.
+    #[schemars(extend("x-volatile" = true))]
+    pub kvm_refused: Option<String>,
     /// QEMU's version, as `7.2.22`.
     #[schemars(extend("x-volatile" = true))]
     pub qemu: String,
@@ -149,17 +152,6 @@ pub struct Fault {
     #[schemars(extend("x-unit" = "seconds", "x-volatile" = true))]
     pub after: f64,
 }
-
-/// A machine's memory where a spec says nothing.
-const MEMORY: u64 = 1 << 30;
-/// The bounds of what a spec may ask for.
-const MOST_MEMORY: u64 = 64 << 30;
-const LEAST_MEMORY: u64 = 16 << 20;
-const MOST_CPUS: u32 = 64;
-const MOST_STEPS: usize = 256;
-const LONGEST: f64 = 24.0 * 3600.0;
-/// A network card's address where a spec says nothing: a local one, as that of the kind `dhcp`.
-const MAC: &str = "02:74:64:67:00:01";
 
 impl Kind for TheKind {
     const NAME: &'static str = "boot";
@@ -243,7 +235,7 @@ fn look(args: &Args, context: &Context<'_>) -> Result<Booted, ProbeError> {
     if let (Some(network), Some(keep)) = (&mut machine.network, &keep) {
         network.pcap = Some(keep.join(PCAP));
     }
-    Ok(qemu::boot(Boot {
+    Ok(qemu::boot(&Boot {
         machine,
         steps: steps(args)?,
         never: never(args)?,
@@ -254,189 +246,6 @@ fn look(args: &Args, context: &Context<'_>) -> Result<Booted, ProbeError> {
         log: keep.map(|keep| keep.join(LOG)),
         folder: &folder,
     })?)
-}
-
-/// The names of the files that are kept.
-const LOG: &str = "console.log";
-const PCAP: &str = "network.pcap";
-
-fn kept_at(args: &Args, context: &Context<'_>) -> Result<Option<PathBuf>, ProbeError> {
-    let Some(keep) = &args.keep else {
-        return Ok(None);
-    };
-    let path = context.resolve(keep);
-    let made = std::fs::create_dir_all(&path).and_then(|()| std::path::absolute(&path));
-    let made = made.map_err(|error| super::local::unreadable(&path, &error))?;
-    Ok(Some(made))
-}
-
-fn files(args: &Args, context: &Context<'_>) -> Vec<String> {
-    let Some(keep) = &args.keep else {
-        return Vec::new();
-    };
-    let names = [LOG, PCAP].into_iter().map(|name| format!("{keep}/{name}"));
-    names
-        .filter(|name| context.resolve(name).is_file())
-        .collect()
-}
-
-fn address(text: &str) -> Result<Address, ProbeError> {
-    Address::parse(text).map_err(|error| ProbeError::new(error.to_string()).remedy(error.remedy()))
-}
-
-/// Gives a path of this machine at which QEMU finds a file; what is inside of an image, or elsewhere,
-/// is copied into the machine's folder.
-fn local(
-    text: &str,
-    name: &str,
-    folder: &Folder,
-    context: &Context<'_>,
-) -> Result<PathBuf, ProbeError> {
-    let address = address(text)?;
-    if let Some(path) = address.disk_path() {
-        let path = context.root.join(path);
-        let said = |error: &std::io::Error| super::local::unreadable(&path, error);
-        let meta = std::fs::metadata(&path).map_err(|error| said(&error))?;
-        if !meta.is_file() {
-            return Err(ProbeError::new(format!("{} is not a file", path.display())));
-        }
-        return std::path::absolute(&path).map_err(|error| said(&error));
-    }
-    let address = match address.origin() {
-        Origin::Disk => {
-            let source = context.resolve(address.source());
-            address.with_source(source.to_string_lossy().into_owned())
-        }
-        Origin::Http | Origin::Registry => address,
-    };
-    let image = context.image(&address)?;
-    let to = folder.path().join(name);
-    copy(&mut Reader::new(image.source()?.clone()), &to)
-        .map_err(|error| ProbeError::new(format!("{text}: {error}")))?;
-    Ok(to)
-}
-
-fn copy(from: &mut Reader, to: &Path) -> std::io::Result<()> {
-    let mut file = std::fs::File::create(to)?;
-    std::io::copy(from, &mut file).map(drop)
-}
-
-fn finish(args: &Args) -> Finish {
-    match args.then.as_deref() {
-        Some("power-button") => Finish::PowerButton,
-        Some("wait") => Finish::Wait,
-        _ => Finish::Stop,
-    }
-}
-
-fn pattern(name: &str, text: &str) -> Result<Regex, ProbeError> {
-    let wrong = |why: String| ProbeError::new(format!("`{name}`: {why}"));
-    let read = Regex::new(text).map_err(|error| wrong(error.to_string()))?;
-    match read.is_match("") {
-        true => Err(wrong(format!("/{text}/ matches a line with nothing in it"))
-            .remedy("write what the line has to hold")),
-        false => Ok(read),
-    }
-}
-
-fn duration(seconds: Option<f64>) -> Result<Option<Duration>, ProbeError> {
-    let Some(seconds) = seconds else {
-        return Ok(None);
-    };
-    let time = Duration::try_from_secs_f64(seconds).ok();
-    let time = time.filter(|time| !time.is_zero() && time.as_secs_f64() <= LONGEST);
-    let wrong = || ProbeError::new("`within` is a time that is not zero, and no more than a day");
-    time.map(Some).ok_or_else(wrong)
-}
-
-fn steps(args: &Args) -> Result<Vec<qemu::Step>, ProbeError> {
-    if args.sees.len() > MOST_STEPS {
-        return Err(ProbeError::new(format!(
-            "`sees` has more than {MOST_STEPS} patterns"
-        )));
-    }
-    let each = duration(args.within)?;
-    let step = |see: &See| {
-        Ok(qemu::Step {
-            pattern: pattern("sees", &see.pattern)?,
-            within: duration(see.within)?.or(each),
-        })
-    };
-    args.sees.iter().map(step).collect()
-}
-
-fn never(args: &Args) -> Result<Vec<Regex>, ProbeError> {
-    let patterns = args.never.iter().map(|text| pattern("never", text));
-    patterns.collect()
-}
-
-fn machine(args: &Args, kernel: PathBuf, initrd: Option<PathBuf>) -> Result<Machine, ProbeError> {
-    let wrong = |what: String| Err(ProbeError::new(what));
-    let Some(arch) = Arch::named(&args.arch) else {
-        return wrong(format!(
-            "`{}` is no processor that is booted here",
-            args.arch
-        ));
-    };
-    let memory = args.memory.unwrap_or(MEMORY);
-    if !(LEAST_MEMORY..=MOST_MEMORY).contains(&memory) {
-        return wrong("`memory` is from 16 MiB to 64 GiB".into());
-    }
-    let cpus = args.cpus.unwrap_or(2);
-    if !(1..=MOST_CPUS).contains(&cpus) {
-        return wrong(format!("`cpus` is from 1 to {MOST_CPUS}"));
-    }
-    if args.mac.is_some() && !args.network {
-        return wrong("`mac` is that of a network card: say `network: true` too".into());
-    }
-    if arch == Arch::Arm64 && (args.uuid.is_some() || args.serial.is_some()) {
-        let what = "`uuid` and `serial` are told by firmware, and this machine has none";
-        return Err(ProbeError::new(what)
-            .remedy("leave them out: a kernel of ARM64 that is started directly cannot see them"));
-    }
-    let mac = args.mac.as_deref().unwrap_or(MAC);
-    if !is_hex(mac, &[2; 6], ':') {
-        return Err(
-            ProbeError::new(format!("`{}` is no MAC address", mac.escape_debug()))
-                .remedy("write it as 52:54:00:12:34:56"),
-        );
-    }
-    if let Some(uuid) = &args.uuid
-        && !is_hex(uuid, &[8, 4, 4, 4, 12], '-')
-    {
-        return wrong(format!("`{}` is no UUID", uuid.escape_debug()));
-    }
-    let start = Start::Direct {
-        kernel,
-        initrd,
-        cmdline: args
-            .cmdline
-            .clone()
-            .unwrap_or_else(|| format!("console={}", arch.console())),
-    };
-    Ok(Machine {
-        arch,
-        cpus,
-        memory,
-        start,
-        network: args.network.then(|| Network {
-            mac: mac.to_owned(),
-            pcap: None,
-        }),
-        uuid: args.uuid.clone(),
-        serial: args.serial.clone(),
-    })
-}
-
-/// Tells whether a text is groups of hexadecimal digits of these lengths.
-fn is_hex(text: &str, lengths: &[usize], between: char) -> bool {
-    let groups: Vec<&str> = text.split(between).collect();
-    let digits = |group: &&str| group.bytes().all(|byte| byte.is_ascii_hexdigit());
-    groups.iter().all(digits)
-        && groups
-            .iter()
-            .map(|group| group.len())
-            .eq(lengths.iter().copied())
 }
 
 impl From<QemuError> for ProbeError {
@@ -450,6 +259,7 @@ impl From<QemuError> for ProbeError {
                 said.remedy("see whether this QEMU (7.2 or newer) has what the machine asks for")
             }
             QemuError::BrokeDown(..)
+            | QemuError::BrokeDownAtOnce(..)
             | QemuError::Interrupted
             | QemuError::File { .. }
             | QemuError::Exec(_) => said,

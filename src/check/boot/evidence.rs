@@ -1,6 +1,7 @@
 //! A boot as a record that specs name.
 
 use super::{Evidence, Fault, Seen};
+use crate::model::path::printable;
 use crate::probe::qemu::Booted;
 
 impl Evidence {
@@ -27,6 +28,7 @@ impl Evidence {
                 true => "kvm".to_owned(),
                 false => "emulation".to_owned(),
             },
+            kvm_refused: booted.refused.as_deref().map(printable),
             qemu: booted.version.clone(),
             files,
             duration: booted.duration.as_secs_f64(),

@@ -18,7 +18,7 @@ pub use watch::{Fault, Seen, Step};
 
 use crate::model::size::show_duration;
 use crate::probe::exec::{self, Cancel, End, ExecError, Exit, Output, Request, Stream};
-use conduct::{Conductor, Shared};
+use conduct::{Conducted, Conductor, Shared};
 use console::Lines;
 use regex::Regex;
 use std::fs::File;
@@ -47,6 +47,9 @@ pub enum QemuError {
     /// QEMU itself broke down.
     #[error("QEMU broke down ({0}): {1}")]
     BrokeDown(String, String),
+    /// QEMU itself broke down before the machine said anything.
+    #[error("QEMU broke down ({0}), before the console said anything: {1}")]
+    BrokeDownAtOnce(String, String),
     /// The run is to end.
     #[error("the boot was interrupted")]
     Interrupted,
@@ -133,24 +136,39 @@ pub struct Booted {
     pub console: String,
     /// Whether the processor's own means were used (KVM), not emulation.
     pub hardware: bool,
+    /// What QEMU said where it broke down with them, so that the boot is one without.
+    pub refused: Option<String>,
     /// QEMU's version.
     pub version: String,
     /// How long the machine ran.
     pub duration: Duration,
 }
 
-/// Boots a machine and ends it.
+/// Boots a machine and ends it. Where QEMU breaks down with KVM before the machine said anything, as
+/// it does where that is half there (in a machine inside of a machine), it is booted once more, without.
 ///
 /// # Errors
 /// Where there is no QEMU, it does not make this machine, or breaks down. What is wrong with what the
 /// machine does is no error.
-pub fn boot(boot: Boot<'_>) -> Result<Booted, QemuError> {
+pub fn boot(boot: &Boot<'_>) -> Result<Booted, QemuError> {
     let arch = boot.machine.arch;
     if exec::which(arch.program()).is_none() {
         return Err(QemuError::NotHere(arch.program(), arch.packages()));
     }
+    if !boot.machine.may_use_hardware() {
+        return attempt(boot, false);
+    }
+    let refused = match attempt(boot, true) {
+        Err(error @ (QemuError::DoesNotStart(_) | QemuError::BrokeDownAtOnce(..))) => error,
+        done => return done,
+    };
+    let mut booted = attempt(boot, false)?;
+    booted.refused = Some(refused.to_string());
+    Ok(booted)
+}
+
+fn attempt(boot: &Boot<'_>, hardware: bool) -> Result<Booted, QemuError> {
     let folder = boot.folder.path();
-    let hardware = boot.machine.may_use_hardware();
     let stop = boot.cancel.child();
     let command = machine::guarded(boot.machine.arguments(hardware), boot.folder);
     let request = Request::new(command)
@@ -165,7 +183,7 @@ pub fn boot(boot: Boot<'_>) -> Result<Booted, QemuError> {
         Some(path) => Some(Log::new(path)?),
         None => None,
     };
-    let shared = Shared::new(boot.steps, boot.never);
+    let shared = Shared::new(boot.steps.clone(), boot.never.clone());
     let conductor = Conductor {
         shared: &shared,
         folder,
@@ -194,23 +212,7 @@ pub fn boot(boot: Boot<'_>) -> Result<Booted, QemuError> {
     }
     let conducted =
         conducted.unwrap_or_else(|_| Err(io::Error::other("what speaks with it failed")));
-    let conducted = match (conducted, output.end) {
-        (Ok(conducted), End::Exited) if output.exit != Exit::Code(0) => {
-            let ran = conducted.duration;
-            let how = format!("{} after {}", output.how(), show_duration(ran));
-            return Err(QemuError::BrokeDown(how, said(&output)));
-        }
-        (Ok(conducted), End::Exited | End::Cancelled | End::TimedOut) => conducted,
-        (Err(error), _) => {
-            let said = said(&output);
-            let why = if said.is_empty() {
-                error.to_string()
-            } else {
-                said
-            };
-            return Err(QemuError::DoesNotStart(why));
-        }
-    };
+    let conducted = judge_end(conducted, &output)?;
     if let Some(log) = log {
         log.finish()?;
     }
@@ -225,9 +227,32 @@ pub fn boot(boot: Boot<'_>) -> Result<Booted, QemuError> {
         problem,
         console: text(&output),
         hardware: conducted.hardware,
+        refused: None,
         version: conducted.version,
         duration: conducted.duration,
     })
+}
+
+/// Tells a machine that ended from a QEMU that did.
+fn judge_end(conducted: io::Result<Conducted>, output: &Output) -> Result<Conducted, QemuError> {
+    match (conducted, output.end) {
+        (Ok(conducted), End::Exited) if output.exit != Exit::Code(0) => {
+            let ran = conducted.duration;
+            let how = format!("{} after {}", output.how(), show_duration(ran));
+            match output.stdout.text().is_empty() {
+                true => Err(QemuError::BrokeDownAtOnce(how, said(output))),
+                false => Err(QemuError::BrokeDown(how, said(output))),
+            }
+        }
+        (Ok(conducted), End::Exited | End::Cancelled | End::TimedOut) => Ok(conducted),
+        (Err(error), _) => {
+            let said = said(output);
+            Err(QemuError::DoesNotStart(match said.is_empty() {
+                true => error.to_string(),
+                false => said,
+            }))
+        }
+    }
 }
 
 /// Gives what QEMU itself said, without what is no more than a warning where there is more.
