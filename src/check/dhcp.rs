@@ -1,24 +1,22 @@
 //! `dhcp`: what servers offer a machine to boot.
 
+pub(super) mod asking;
 mod offered;
 
 use super::{Context, Kind, ProbeError, SubjectUse};
-use crate::format::dhcp::{Boot, Choice, Firmware, Machine, Offer, SERVER_PORT, choose};
+use crate::format::dhcp::{Boot, Firmware, Machine, Offer};
 use crate::model::Address;
-use crate::probe::dhcp::{DhcpError, Way, ask_boot_server, discover};
+use crate::probe::dhcp::{DhcpError, Way, discover, pick};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddrV4;
 use std::time::Duration;
 
 pub use offered::{Discovery, Offered};
-use offered::{offered, server};
+use asking::{Asked, machine, wait, way};
+use offered::offered;
 
 /// The kind.
 pub struct TheKind;
-
-/// How long a boot server may take.
-const BOOT_SERVER: Duration = Duration::from_secs(3);
 
 /// Which machine asks, and by which way. It asks what it would be offered (DISCOVER), and boot servers
 /// on port 4011 where firmware would. It takes no address: REQUEST is never sent to a DHCP server.
@@ -97,9 +95,10 @@ impl Kind for TheKind {
     type Evidence = Evidence;
 
     fn validate(args: &Args) -> Result<(), ProbeError> {
-        way(args)?;
-        wait(args)?;
-        machine(args).map(|_| ())
+        let asked = args.asked();
+        way(&asked)?;
+        wait(&asked)?;
+        machine(&asked).map(|_| ())
     }
 
     fn observe(
@@ -107,13 +106,14 @@ impl Kind for TheKind {
         _subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Evidence, ProbeError> {
-        let machine = machine(&args)?;
-        let wait = wait(&args)?;
+        let asked = args.asked();
+        let machine = machine(&asked)?;
+        let wait = wait(&asked)?;
         // The error that nobody answered says more than that the time was over.
         let most = context
             .time_left()
             .saturating_sub(Duration::from_millis(200));
-        let way = way(&args)?;
+        let way = way(&asked)?;
         let wait = wait.min(most);
         let offers = discover(&machine, &way, wait, context.cancel)?;
         let wants = |fields: [&str; 4]| fields.iter().any(|field| context.wants(field));
@@ -135,6 +135,22 @@ impl Kind for TheKind {
     }
 }
 
+impl Args {
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            arch: &self.arch,
+            firmware: self.firmware.as_deref(),
+            client_arch: self.client_arch,
+            mac: self.mac.as_deref(),
+            uuid: self.uuid.as_deref(),
+            interface: self.interface.as_deref(),
+            server: self.server.as_deref(),
+            relay: self.relay.as_deref(),
+            wait: self.wait,
+        }
+    }
+}
+
 /// What firmware makes of the offers.
 struct Chosen {
     /// What is booted, and the server that says so.
@@ -152,40 +168,11 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     fn what_is_booted(&self, offers: &[Offer]) -> Result<Chosen, DhcpError> {
-        let nothing = |why: String, boot_server| Chosen {
-            boot: Err(why),
-            boot_server,
-        };
-        let said_by = |number: usize| offers.get(number).map(server).unwrap_or_default();
-        let (host, item) = match choose(offers, self.machine.firmware) {
-            Choice::Boot(number, boot) => {
-                let boot = Ok((boot, said_by(number)));
-                return Ok(Chosen {
-                    boot,
-                    boot_server: None,
-                });
-            }
-            Choice::Nothing(why) => return Ok(nothing(why, None)),
-            Choice::Ask { server, item, .. } => (server, item),
-        };
-        let wait = self.wait.min(BOOT_SERVER).min(self.context.time_left());
-        let cancel = self.context.cancel;
-        let answer = ask_boot_server(self.machine, self.way, host, item, wait, cancel)?;
-        Ok(match answer {
-            None => {
-                let why = format!("the boot server {host} does not answer on port 4011");
-                nothing(why, None)
-            }
-            Some(answer) => match answer.boot() {
-                Some(boot) => Chosen {
-                    boot: Ok((boot, server(&answer))),
-                    boot_server: Some(answer),
-                },
-                None => {
-                    let why = format!("the boot server {host} names no boot file");
-                    nothing(why, Some(answer))
-                }
-            },
+        let wait = self.wait.min(self.context.time_left());
+        let picked = pick(self.machine, self.way, offers, wait, self.context.cancel)?;
+        Ok(Chosen {
+            boot: picked.boot.map_err(|why| why.to_string()),
+            boot_server: picked.boot_server,
         })
     }
 
@@ -287,82 +274,6 @@ impl Evidence {
             boot_server: boot_server.map(|answer| offered(&answer, machine)),
         }
     }
-}
-
-fn wait(args: &Args) -> Result<Duration, ProbeError> {
-    let wait = args.wait.unwrap_or(6.0);
-    let wait = Duration::try_from_secs_f64(wait)
-        .ok()
-        .filter(|wait| !wait.is_zero());
-    wait.ok_or_else(|| ProbeError::new("`wait` is a time that is not zero"))
-}
-
-fn way(args: &Args) -> Result<Way, ProbeError> {
-    let address = |name: &str, text: &str| {
-        let whole = match text.contains(':') {
-            true => text.to_owned(),
-            false => format!("{text}:{SERVER_PORT}"),
-        };
-        whole.parse::<SocketAddrV4>().map_err(|_| {
-            let what = format!("`{name}`: `{}` is no IPv4 address", text.escape_debug());
-            ProbeError::new(what).remedy("write 10.0.0.1, or 10.0.0.1:67")
-        })
-    };
-    match (&args.interface, &args.server, &args.relay) {
-        (Some(name), None, None) => Ok(Way::Interface(name.clone())),
-        (None, Some(server), Some(relay)) => Ok(Way::Relay {
-            server: address("server", server)?,
-            relay: address("relay", relay)?,
-        }),
-        _ => {
-            let what = "either `interface`, or `server` and `relay`, say whom it asks";
-            Err(ProbeError::new(what).remedy(
-                "name the network card, or a server and the address of this machine that it \
-                 answers to",
-            ))
-        }
-    }
-}
-
-fn machine(args: &Args) -> Result<Machine, ProbeError> {
-    let firmware = match args.firmware.as_deref() {
-        Some("http") => Firmware::Http,
-        Some("ipxe") => Firmware::Ipxe,
-        _ => Firmware::Pxe,
-    };
-    let arch = match (args.client_arch, args.arch.as_str(), firmware) {
-        (Some(arch), _, _) => arch,
-        (None, "arm64", Firmware::Http) => 19,
-        (None, "arm64", _) => 11,
-        (None, "amd64", Firmware::Http) => 16,
-        (None, "amd64", _) => 7,
-        (None, "arm", Firmware::Http) => 18,
-        (None, "arm", _) => 10,
-        (None, _, Firmware::Http) => 15,
-        (None, _, _) => 0,
-    };
-    let mac = args.mac.as_deref().unwrap_or("02:74:64:67:00:01");
-    let mac = unhex(&mac.replace([':', '-'], "")).ok_or_else(|| {
-        let what = format!("`{}` is no MAC address", mac.escape_debug());
-        ProbeError::new(what).remedy("write it as 52:54:00:12:34:56")
-    })?;
-    let uuid = args.uuid.as_deref().map(|uuid| {
-        unhex(&uuid.replace('-', ""))
-            .ok_or_else(|| ProbeError::new(format!("`{}` is no UUID", uuid.escape_debug())))
-    });
-    Ok(Machine {
-        mac,
-        uuid: uuid.transpose()?,
-        arch,
-        firmware,
-    })
-}
-
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.len() == N * 2 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let bytes = (0..N).map(|at| u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok());
-    let bytes: Option<Vec<u8>> = bytes.collect();
-    bytes.filter(|_| digits)?.try_into().ok()
 }
 
 impl From<DhcpError> for ProbeError {

@@ -4,6 +4,8 @@
 //! is asked on port 4011: nothing is reserved for longer than an offer stands, and there is nothing
 //! to give back.
 
+mod pick;
+
 use crate::format::dhcp::{BOOT_SERVER_PORT, CLIENT_PORT, Machine, Offer, Packet, SERVER_PORT};
 use crate::probe::exec::Cancel;
 use nix::sys::socket::{
@@ -15,6 +17,8 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::{Duration, Instant};
 use thiserror::Error;
+
+pub use pick::{Picked, pick};
 
 /// When it is asked again where nobody answers, counted from the beginning.
 const AGAIN: [Duration; 3] = [

@@ -54,11 +54,6 @@ pub struct Discovery {
     pub broken: bool,
 }
 
-/// Gives the server that sent an answer, as it names itself.
-pub(super) fn server(offer: &Offer) -> String {
-    offer.packet.address(54).unwrap_or(offer.from).to_string()
-}
-
 /// Writes an answer down; `machine` has asked.
 pub(super) fn offered(offer: &Offer, machine: &Machine) -> Offered {
     let packet = &offer.packet;
@@ -69,7 +64,7 @@ pub(super) fn offered(offer: &Offer, machine: &Machine) -> Offered {
         .option(51)
         .and_then(|value| <[u8; 4]>::try_from(value).ok());
     Offered {
-        from: server(offer),
+        from: offer.sender(),
         proxy: offer.is_proxy(),
         address: address(packet.yiaddr),
         next_server: address(packet.siaddr),

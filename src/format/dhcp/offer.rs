@@ -97,6 +97,12 @@ impl Offer {
         self.packet.yiaddr.is_unspecified()
     }
 
+    /// Gives the server that sent it, as it names itself (option 54), or else by its address.
+    #[must_use]
+    pub fn sender(&self) -> String {
+        self.packet.address(54).unwrap_or(self.from).to_string()
+    }
+
     /// Gives the boot file: option 67, or the field of that name.
     #[must_use]
     pub fn file(&self) -> Option<String> {

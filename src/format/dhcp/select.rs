@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 
 use url::{Host, Url};
 
-use super::{Firmware, Offer};
+use super::{Firmware, Nothing, Offer};
 use crate::model::value::clip;
 
 /// What a machine would boot.
@@ -35,7 +35,7 @@ pub enum Choice {
         item: Option<u16>,
     },
     /// It boots nothing, and why.
-    Nothing(String),
+    Nothing(Nothing),
 }
 
 /// An offer, by its number.
@@ -45,7 +45,7 @@ type Numbered<'o> = (usize, &'o Offer);
 #[must_use]
 pub fn choose(offers: &[Offer], firmware: Firmware) -> Choice {
     if offers.iter().all(Offer::is_proxy) {
-        return Choice::Nothing("no server offers an address".to_owned());
+        return Choice::Nothing(Nothing::NoAddress);
     }
     match firmware {
         Firmware::Pxe => pxe(offers),
@@ -62,7 +62,7 @@ fn first<'o>(offers: &'o [Offer], is: impl Fn(&Offer) -> bool) -> Option<Numbere
 fn named((number, offer): Numbered<'_>) -> Choice {
     match offer.boot() {
         Some(boot) => Choice::Boot(number, boot),
-        None => Choice::Nothing("no server names a boot file for this machine".to_owned()),
+        None => Choice::Nothing(Nothing::NoFile),
     }
 }
 
@@ -111,9 +111,7 @@ fn ipxe(offers: &[Offer]) -> Choice {
 fn by_menu(found: Numbered<'_>) -> Choice {
     let pxe = found.1.pxe();
     match pxe.menu.first() {
-        Some((0, _)) if !pxe.skips() => Choice::Nothing(
-            "the first line of the menu boots from a disk of the machine".to_owned(),
-        ),
+        Some((0, _)) if !pxe.skips() => Choice::Nothing(Nothing::Disk),
         Some((item, _)) if !pxe.skips() => ask(found, Some(*item)),
         _ => named(found),
     }
@@ -135,11 +133,11 @@ fn ask((number, offer): Numbered<'_>, item: Option<u16>) -> Choice {
 fn named_by_nobody(offers: &[Offer]) -> Choice {
     let alone = first(offers, |offer| offer.is_proxy() && offer.boot().is_some());
     Choice::Nothing(match alone.and_then(|(_, offer)| offer.file()) {
-        Some(file) => format!(
-            "`{}` is offered by ProxyDHCP without option 60 `PXEClient`, and not taken",
-            shown(&file)
-        ),
-        None => "no server names a boot file for this machine".to_owned(),
+        Some(file) => Nothing::NoClass {
+            file: shown(&file),
+            class: "PXEClient",
+        },
+        None => Nothing::NoFile,
     })
 }
 
@@ -193,20 +191,17 @@ fn http(offers: &[Offer]) -> Choice {
     }
     let wrong = first(offers, speaks).or_else(|| first(offers, |offer| offer.file().is_some()));
     let Some((_, offer)) = wrong else {
-        return Choice::Nothing("no server names a boot file for this machine".to_owned());
+        return Choice::Nothing(Nothing::NoFile);
     };
     let file = shown(&offer.file().unwrap_or_default());
     Choice::Nothing(match (speaks(offer), uri(offer)) {
-        (false, _) => format!(
-            "`{file}` is offered without option 60 `HTTPClient`, and not taken by UEFI HTTP boot"
-        ),
-        (true, Uri::None) => format!("`{file}` is offered to UEFI HTTP boot, and is no URL"),
-        (true, Uri::Name) => {
-            format!("`{file}` has the name of a host, and no name server is offered (option 6)")
-        }
-        (true, Uri::Address) => {
-            "the server of the URL offers no address, and no other does".to_owned()
-        }
+        (false, _) => Nothing::NoClass {
+            file,
+            class: "HTTPClient",
+        },
+        (true, Uri::None) => Nothing::NoUrl(file),
+        (true, Uri::Name) => Nothing::NoNameServer(file),
+        (true, Uri::Address) => Nothing::NoOtherAddress,
     })
 }
 
@@ -246,7 +241,7 @@ mod tests {
                 server,
                 ..
             } => format!("4011 for {item} at {server}"),
-            Choice::Nothing(why) => why,
+            Choice::Nothing(why) => why.to_string(),
         }
     }
 
