@@ -31,8 +31,8 @@ macro_rules! kinds {
 
 kinds!(
     boot, build, checksums, cmdline, command, dhcp, disk, dns, document, elf, extension, file,
-    http, initramfs, ipxe, iso, kernel, matchbox, modules, oci, patches, port, tftp, tool, tree,
-    uki, wasm
+    http, initramfs, ipxe, iso, kernel, matchbox, modules, netboot, oci, patches, port, tftp, tool,
+    tree, uki, wasm
 );
 
 /// Finds a kind by its name.

@@ -12,6 +12,7 @@ pub mod dns;
 pub mod exec;
 pub mod git;
 pub mod http;
+pub mod netboot;
 pub mod port;
 pub mod qemu;
 pub mod record;

@@ -227,6 +227,7 @@ impl Evaluator<'_> {
                 Loaded::Script(bytes) => bytes.clone(),
                 Loaded::Other { pe_machine, .. } => {
                     if let Some(why) = self.wrong_machine(*pe_machine) {
+                        self.not_started = Some(image.picked());
                         return Ok(Err(why));
                     }
                     let others = self.images.iter().filter(|held| held.id != image.id);
@@ -254,7 +255,15 @@ impl Evaluator<'_> {
     }
 
     /// Says why iPXE would not take a file for one that it can start.
-    pub(super) fn executable(&self, image: &Image) -> Result<(), String> {
+    pub(super) fn executable(&mut self, image: &Image) -> Result<(), String> {
+        let right = self.is_executable(image);
+        if right.is_err() {
+            self.not_started = Some(image.picked());
+        }
+        right
+    }
+
+    fn is_executable(&self, image: &Image) -> Result<(), String> {
         match (&image.loaded, self.machine.platform) {
             (Loaded::Script(_), _)
             | (

@@ -96,6 +96,7 @@ pub(super) struct Evaluator<'e> {
     pub(super) initrds: Vec<super::Picked>,
     pub(super) fetches: usize,
     pub(super) unreachable: bool,
+    pub(super) not_started: Option<super::Picked>,
     scripts: Vec<String>,
     states: HashSet<Sha256Digest>,
 }
@@ -116,6 +117,7 @@ pub fn evaluate(start: &Start, machine: &Machine, fetch: &mut dyn Fetch, bounds:
         initrds: Vec::new(),
         fetches: 0,
         unreachable: false,
+        not_started: None,
         scripts: Vec::new(),
         states: HashSet::new(),
     };
@@ -128,6 +130,7 @@ pub fn evaluate(start: &Start, machine: &Machine, fetch: &mut dyn Fetch, bounds:
         settings: evaluator.settings.set_by_scripts(),
         unset: evaluator.settings.unset(),
         unreachable: evaluator.unreachable,
+        not_started: evaluator.not_started,
     }
 }
 

@@ -175,11 +175,14 @@ pub struct Walk {
     pub unset: Vec<String>,
     /// Whether a file could not be looked for: no answer came.
     pub unreachable: bool,
+    /// What was to be started last and could not be: no program, or one for another machine.
+    pub not_started: Option<Picked>,
 }
 
 /// Takes the name and the password out of an address, or of an address in a word. The query stays:
 /// it is what a server tells machines apart by.
-pub(super) fn plain(word: &str) -> String {
+#[must_use]
+pub fn plain(word: &str) -> String {
     let Some((before, rest)) = word.split_once("://") else {
         return word.to_owned();
     };
