@@ -1,70 +1,12 @@
 //! `dhcp`: real servers in a network namespace of the test's own.
 
 use std::path::Path;
-use std::process::Command;
 
 use tdg::format::dhcp::{Firmware, Machine, Packet};
 
-use crate::peers::{output, own_network, peer};
-use crate::world::{Report, World, ran};
-
-/// Two network cards with a wire between them, each in a namespace of its own; one or two dnsmasq are
-/// at the other end. All of it is gone when the script ends, or is killed: it is the first process of
-/// a namespace of its own, and nothing outlives that.
-const WIRE: &str = r#"
-set -eu
-address="$1"; first="$2"; second="$3"; shift 3
-ip link set lo up
-unshare -n sh -c '
-  : >"$1.there"
-  for turn in $(seq 500); do ip link show there >/dev/null 2>&1 && break; sleep 0.02; done
-  ip link set lo up; ip addr add 10.77.0.1/24 dev there; ip addr add 10.77.0.2/24 dev there; ip link set there up
-  for conf in "$@"; do
-    [ ! -s "$conf" ] || "$DNSMASQ" --no-daemon --conf-file="$conf" --pid-file= --port=0 \
-      --interface=there --bind-interfaces --no-ping --leasefile-ro --log-facility="$conf.log" 2>/dev/null &
-  done
-  sleep 60' sh "$first" "$second" &
-other=$!
-for turn in $(seq 500); do [ ! -e "$first.there" ] || break; sleep 0.02; done
-ip link add name here type veth peer name there netns $other
-ip link set here up
-[ -z "$address" ] || ip addr add "$address/24" dev here
-for conf in "$first" "$second"; do
-  [ -s "$conf" ] || continue
-  for turn in $(seq 500); do grep -q started "$conf.log" 2>/dev/null && break; sleep 0.02; done
-  [ "$turn" != 500 ] || { cat "$conf.log" >&2; exit 99; }
-done
-"$@"
-"#;
-
-/// Runs a spec at one end of a wire, with a dnsmasq for each configuration at the other. `None` where a
-/// namespace or a program is missing, which has been said.
-fn beside(world: &World, confs: [&str; 2], address: &str, spec: &str) -> Option<Report> {
-    let (dnsmasq, unshare) = (peer("dnsmasq")?, own_network()?);
-    world.write("specs/it.yaml", spec);
-    let tdg = world.command(&["run", "specs", "--format", "json", "--jobs", "1"]);
-    let mut command = Command::new(unshare);
-    command
-        .args(["-rn", "--pid", "--fork", "--kill-child"])
-        .args(["sh", "-c", WIRE, "sh", address])
-        .args([
-            world.write("first", confs[0]),
-            world.write("second", confs[1]),
-        ])
-        .arg(tdg.get_program())
-        .args(tdg.get_args())
-        .current_dir(world.path())
-        .env("DNSMASQ", dnsmasq);
-    for (name, value) in tdg.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
-    Some(Report::of(ran(&mut command)))
-}
+use super::beside::beside;
+use crate::peers::{output, peer};
+use crate::world::World;
 
 /// A block that works: each machine gets what it can start.
 const WORKS: &str = "

@@ -1,8 +1,10 @@
 //! What a machine asks for when it boots over the network, asked of real servers.
 
+mod beside;
 mod dhcp;
 mod ipxe;
 mod tftp;
+mod walk;
 
 /// The head of a program for UEFI, for a machine by its number in PE headers.
 pub(crate) fn program(machine: u16) -> Vec<u8> {

@@ -1,0 +1,100 @@
+//! Servers at the other end of a wire, in a network namespace of the test's own.
+
+use std::fs;
+use std::process::Command;
+
+use crate::peers::{own_network, peer};
+use crate::world::{Report, World, ran};
+
+/// Two network cards with a wire between them, each in a namespace of its own; one or two dnsmasq are
+/// at the other end, and a web server. All of it is gone when the script ends, or is killed: it is the
+/// first process of a namespace of its own, and nothing outlives that.
+const WIRE: &str = r#"
+set -eu
+address="$1"; first="$2"; second="$3"; web="$4"; shift 4
+ip link set lo up
+unshare -n sh -c '
+  : >"$1.there"
+  for turn in $(seq 500); do ip link show there >/dev/null 2>&1 && break; sleep 0.02; done
+  ip link set lo up; ip addr add 10.77.0.1/24 dev there; ip addr add 10.77.0.2/24 dev there; ip link set there up
+  [ ! -s "$3" ] || "$WEB_SERVER" -c "$3" 2>"$3.log" &
+  for conf in "$1" "$2"; do
+    [ ! -s "$conf" ] || "$DNSMASQ" --no-daemon --conf-file="$conf" --pid-file= --port=0 \
+      --interface=there --bind-interfaces --no-ping --leasefile-ro --log-facility="$conf.log" 2>/dev/null &
+  done
+  sleep 60' sh "$first" "$second" "$web" &
+other=$!
+for turn in $(seq 500); do [ ! -e "$first.there" ] || break; sleep 0.02; done
+ip link add name here type veth peer name there netns $other
+ip link set here up
+[ -z "$address" ] || ip addr add "$address/24" dev here
+for conf in "$first" "$second"; do
+  [ -s "$conf" ] || continue
+  for turn in $(seq 500); do grep -q started "$conf.log" 2>/dev/null && break; sleep 0.02; done
+  [ "$turn" != 500 ] || { cat "$conf.log" >&2; exit 99; }
+done
+if [ -s "$web" ]; then
+  for turn in $(seq 500); do [ -s "$web.pid" ] && break; sleep 0.02; done
+  [ "$turn" != 500 ] || { cat "$web.log" >&2; exit 99; }
+fi
+"$@"
+"#;
+
+/// Runs a spec at one end of a wire, with a dnsmasq for each configuration at the other. `None` where a
+/// namespace or a program is missing, which has been said.
+pub(super) fn beside(world: &World, confs: [&str; 2], address: &str, spec: &str) -> Option<Report> {
+    with_web(world, confs, "", address, spec)
+}
+
+/// Does the same with nginx at the other end, which has what is in `files`: `server` is what it does
+/// beside listening on port 80 of 10.77.0.1.
+pub(super) fn with_web(
+    world: &World,
+    confs: [&str; 2],
+    server: &str,
+    address: &str,
+    spec: &str,
+) -> Option<Report> {
+    let (dnsmasq, unshare) = (peer("dnsmasq")?, own_network()?);
+    let mut web = String::new();
+    let mut nginx = Default::default();
+    if !server.is_empty() {
+        nginx = peer("nginx")?;
+        let folder = world.path().display();
+        fs::create_dir_all(world.path().join("files")).unwrap();
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .iter()
+            .map(|kind| format!("{kind}_temp_path {folder}/tmp;\n"))
+            .collect();
+        web = format!(
+            "user root; daemon off; master_process off; pid {folder}/web.pid; error_log stderr;\nevents {{}}\n\
+             http {{\n{temporary}access_log off; default_type application/octet-stream;\n\
+             server {{ listen 10.77.0.1:80; root {folder}/files;\n{server} }}\n}}\n"
+        );
+    }
+    world.write("specs/it.yaml", spec);
+    let tdg = world.command(&["run", "specs", "--format", "json", "--jobs", "1"]);
+    let mut command = Command::new(unshare);
+    command
+        .args(["-rn", "--pid", "--fork", "--kill-child"])
+        .args(["sh", "-c", WIRE, "sh", address])
+        .args([
+            world.write("first", confs[0]),
+            world.write("second", confs[1]),
+            world.write("web", web),
+        ])
+        .arg(tdg.get_program())
+        .args(tdg.get_args())
+        .current_dir(world.path())
+        .env("DNSMASQ", dnsmasq)
+        .env("WEB_SERVER", nginx);
+    for (name, value) in tdg.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+    Some(Report::of(ran(&mut command)))
+}
