@@ -98,7 +98,6 @@ pub struct File {
 impl Evidence {
     /// Says what was seen.
     pub(super) fn of(walk: Walk) -> Self {
-        let duration = walk.steps.iter().map(|step| step.took.as_secs_f64()).sum();
         let stopped = walk.stopped.as_ref();
         let kernel = walk.kernel.filter(|_| walk.outcome == Outcome::Boot);
         Self {
@@ -113,7 +112,7 @@ impl Evidence {
             initrds: walk.initrds.into_iter().map(file).collect(),
             scripts: walk.scripts,
             transcript: walk.console,
-            duration,
+            duration: walk.took.as_secs_f64(),
         }
     }
 }

@@ -33,6 +33,7 @@ impl From<DhcpError> for End {
 /// # Errors
 /// Where a server gives no answer, or only a real machine would know how it goes on.
 pub fn walk(asking: &Asking<'_>) -> Result<Walk, NetbootError> {
+    let begin = Instant::now();
     let mut course = Course {
         asking,
         fetcher: Fetcher {
@@ -60,6 +61,7 @@ pub fn walk(asking: &Asking<'_>) -> Result<Walk, NetbootError> {
         initrds: found.initrds,
         scripts: found.scripts,
         console: course.console.lines(),
+        took: begin.elapsed(),
     })
 }
 

@@ -162,6 +162,8 @@ pub struct Walk {
     pub scripts: Vec<String>,
     /// What would stand on the machine's screen.
     pub console: Vec<String>,
+    /// How long all of it took.
+    pub took: Duration,
 }
 
 /// Says why it is not known where a machine gets to.

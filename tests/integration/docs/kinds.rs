@@ -25,7 +25,7 @@ be absent.
 ";
 
 /// Kinds whose examples ask servers that are not there, or start what the demo only imitates.
-const ELSEWHERE: &[&str] = &["boot", "dhcp", "ipxe", "tftp"];
+const ELSEWHERE: &[&str] = &["boot", "dhcp", "ipxe", "netboot", "tftp"];
 
 fn page() -> String {
     let mut page = HEAD.to_owned();

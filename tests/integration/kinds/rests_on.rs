@@ -82,6 +82,12 @@ const WHY: &[(&str, &str, bool, &str)] = &[
         "reads the subject, where no `kernel` is named",
     ),
     (
+        "netboot",
+        r#"{"arch":"arm64","interface":"eth0"}"#,
+        false,
+        "asks DHCP, TFTP and web servers",
+    ),
+    (
         "oci",
         "{}",
         false,

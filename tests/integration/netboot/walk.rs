@@ -208,6 +208,13 @@ fn stuck(name: &str, firmware: &str, fault: &str, stage: &str, screen: &str) -> 
 /// What is named to each, and what comes of it.
 type Case = ([&'static str; 3], Vec<String>);
 
+/// Forgets what the servers before have left, by which they are waited for.
+fn clear(world: &World) {
+    for left in ["first.log", "first.there", "web.pid"] {
+        let _ = std::fs::remove_file(world.path().join(left));
+    }
+}
+
 /// Runs each case beside servers of its own.
 fn all(cases: Vec<Case>) {
     let world = bastion();
@@ -217,9 +224,7 @@ fn all(cases: Vec<Case>) {
             return;
         };
         report.as_named();
-        for log in ["first.log", "first.there", "web.pid"] {
-            let _ = std::fs::remove_file(world.path().join(log));
-        }
+        clear(&world);
     }
 }
 
@@ -478,5 +483,24 @@ checks:
 ";
     if let Some(report) = run(&world, ["ipxe-arm64.efi", "", ""], spec) {
         report.as_named();
+    }
+}
+
+/// One server names a boot server that says nothing; another names a file, and nobody gives addresses.
+#[test]
+fn without_a_boot_server_or_an_address_it_gets_stuck() {
+    let world = bastion();
+    let silent = dnsmasq(&world, "", "", "") + "dhcp-option-force=tag:arm64,60,PXEClient\n";
+    let proxy = "dhcp-range=10.77.0.0,proxy\npxe-service=ARM64_EFI,ARM64,ipxe-arm64.efi\n";
+    for (conf, fault) in [(silent.as_str(), "no-boot-server"), (proxy, "no-address")] {
+        let spec = format!(
+            "spec: stuck\nchecks:\n  - name: pass it is told\n    netboot: {{ arch: arm64, interface: here, wait: 1 }}\n    \
+             expect: {{ fault: {fault}, stage: dhcp, transcript: {{ any: {{ contain: PXE-E16 }} }} }}\n"
+        );
+        let Some(report) = with_web(&world, [conf, ""], WEB, "10.77.0.9", &spec) else {
+            return;
+        };
+        report.as_named();
+        clear(&world);
     }
 }
