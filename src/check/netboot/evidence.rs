@@ -86,7 +86,8 @@ pub struct File {
     pub content: String,
     /// What a program is: `ipxe`, `grub`, `shim`, `kernel`, `uki`, `other`.
     pub program: Option<String>,
-    /// The machine that a program is for, by its PE header: `arm64`, `amd64`, ….
+    /// The machine that a program is for, by its PE header: `arm64`, `amd64`, …. Of an initramfs, what
+    /// programs in it are for, where they can be seen.
     pub arch: Option<String>,
     /// Its size.
     #[schemars(extend("x-unit" = "bytes"))]

@@ -162,6 +162,9 @@ impl Fault {
                 (Self::Loop, _) => Some("iPXE initialising devices..."),
                 _ => None,
             },
+            (Firmware::Ipxe, Stage::Initrd) if self == Self::WrongArchitecture => {
+                Some("Failed to execute /init (error -8)")
+            }
             (Firmware::Ipxe, _) => match self {
                 Self::WrongArchitecture | Self::CutShort => {
                     Some("Could not boot: Error 0x7f048183 (https://ipxe.org/7f048183)")

@@ -1,11 +1,13 @@
 //! The part of the way that iPXE goes: it asks DHCP again, and follows scripts to a kernel.
 
-use super::course::{Course, End, Place, Told, made};
-use super::fetch::{Missed, Who};
+use super::course::{Course, End, Place, Told};
+use super::fetch::Who;
+use super::files::Files;
+use super::initramfs;
 use super::{Fault, File, NetbootError, Outcome, Program, Stage};
 use crate::format::dhcp::{Boot, Firmware, Machine};
 use crate::format::ipxe::walk::plain;
-use crate::format::ipxe::{self, Bounds, Failed, Fetch, Loaded, Picked, Platform, Start, script};
+use crate::format::ipxe::{self, Bounds, Picked, Platform, Start, script};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use url::Url;
@@ -76,13 +78,7 @@ impl Course<'_> {
                 _ => Platform::Efi,
             },
         };
-        let mut files = Files {
-            course: self,
-            files: BTreeMap::new(),
-            missed: Vec::new(),
-            deadly: None,
-            local: None,
-        };
+        let mut files = Files::new(self);
         let walk = ipxe::evaluate(start, &machine, &mut files, &Bounds::default());
         let Files {
             files,
@@ -164,19 +160,28 @@ impl Course<'_> {
                 );
             }
         };
-        let of = |picked: &Picked| {
-            let file = files.get(&picked.url)?;
-            Some(File {
-                name: picked.name.clone(),
-                arguments: picked.arguments.clone(),
-                ..file.clone()
-            })
+        let of = |picked: &Picked| match files.get(&picked.url) {
+            Some((file, source)) => Ok((
+                File {
+                    name: picked.name.clone(),
+                    arguments: picked.arguments.clone(),
+                    ..file.clone()
+                },
+                source,
+            )),
+            None => {
+                let why = format!("{} is used, and was not seen", picked.url);
+                Err(End::Error(NetbootError::Local(why)))
+            }
         };
-        let Some(kernel) = of(&picked) else {
-            let why = format!("{} is started, and was not seen", picked.url);
-            return Err(End::Error(NetbootError::Local(why)));
-        };
-        self.found.initrds = walk.initrds.iter().filter_map(of).collect();
+        let (kernel, _) = of(&picked)?;
+        for picked in &walk.initrds {
+            let (mut file, source) = of(picked)?;
+            if file.program.is_none() {
+                file.arch = initramfs::arch(source, self.asking.arch);
+            }
+            self.found.initrds.push(file);
+        }
         self.kernel(kernel, walk.steps.is_empty())
     }
 
@@ -193,6 +198,7 @@ impl Course<'_> {
             }
             Some(Program::Kernel | Program::Uki) => {
                 self.found.kernel = Some(kernel);
+                self.initramfs()?;
                 self.as_built()?;
                 self.console.say("Booting Linux...");
                 Ok(Outcome::Boot)
@@ -206,6 +212,29 @@ impl Course<'_> {
                 self.found.note = Some(why);
                 self.no_kernel(Outcome::Program)
             }
+        }
+    }
+
+    /// Stops where the programs of an initramfs are for another machine. What is no initramfs may be
+    /// anything.
+    fn initramfs(&mut self) -> Result<(), End> {
+        let own = self.asking.arch;
+        let mut all = self.found.initrds.iter();
+        let other = all.find_map(|file| {
+            let arch = file
+                .arch
+                .as_ref()
+                .filter(|arch| file.program.is_none() && *arch != own)?;
+            Some(format!(
+                "the programs in {} are for {arch}, and the machine is {own}",
+                file.url
+            ))
+        });
+        match other {
+            Some(why) => {
+                Err(self.stop(Fault::WrongArchitecture, Stage::Initrd, Firmware::Ipxe, why))
+            }
+            None => Ok(()),
         }
     }
 
@@ -257,64 +286,6 @@ impl Course<'_> {
         set("hostname", packet.text(12));
         set("domain", packet.text(15));
         settings
-    }
-}
-
-/// What iPXE's download gives to its scripts, with all that was seen of it.
-struct Files<'c, 'a> {
-    course: &'c mut Course<'a>,
-    files: BTreeMap<String, File>,
-    /// What could not be had, and how that is told.
-    missed: Vec<(Fault, String)>,
-    /// What no script has an answer to, because nothing ends.
-    deadly: Option<(Fault, String)>,
-    local: Option<String>,
-}
-
-impl Fetch for Files<'_, '_> {
-    fn fetch(&mut self, url: &Url) -> Result<Loaded, Failed> {
-        let shown = plain(url.as_str());
-        let (body, looked) = match self.course.fetch(&Place::Url(url), Who::Ipxe) {
-            Ok(came) => came,
-            Err(missed) => {
-                let (failed, said) = match missed {
-                    Missed::Fault(Fault::NotFound, why) => {
-                        self.missed.push((Fault::NotFound, why.clone()));
-                        (Failed::Refused(why), " No such file or directory")
-                    }
-                    Missed::Fault(fault, why) => {
-                        if fault == Fault::NoLength {
-                            self.deadly
-                                .get_or_insert((fault, format!("{shown}: {why}")));
-                        }
-                        self.missed.push((fault, why.clone()));
-                        (Failed::Refused(why), "")
-                    }
-                    Missed::Unreachable(why) => (Failed::Unreachable(why), " Connection timed out"),
-                    Missed::Local(why) => {
-                        self.local.get_or_insert(why.clone());
-                        (Failed::Unreachable(why), "")
-                    }
-                };
-                self.course.console.say(format!("{shown}...{said}"));
-                return Err(failed);
-            }
-        };
-        self.course.console.say(format!("{shown}... ok"));
-        self.files
-            .insert(shown.clone(), made(shown, "", &body, &looked));
-        if looked.content == "script" {
-            // One byte more than may be: the reader of scripts says that it is too much.
-            let bytes = body.source.up_to(0, script::MAX_SCRIPT + 1);
-            return bytes
-                .map(|bytes| Loaded::Script(bytes.to_vec()))
-                .map_err(|error| Failed::Unreachable(error.to_string()));
-        }
-        Ok(Loaded::Other {
-            content: looked.content.to_owned(),
-            pe_machine: looked.pe_machine,
-            size: Some(body.size),
-        })
     }
 }
 

@@ -4,15 +4,18 @@
 //! asks again as iPXE, and follows the script. What would stop a machine ends the walk by a
 //! [`Fault`]; a server that gives no answer is an error, because nothing is known of what it has.
 //!
-//! `course` is the way itself, `firmware` its part to the boot file, `loader` that from iPXE on; `fetch` gets one file as firmware or
-//! iPXE does, and `look` tells what it is; [`fault`] names what stops a machine, and `console` writes
-//! down what would stand on its screen.
+//! `course` is the way itself, `firmware` its part to the boot file, `loader` that from iPXE on; `fetch`
+//! gets one file as firmware or iPXE does, `files` those of scripts, `look` tells what it is, and `initramfs` for which machine;
+//! [`fault`] names what stops a machine, and `console` writes down what would stand on its screen.
+//! Where iPXE has a script built in, that is not seen: the walk asks DHCP as iPXE without one does.
 
 mod console;
 mod course;
 pub mod fault;
 mod fetch;
+mod files;
 mod firmware;
+mod initramfs;
 mod loader;
 mod look;
 
@@ -120,7 +123,7 @@ pub struct File {
     pub content: String,
     /// What a program is.
     pub program: Option<Program>,
-    /// The machine that a program is for.
+    /// The machine that a program is for; of an initramfs, one that programs in it are for.
     pub arch: Option<String>,
     /// Its bytes.
     pub size: u64,

@@ -60,6 +60,20 @@ fn bastion() -> World {
     world.write("files/kernel-cut", &kernel(b"one")[..0xa00]);
     world.write("files/kernel-amd64", sectioned(0x8664, b""));
     world.write("files/initramfs.xz", b"\xfd7zXZ\0rest");
+    for (name, number) in [("arm64", 183), ("amd64", 62)] {
+        // As much of an archive as tells of a program in it.
+        let program = [
+            b"\x7fELF\x02\x01\x01",
+            &[0; 9][..],
+            &[2, 0, number, 0, 1, 0, 0, 0],
+        ]
+        .concat();
+        let archive = [&b"070701"[..], &[b'0'; 118], &program].concat();
+        let packed = zstd::encode_all(&archive[..], 1).unwrap();
+        world.write(&format!("files/initramfs-{name}.zst"), packed);
+        let script = format!("#!ipxe\nkernel kernel-arm64\ninitrd initramfs-{name}.zst\nboot\n");
+        world.write(&format!("files/initramfs-{name}.ipxe"), script);
+    }
     world.write("files/disk.img", b"a disk");
     let script = |kernel: &str| {
         format!(
@@ -370,6 +384,14 @@ fn ipxe_gets_stuck() {
         (
             ["ipxe-arm64.efi", "", on("initramfs.xz")],
             ipxe("not-a-program", "script", "Exec format error"),
+        ),
+        (
+            ["ipxe-arm64.efi", "", on("initramfs-amd64.ipxe")],
+            ipxe("wrong-architecture", "initrd", "Failed to execute /init"),
+        ),
+        (
+            ["ipxe-arm64.efi", "", on("initramfs-arm64.ipxe")],
+            vec![goes_on.replace("fault: null", "fault: null, initrds: [{ arch: arm64 }]")],
         ),
         (
             ["ipxe-arm64.efi", "", on("chunked.ipxe")],
