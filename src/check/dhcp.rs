@@ -11,9 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-pub use offered::{Discovery, Offered};
 use asking::{Asked, machine, wait, way};
 use offered::offered;
+pub use offered::{Discovery, Offered};
 
 /// The kind.
 pub struct TheKind;

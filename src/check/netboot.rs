@@ -78,7 +78,8 @@ impl Kind for TheKind {
     outcome: boot
     fault: null
     arguments: { contain: talos.platform=metal }";
-    const DESCRIBES: &'static [&'static str] = &["outcome", "fault", "reason", "kernel", "arguments"];
+    const DESCRIBES: &'static [&'static str] =
+        &["outcome", "fault", "reason", "kernel", "arguments"];
     type Args = Args;
     type Evidence = Evidence;
 
@@ -101,11 +102,16 @@ impl Kind for TheKind {
         let asked = args.asked();
         let mut settings = args.settings.clone();
         if let Some(serial) = &args.serial {
-            settings.entry("serial".to_owned()).or_insert(serial.clone());
+            settings
+                .entry("serial".to_owned())
+                .or_insert(serial.clone());
         }
         let expected = |text: &String| expected(text, context);
         let kernel = args.kernel.as_ref().map(expected).transpose()?;
-        let initrds = args.initrds.as_ref().map(|all| all.iter().map(expected).collect());
+        let initrds = args
+            .initrds
+            .as_ref()
+            .map(|all| all.iter().map(expected).collect());
         let asking = Asking {
             machine: machine(&asked)?,
             arch: &args.arch,

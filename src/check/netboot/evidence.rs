@@ -134,7 +134,9 @@ fn file(file: netboot::File) -> File {
         url: file.url,
         name: file.name,
         content: file.content,
-        program: file.program.map(|program| Program::name(program).to_owned()),
+        program: file
+            .program
+            .map(|program| Program::name(program).to_owned()),
         arch: file.arch,
         size: file.size,
         sha256: file.sha256.to_string(),
