@@ -3,6 +3,7 @@
 use super::beside::with_web;
 use super::program;
 use crate::world::{Report, World};
+use std::sync::Mutex;
 
 /// What stands in iPXE, and in no other program.
 const TAG_LINE: &[u8] = b"\0Open Source Network Boot Firmware\0";
@@ -229,17 +230,25 @@ fn clear(world: &World) {
     }
 }
 
-/// Runs each case beside servers of its own.
+/// Runs each case beside servers of its own, several at a time: most of it is waiting for more offers.
 fn all(cases: Vec<Case>) {
-    let world = bastion();
-    for (served, checks) in cases {
-        let spec = format!("spec: stuck\nchecks:\n{}", checks.concat());
-        let Some(report) = run(&world, served, &spec) else {
-            return;
-        };
-        report.as_named();
-        clear(&world);
-    }
+    let cases = Mutex::new(cases);
+    let next = || cases.lock().ok()?.pop();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let world = bastion();
+                while let Some((served, checks)) = next() {
+                    let spec = format!("spec: stuck\nchecks:\n{}", checks.concat());
+                    let Some(report) = run(&world, served, &spec) else {
+                        return;
+                    };
+                    report.as_named();
+                    clear(&world);
+                }
+            });
+        }
+    });
 }
 
 #[test]
