@@ -17,7 +17,7 @@
 //! | 2 | [`image`], [`probe`] | formats as one tree; the world outside |
 //! | 3 | [`check`] | the kinds of check, one file each |
 //! | 4 | [`run`] | plan, engine, events, the libtest front |
-//! | 5 | [`report`], [`inspect`], [`generate`], [`demo`] | reporters; looking without a spec; the build loop; the demo's world |
+//! | 5 | [`report`], [`inspect`], [`generate`], [`demo`], [`serve`] | reporters; looking without a spec; the build loop; the demo's world; the netboot server |
 //! | 6 | `cli` | the commands |
 //!
 //! [`format`]: mod@crate::format
@@ -33,4 +33,5 @@ pub mod model;
 pub mod probe;
 pub mod report;
 pub mod run;
+pub mod serve;
 pub mod spec;

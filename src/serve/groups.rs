@@ -1,0 +1,197 @@
+//! What matchbox's groups and profiles say, read anew for each machine that asks, as matchbox does.
+
+use super::folder::Folder;
+use crate::format::matchbox::{Group, Profile, labels, select};
+use crate::model::path::printable;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Bytes of one document.
+const MAX_DOCUMENT: usize = 1 << 20;
+/// Documents of a folder.
+const MAX_DOCUMENTS: usize = 1000;
+
+/// The group that a machine gets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matched {
+    /// Its file.
+    pub file: String,
+    /// What it says.
+    pub group: Group,
+    /// Its metadata, as it is written.
+    metadata: Map<String, Value>,
+    /// That another group is its equal, and nothing says which is taken.
+    pub ambiguous: Option<String>,
+}
+
+/// Tells whether groups decide what a machine gets.
+pub fn decide(folder: &Folder) -> bool {
+    folder.below("groups").is_some() || folder.below("profiles").is_some()
+}
+
+/// Finds the group of a machine by what it says of itself.
+pub fn group(folder: &Folder, said: &BTreeMap<String, String>) -> Option<Matched> {
+    let mut files = Vec::new();
+    let mut groups = Vec::new();
+    let entries = folder.list("groups").ok()?;
+    let named = entries.iter().filter(|e| !e.folder && e.name.ends_with(".json"));
+    for entry in named.take(MAX_DOCUMENTS) {
+        let file = format!("groups/{}", entry.name);
+        let Some(bytes) = folder.small(&file, MAX_DOCUMENT) else {
+            continue;
+        };
+        // matchbox passes over what is no group; `tdg run` with the kind `matchbox` tells it.
+        if let Ok(group) = Group::parse(&bytes) {
+            files.push((file, bytes));
+            groups.push(group);
+        }
+    }
+    let found = select(&groups, &labels(said));
+    let first = *found.first()?;
+    let (file, bytes) = files.get(first)?;
+    let others: Vec<String> = found
+        .iter()
+        .filter_map(|index| Some(printable(&files.get(*index)?.0)))
+        .collect();
+    Some(Matched {
+        file: file.clone(),
+        group: groups.get(first)?.clone(),
+        metadata: metadata(bytes),
+        ambiguous: (others.len() > 1)
+            .then(|| format!("{} match equally; the first is taken", others.join(", "))),
+    })
+}
+
+fn metadata(bytes: &[u8]) -> Map<String, Value> {
+    let document = serde_json::from_slice(bytes).unwrap_or_default();
+    let Value::Object(document) = document else {
+        return Map::new();
+    };
+    let named = |(name, _): &(&String, &Value)| name.eq_ignore_ascii_case("metadata");
+    match document.iter().rfind(named) {
+        Some((_, Value::Object(map))) => map.clone(),
+        Some(_) | None => Map::new(),
+    }
+}
+
+/// Gives the script of a group's profile.
+///
+/// # Errors
+/// Says why there is none.
+pub fn script(folder: &Folder, matched: &Matched) -> Result<String, String> {
+    let name = &matched.group.profile;
+    let from = printable(&matched.file);
+    if name.is_empty() || name.contains('/') {
+        return Err(format!("{from} names no profile"));
+    }
+    let file = format!("profiles/{name}.json");
+    let shown = printable(&file);
+    let bytes = folder.small(&file, MAX_DOCUMENT);
+    let bytes = bytes.ok_or_else(|| format!("{from} names {shown}, which cannot be read"))?;
+    let profile = Profile::parse(&bytes).map_err(|why| format!("{shown}: {why}"))?;
+    let script = profile.script();
+    script.ok_or_else(|| format!("{shown} has no `boot`"))
+}
+
+/// Writes what `/metadata` tells: the group's metadata, its selectors, and what was asked, a line
+/// each. Source: matchbox v0.11.0, `http/metadata.go` and `http/render.go`.
+pub fn told(matched: &Matched, said: &BTreeMap<String, String>, query: &str) -> String {
+    let mut lines = BTreeMap::new();
+    let text = |value: &String| Value::String(value.clone());
+    let mut all = matched.metadata.clone();
+    for (key, value) in &matched.group.selector {
+        all.insert(key.clone(), text(value));
+    }
+    let asked: Map<String, Value> = labels(said).iter().map(|(k, v)| (k.clone(), text(v))).collect();
+    let mut request = Map::new();
+    request.insert("query".to_owned(), asked.into());
+    request.insert("raw_query".to_owned(), query.into());
+    all.insert("request".to_owned(), request.into());
+    flatten_into(&mut lines, "", &all, 0);
+    let mut out = String::new();
+    for (name, value) in lines {
+        // Writing to a text cannot fail.
+        let _ = writeln!(out, "{name}={value}");
+    }
+    out
+}
+
+fn flatten_into(
+    lines: &mut BTreeMap<String, String>,
+    prefix: &str,
+    map: &Map<String, Value>,
+    depth: usize,
+) {
+    for (key, value) in map {
+        let name = format!("{prefix}{key}");
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Bool(value) => value.to_string(),
+            Value::Number(number) => number.to_string(),
+            Value::Object(inner) if depth < 32 => {
+                flatten_into(lines, &format!("{name}_"), inner, depth + 1);
+                continue;
+            }
+            Value::Object(_) | Value::Array(_) | Value::Null => continue,
+        };
+        lines.insert(name.to_uppercase(), text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, Folder) {
+        let world = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = world.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let folder = Folder::open(world.path()).unwrap();
+        (world, folder)
+    }
+
+    fn said(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        pairs.collect()
+    }
+
+    #[test]
+    fn a_machine_gets_the_script_of_its_group() {
+        let (_world, folder) = folder(&[
+            ("groups/a.json", r#"{"profile": "worker", "selector": {"mac": "52:54:00:00:00:01"}}"#),
+            ("groups/b.json", r#"{"profile": "nowhere", "selector": {"os": "x"}}"#),
+            ("groups/c.json", r#"{"profile": "../groups/a", "selector": {"os": "y"}}"#),
+            ("groups/broken.json", "{"),
+            ("profiles/worker.json", r#"{"id": "w", "boot": {"kernel": "/assets/k", "args": ["a"]}}"#),
+        ]);
+        assert!(decide(&folder));
+        let script = |pairs: &[(&str, &str)]| {
+            group(&folder, &said(pairs)).map(|matched| script(&folder, &matched))
+        };
+        assert_eq!(
+            script(&[("mac", "52-54-00-00-00-01")]).unwrap().unwrap(),
+            "#!ipxe\nkernel /assets/k a\nboot\n"
+        );
+        assert_eq!(script(&[]), None);
+        assert!(script(&[("os", "x")]).unwrap().unwrap_err().contains("cannot be read"));
+        assert!(script(&[("os", "y")]).unwrap().unwrap_err().contains("names no profile"));
+    }
+
+    #[test]
+    fn metadata_is_told_a_line_each() {
+        let (_world, folder) = folder(&[(
+            "groups/a.json",
+            r#"{"profile": "p", "selector": {"os": "x"}, "metadata": {"b": {"c": 1, "d": true}, "l": [1], "n": "t"}}"#,
+        )]);
+        let asked = said(&[("os", "x"), ("mac", "52-54-00-00-00-01")]);
+        let matched = group(&folder, &asked).unwrap();
+        assert_eq!(
+            told(&matched, &asked, "os=x"),
+            "B_C=1\nB_D=true\nN=t\nOS=x\nREQUEST_QUERY_MAC=52:54:00:00:00:01\nREQUEST_QUERY_OS=x\nREQUEST_RAW_QUERY=os=x\n"
+        );
+    }
+}

@@ -1,0 +1,22 @@
+//! The embedded netboot server: HTTP with matchbox's routes, TFTP, and ProxyDHCP, from a folder.
+//!
+//! [`Server::bind`] takes the ports, [`Server::run`] serves until it is told to end. [`folder`] keeps
+//! every name inside of the folder; [`groups`] is what matchbox's documents say, [`kernels`] what is
+//! started without them. What strangers send is bounded: connections, transfers and their memory by
+//! counts of [`http`] and [`tftp`], time by each of them.
+//!
+//! Sources: matchbox v0.11.0, `http/`; RFC 9110 and 9112; those of [`crate::format::tftp`] and
+//! [`crate::format::dhcp`].
+
+pub mod error;
+pub mod event;
+pub mod folder;
+pub mod groups;
+pub mod http;
+pub mod kernels;
+pub mod site;
+
+
+pub use error::ServeError;
+pub use event::{Event, OnEvent};
+pub use site::Site;
