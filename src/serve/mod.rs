@@ -15,6 +15,7 @@ pub mod groups;
 pub mod http;
 pub mod kernels;
 pub mod site;
+pub mod tftp;
 
 
 pub use error::ServeError;

@@ -16,6 +16,26 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Reads what a client asks for. What is not known, or has no value that is allowed, is as if it
+    /// were not there; of an option that comes twice, the first counts. Source: RFC 2347.
+    #[must_use]
+    pub fn read(options: &[(String, String)]) -> Self {
+        let value = |wanted: &str| {
+            let found = options.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map(|(_, text)| text.as_str())
+        };
+        let number = |wanted: &str| value(wanted).and_then(|text| text.parse::<u16>().ok());
+        Self {
+            // More than a block may have is too much for a server alone: it grants less.
+            blksize: number("blksize").filter(|n| *n >= 8).map(|n| n.min(LARGEST)),
+            tsize: value("tsize").is_some_and(|text| text == "0"),
+            windowsize: number("windowsize").filter(|n| *n > 0),
+            timeout: value("timeout")
+                .and_then(|text| text.parse().ok())
+                .filter(|n| *n > 0),
+        }
+    }
+
     /// Asks as EDK2 does, the firmware of most machines.
     #[must_use]
     pub fn edk2() -> Self {
@@ -126,6 +146,26 @@ impl Agreed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_client_asks_for_is_read_again() {
+        for asked in [Asked::edk2(), Asked::ipxe(), Asked::default()] {
+            assert_eq!(Asked::read(&asked.pairs()), asked);
+        }
+        let read = |name: &str, value: &str| Asked::read(&[(name.to_owned(), value.to_owned())]);
+        assert_eq!(read("BlkSize", "65535").blksize, Some(LARGEST));
+        for (name, value) in [
+            ("blksize", "7"),
+            ("blksize", "70000"),
+            ("windowsize", "0"),
+            ("timeout", "256"),
+            ("timeout", "0"),
+            ("tsize", "x"),
+            ("multicast", ""),
+        ] {
+            assert_eq!(read(name, value), Asked::default(), "{name} {value}");
+        }
+    }
 
     #[test]
     fn only_what_was_asked_for_may_be_granted() {

@@ -1,0 +1,246 @@
+//! One transfer: what is sent, and when it is sent again.
+
+use crate::format::tftp::send::{Answered, Sender};
+use crate::format::tftp::{Agreed, Asked, Packet};
+use crate::model::value::clip;
+use crate::serve::folder::Opened;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::UdpSocket;
+
+/// How long the first answer may take.
+const FIRST: Duration = Duration::from_secs(1);
+/// The least and the most that an answer may take before its window is sent again, where the client
+/// does not say it.
+const LEAST: Duration = Duration::from_millis(50);
+const MOST: Duration = Duration::from_secs(4);
+/// How often a window is sent again before the client counts as gone.
+const TRIES: u32 = 7;
+/// Bytes of a window: a larger one is more than queues on the way hold.
+const MAX_WINDOW: usize = 128 << 10;
+/// Bytes that are read at once.
+const AHEAD: u64 = 256 << 10;
+
+/// A transfer.
+pub struct Transfer {
+    socket: UdpSocket,
+    file: Arc<Opened>,
+    agreed: Agreed,
+    /// Bytes of the file, and where they begin.
+    held: (u64, Vec<u8>),
+    wait: Duration,
+    usual: Option<Duration>,
+    again: u64,
+}
+
+/// Why a transfer ended before its end.
+type Failure = String;
+
+/// What came.
+enum Came {
+    Ack(u16),
+    Silence,
+}
+
+impl Transfer {
+    /// Begins one to whom the socket is connected.
+    pub fn new(socket: UdpSocket, file: Arc<Opened>, asked: &Asked) -> Self {
+        let agreed = grant(asked, file.size);
+        let wait = asked.timeout.map_or(FIRST, |seconds| Duration::from_secs(seconds.into()));
+        Self {
+            socket,
+            file,
+            agreed,
+            held: (0, Vec::new()),
+            wait,
+            usual: None,
+            again: 0,
+        }
+    }
+
+    /// Carries it out; gives the bytes that arrived, those of the file, how often something was sent
+    /// again, and why it is not all of it.
+    pub async fn carry_out(mut self) -> (u64, u64, u64, Option<Failure>) {
+        let mut sender = Sender::new(self.file.size, self.agreed.block(), self.agreed.window());
+        let ended = self.all(&mut sender).await;
+        (sender.arrived(), self.file.size, self.again, ended.err())
+    }
+
+    async fn all(&mut self, sender: &mut Sender) -> Result<(), Failure> {
+        let options = granted(&self.agreed);
+        if !options.is_empty() {
+            self.agree(&Packet::OptionAck { options }.write()).await?;
+        }
+        let mut tries = 0;
+        loop {
+            let window: Vec<_> = sender.window().collect();
+            for (number, place) in window {
+                let bytes = self.bytes(place).await?;
+                let packet = Packet::Data {
+                    block: number,
+                    bytes: &bytes,
+                };
+                self.send(&packet.write()).await?;
+            }
+            let sent = Instant::now();
+            loop {
+                let left = self.wait.saturating_sub(sent.elapsed());
+                let end = match self.came(left).await? {
+                    Came::Ack(number) => sender.take(number),
+                    Came::Silence => {
+                        sender.silence();
+                        self.again += 1;
+                        tries += 1;
+                        self.slower(tries)?;
+                        break;
+                    }
+                };
+                match end {
+                    Answered::Nothing => {}
+                    Answered::Again => {
+                        self.again += 1;
+                        break;
+                    }
+                    Answered::Next => {
+                        // An answer to what was sent twice tells nothing of the time it took.
+                        if tries == 0 {
+                            self.learn(sent.elapsed());
+                        }
+                        tries = 0;
+                        break;
+                    }
+                    Answered::Done => return Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Says what is granted until the client has heard it.
+    async fn agree(&mut self, packet: &[u8]) -> Result<(), Failure> {
+        let mut tries = 0;
+        loop {
+            self.send(packet).await?;
+            let sent = Instant::now();
+            loop {
+                match self.came(self.wait.saturating_sub(sent.elapsed())).await? {
+                    Came::Ack(0) => {
+                        if tries == 0 {
+                            self.learn(sent.elapsed());
+                        }
+                        return Ok(());
+                    }
+                    Came::Ack(_) => {}
+                    Came::Silence => {
+                        self.again += 1;
+                        tries += 1;
+                        self.slower(tries)?;
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Learns from an answer how long one takes.
+    fn learn(&mut self, took: Duration) {
+        if self.agreed.timeout.is_none() {
+            let usual = self.usual.map_or(took, |usual| (usual * 7 + took) / 8);
+            self.usual = Some(usual);
+            self.wait = (usual * 4).clamp(LEAST, MOST);
+        }
+    }
+
+    fn slower(&mut self, tries: u32) -> Result<(), Failure> {
+        if tries > TRIES {
+            return Err("nothing comes from there any more".to_owned());
+        }
+        if self.agreed.timeout.is_none() {
+            self.wait = (self.wait * 2).min(MOST);
+        }
+        Ok(())
+    }
+
+    async fn send(&self, packet: &[u8]) -> Result<(), Failure> {
+        match self.socket.send(packet).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                Err("nobody is there any more".to_owned())
+            }
+            // A full queue is as good as a lost packet.
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn came(&self, within: Duration) -> Result<Came, Failure> {
+        let end = Instant::now() + within;
+        let mut buffer = [0; 600];
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(came) = tokio::time::timeout(left, self.socket.recv(&mut buffer)).await else {
+                return Ok(Came::Silence);
+            };
+            let length = match came {
+                Ok(length) => length,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                    return Err("nobody is there any more".to_owned());
+                }
+                Err(error) => return Err(error.to_string()),
+            };
+            match buffer.get(..length).map(Packet::read) {
+                Some(Ok(Packet::Ack { block })) => return Ok(Came::Ack(block)),
+                Some(Ok(Packet::Error { code, message })) => {
+                    let message = clip(&message, 200);
+                    return Err(format!("the client says: {message} (error {code})"));
+                }
+                // What is no answer is passed over.
+                Some(Ok(_) | Err(_)) | None => {}
+            }
+        }
+    }
+
+    /// Gives bytes of the file, read ahead.
+    async fn bytes(&mut self, place: Range<u64>) -> Result<Vec<u8>, Failure> {
+        let length = usize::try_from(place.end - place.start).unwrap_or(0);
+        if let Some(bytes) = self.at(place.start, length) {
+            return Ok(bytes);
+        }
+        let (file, from) = (Arc::clone(&self.file), place.start);
+        let most = usize::try_from(AHEAD.min(self.file.size - from)).unwrap_or(0);
+        let read = tokio::task::spawn_blocking(move || file.read_at(from, most)).await;
+        let read = read.map_err(|error| error.to_string())?;
+        self.held = (from, read.map_err(|error| error.to_string())?);
+        let bytes = self.at(place.start, length);
+        bytes.ok_or_else(|| "the file became shorter".to_owned())
+    }
+
+    fn at(&self, from: u64, length: usize) -> Option<Vec<u8>> {
+        let start = usize::try_from(from.checked_sub(self.held.0)?).ok()?;
+        let bytes = self.held.1.get(start..start.checked_add(length)?)?;
+        Some(bytes.to_vec())
+    }
+}
+
+/// Decides what is granted.
+fn grant(asked: &Asked, size: u64) -> Agreed {
+    let block = usize::from(asked.blksize.unwrap_or(crate::format::tftp::BLOCK));
+    let most = u16::try_from(MAX_WINDOW / block.max(1)).unwrap_or(u16::MAX).max(1);
+    Agreed {
+        blksize: asked.blksize,
+        tsize: asked.tsize.then_some(size),
+        windowsize: asked.windowsize.map(|window| window.min(most)),
+        timeout: asked.timeout,
+    }
+}
+
+fn granted(agreed: &Agreed) -> Vec<(String, String)> {
+    let pairs = [
+        ("tsize", agreed.tsize.map(|n| n.to_string())),
+        ("blksize", agreed.blksize.map(|n| n.to_string())),
+        ("windowsize", agreed.windowsize.map(|n| n.to_string())),
+        ("timeout", agreed.timeout.map(|n| n.to_string())),
+    ];
+    let given = pairs.into_iter();
+    let given = given.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    given.collect()
+}
