@@ -41,6 +41,7 @@ mod push;
 mod rerun;
 mod run;
 mod schema;
+mod serve;
 mod transfer;
 mod tree;
 mod verifier;
@@ -75,6 +76,7 @@ enum Command {
     Add(add::Args),
     Push(push::Args),
     Pull(pull::Args),
+    Serve(serve::Args),
     List(list::Args),
     Explain(explain::Args),
     Schema(schema::Args),
@@ -112,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Add(args) => add::run(args),
         Command::Push(args) => push::run(args),
         Command::Pull(args) => pull::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::List(args) => list::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Schema(args) => schema::run(&args),

@@ -26,6 +26,7 @@ mod law;
 mod lock;
 mod locks;
 mod objects;
+mod outputs;
 mod package;
 mod paths;
 mod plan;
@@ -59,6 +60,7 @@ pub use history::{
     History, PastAttempt, PastEnd, PastFile, PastLoop, PastRemedy, PastStage, PastVariant,
     StageOutcome, history,
 };
+pub use outputs::{Output, Outputs, outputs};
 pub use journal::JournalError;
 pub use lock::LockError;
 pub use plan::{LoopPlan, StagePlan, VariantPlan, plan_loop};

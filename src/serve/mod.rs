@@ -1,6 +1,6 @@
 //! The embedded netboot server: HTTP with matchbox's routes, TFTP, and ProxyDHCP, from a folder.
 //!
-//! [`Server::bind`] takes the ports, [`Server::run`] serves until it is told to end. [`folder`] keeps
+//! [`serve`] takes all ports and then serves until it is told to end. [`folder`] keeps
 //! every name inside of the folder; [`groups`] is what matchbox's documents say, [`kernels`] what is
 //! started without them. What strangers send is bounded: connections, transfers and their memory by
 //! counts of [`http`] and [`tftp`], time by each of them.
@@ -14,10 +14,12 @@ pub mod folder;
 pub mod groups;
 pub mod http;
 pub mod kernels;
+pub mod server;
 pub mod site;
 pub mod tftp;
 
 
 pub use error::ServeError;
 pub use event::{Event, OnEvent};
+pub use server::{Ports, serve};
 pub use site::Site;

@@ -62,4 +62,23 @@ impl Site {
     pub fn kernels(&self) -> Kernels {
         self.assets.as_ref().map(Kernels::find).unwrap_or_default()
     }
+
+    /// Says what there is to know before anybody asks.
+    pub fn notes(&self) -> Vec<String> {
+        let path = self.folder.path().display();
+        if self.grouped {
+            return vec![match &self.assets {
+                Some(_) => format!("groups and profiles of {path} decide"),
+                None => format!("groups and profiles of {path} decide; there is no assets/"),
+            }];
+        }
+        let kernels = self.kernels();
+        vec![match kernels.script(None, &self.cmdline) {
+            Ok(script) => {
+                let lines = script.lines().skip(1).filter(|line| *line != "boot");
+                format!("{path}: {}", lines.collect::<Vec<_>>().join("; "))
+            }
+            Err(why) => format!("{path}: {why}"),
+        }]
+    }
 }

@@ -1,0 +1,147 @@
+//! `tdg serve`: the embedded netboot server.
+
+use super::{exit, look};
+use crate::generate::{Outputs, outputs};
+use crate::model::path::printable;
+use crate::probe::exec::watch_signals;
+use crate::serve::folder::Stamp;
+use crate::serve::{Event, OnEvent, Ports, Site, serve};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Serve a folder to machines that boot over the network: HTTP with matchbox's routes, and TFTP
+///
+/// Where the folder has matchbox's groups/ and profiles/, these decide what a machine gets, and
+/// assets/ is what it can fetch. Otherwise it is the kernel and the initramfs of the folder, found
+/// by their content; where there are several, by the architecture that asks.
+///
+/// What `tdg generate` built is served only while its specs hold. Names that lead out of the folder
+/// or begin with a dot are not served.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tdg serve _out/assets/spin-only --only http       try it: http://127.0.0.1:8080/boot.ipxe
+  tdg serve boot --tftp-port 6969 --cmdline 'console=ttyAMA0'
+  sudo tdg serve boot --listen 192.0.2.1            for machines in that network
+
+Routes: / /boot.ipxe /ipxe?mac=… /metadata?mac=… /assets/
+
+Exit codes: 0 ended by Ctrl-C or SIGTERM; 2 usage; 1 what is built is not green;
+4 it could not be served.")]
+pub struct Args {
+    /// The folder: one with files to boot, one of matchbox, or the artifacts of a build
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// The address to listen at; 0.0.0.0 for all that this machine has
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    listen: IpAddr,
+    /// Only these servers, separated by commas [default: all]
+    #[arg(long, value_name = "SERVERS", value_enum, value_delimiter = ',')]
+    only: Vec<Which>,
+    /// The port of HTTP; 0 for any
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    http_port: u16,
+    /// The port of TFTP; 0 for any
+    #[arg(long, value_name = "PORT", default_value_t = crate::format::tftp::PORT)]
+    tftp_port: u16,
+    /// What is appended to the kernel's command line, where no groups decide
+    #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
+    cmdline: String,
+    /// Serve what is built although its specs do not hold
+    #[arg(long)]
+    force: bool,
+    /// How what happens is written, a line each
+    #[arg(long, value_enum, default_value_t = look::Format::Human)]
+    format: look::Format,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Which {
+    Http,
+    Tftp,
+}
+
+/// Carries the command out and gives the exit code.
+pub fn run(args: &Args) -> u8 {
+    if args.folder.join("oci-layout").is_file() {
+        look::complain(&format!(
+            "{} is a layout of blobs, no folder of files: serve what it was packaged from, such as \
+             _out/assets",
+            args.folder.display()
+        ));
+        return exit::USAGE;
+    }
+    let judged = match judged(args) {
+        Ok(judged) => judged,
+        Err(code) => return code,
+    };
+    let cancel = match watch_signals() {
+        Ok(cancel) => cancel,
+        Err(error) => {
+            look::complain(&format!("signals cannot be watched: {error}"));
+            return exit::ERROR;
+        }
+    };
+    let on_event = writer(args.format);
+    let port = |which, port| (args.only.is_empty() || args.only.contains(&which)).then_some(port);
+    let ports = Ports {
+        address: args.listen,
+        http: port(Which::Http, args.http_port),
+        tftp: port(Which::Tftp, args.tftp_port),
+    };
+    let served = Site::open(&args.folder, judged, &args.cmdline).and_then(|site| {
+        for text in site.notes() {
+            on_event(&Event::Note { text });
+        }
+        serve(&site, ports, &cancel, &on_event)
+    });
+    match served {
+        Ok(()) => 0,
+        Err(error) => {
+            look::complain(&error.to_string());
+            exit::ERROR
+        }
+    }
+}
+
+/// Writes each event as a line.
+fn writer(format: look::Format) -> OnEvent {
+    Arc::new(move |event| match format {
+        look::Format::Human => say!("{}", event.human()),
+        look::Format::Json => say!("{}", event.json(&jiff::Timestamp::now().to_string())),
+    })
+}
+
+/// Gives the files that a loop found green, as they were then; the exit code where they are not.
+fn judged(args: &Args) -> Result<BTreeMap<String, Stamp>, u8> {
+    let all = outputs(&args.folder).map_err(|error| {
+        look::complain(&error.to_string());
+        exit::ERROR
+    })?;
+    let red = |outputs: &Outputs| {
+        let why = outputs.not_green.as_ref()?;
+        Some(printable(&format!("{} is not green: {why}", outputs.variant)))
+    };
+    let red: Vec<String> = all.iter().filter_map(red).collect();
+    if !red.is_empty() && !args.force {
+        look::complain(&format!(
+            "{}: build it until its specs hold (tdg generate), or serve it all the same (--force)",
+            red.join("; ")
+        ));
+        return Err(exit::FAILED);
+    }
+    for why in &red {
+        look::complain_line(&format!("warning: {why}"));
+    }
+    let green = all.iter().filter(|outputs| outputs.not_green.is_none());
+    let files = green.flat_map(|outputs| &outputs.files).map(|file| {
+        let stamp = Stamp {
+            changed: file.changed,
+            size: file.bytes,
+        };
+        (file.path.to_string_lossy().into_owned(), stamp)
+    });
+    Ok(files.collect())
+}

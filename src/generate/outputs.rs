@@ -1,0 +1,94 @@
+//! What loops left in a folder, and whether it is what they found green.
+
+use super::artifacts::touched;
+use super::error::GenerateError;
+use super::event::Stage;
+use super::journal;
+use super::paths::Paths;
+use super::state::State;
+use crate::probe::record::BuildRecord;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The artifacts of one variant that lie in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outputs {
+    /// The variant.
+    pub variant: String,
+    /// Why they are not green; nothing where they are.
+    pub not_green: Option<String>,
+    /// The artifacts.
+    pub files: Vec<Output>,
+}
+
+/// One artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Its path, relative to the folder.
+    pub path: PathBuf,
+    /// When it was changed last, seconds and nanoseconds, as it was judged.
+    pub changed: (i64, i64),
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Lists what loops left in a folder, by variant; nothing where no loop collects into it.
+///
+/// # Errors
+/// Where the folder, a record or the journal cannot be read.
+pub fn outputs(folder: &Path) -> Result<Vec<Outputs>, GenerateError> {
+    let folder = folder.canonicalize().map_err(GenerateError::io(folder))?;
+    let own = |project: &&Path| project.join(".tdg/records").is_dir();
+    let Some(project) = folder.ancestors().find(own) else {
+        return Ok(Vec::new());
+    };
+    let paths = Paths::new(project);
+    let state = State::replay(&journal::read(&paths.journal())?);
+    let mut all = Vec::new();
+    for variant in variants(project)? {
+        let place = BuildRecord::place(project, &variant);
+        let record = BuildRecord::read(&place).map_err(GenerateError::io(&place))?;
+        let inside = |path: &str| {
+            let path = project.join(path);
+            path.strip_prefix(&folder).ok().map(Path::to_owned)
+        };
+        if !record.artifacts.iter().any(|a| inside(&a.path).is_some()) {
+            continue;
+        }
+        let collected = state.success(&variant, Stage::Collect).map(|(_, success)| success);
+        let not_green = match (collected, state.success(&variant, Stage::Verify)) {
+            (Some(collected), Some(_)) => touched(&paths, collected)
+                .map(|what| format!("{what} after its specs had held")),
+            (None, _) | (_, None) => Some("its specs did not hold when they ran last".to_owned()),
+        };
+        let files = collected.map(|success| success.files.as_slice()).unwrap_or_default();
+        let files = files.iter().filter_map(|file| {
+            Some(Output {
+                path: inside(&file.path)?,
+                changed: file.changed,
+                bytes: file.bytes,
+            })
+        });
+        all.push(Outputs {
+            files: files.collect(),
+            variant,
+            not_green,
+        });
+    }
+    Ok(all)
+}
+
+/// Lists the variants that have a record, in the order of their names.
+fn variants(project: &Path) -> Result<Vec<String>, GenerateError> {
+    let folder = project.join(".tdg/records");
+    let names = || {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&folder)? {
+            let name = entry?.file_name();
+            names.extend(name.to_str().and_then(|n| n.strip_suffix(".json")).map(str::to_owned));
+        }
+        names.sort();
+        Ok::<_, io::Error>(names)
+    };
+    names().map_err(GenerateError::io(&folder))
+}

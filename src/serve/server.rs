@@ -1,0 +1,91 @@
+//! All servers at once: their ports are taken before any of them answers, and given back together.
+
+use super::error::ServeError;
+use super::event::{Event, OnEvent};
+use super::http::Http;
+use super::tftp::Tftp;
+use super::Site;
+use crate::probe::exec::Cancel;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// How often the end is looked for.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long what is being read may take at the end.
+const END: Duration = Duration::from_secs(2);
+/// Threads that read files.
+const READERS: usize = 32;
+
+/// Where the servers listen; a server without a port is left out. Port 0 is any that is free.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// The address of all of them.
+    pub address: IpAddr,
+    /// HTTP, over TCP.
+    pub http: Option<u16>,
+    /// TFTP, over UDP.
+    pub tftp: Option<u16>,
+}
+
+/// Serves until `cancel` is set.
+///
+/// # Errors
+/// Where a port cannot be had, or the machine has no room; then nothing has been answered.
+pub fn serve(
+    site: &Arc<Site>,
+    ports: Ports,
+    cancel: &Cancel,
+    on_event: &OnEvent,
+) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(READERS)
+        .thread_name("serve")
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(ServeError::local("no threads can be had"))?;
+    let served = runtime.block_on(all(site, ports, cancel, on_event));
+    runtime.shutdown_timeout(END);
+    if served.is_ok() {
+        on_event(&Event::Closed);
+    }
+    served
+}
+
+async fn all(
+    site: &Arc<Site>,
+    ports: Ports,
+    cancel: &Cancel,
+    on_event: &OnEvent,
+) -> Result<(), ServeError> {
+    let place = |port: u16| SocketAddr::new(ports.address, port);
+    let unknown = || ServeError::local("a port has no address");
+    let mut tasks = JoinSet::new();
+    let mut listening = Vec::new();
+    let http = match ports.http {
+        Some(port) => Some(Http::bind(place(port), Arc::clone(site)).await?),
+        None => None,
+    };
+    let tftp = match ports.tftp {
+        Some(port) => Some(Tftp::bind(place(port), Arc::clone(site)).await?),
+        None => None,
+    };
+    if let Some(http) = http {
+        listening.push(("http", http.at().map_err(unknown())?));
+        tasks.spawn(http.run(Arc::clone(on_event)));
+    }
+    if let Some(tftp) = tftp {
+        listening.push(("tftp", tftp.at().map_err(unknown())?));
+        tasks.spawn(tftp.run(Arc::clone(on_event)));
+    }
+    for (server, at) in listening {
+        on_event(&Event::Listening { server, at });
+    }
+    while !cancel.is_set() {
+        tokio::time::sleep(LOOK).await;
+    }
+    tasks.shutdown().await;
+    Ok(())
+}
