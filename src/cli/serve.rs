@@ -5,7 +5,7 @@ use crate::generate::{Outputs, outputs};
 use crate::model::path::printable;
 use crate::probe::exec::watch_signals;
 use crate::serve::folder::Stamp;
-use crate::serve::{Event, OnEvent, Ports, Site, serve};
+use crate::serve::{OnEvent, Ports, Site, serve};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -73,6 +73,11 @@ pub fn run(args: &Args) -> u8 {
         ));
         return exit::USAGE;
     }
+    // Whether it is a folder at all is told before what was built there.
+    if let Err(error) = Site::open(&args.folder, BTreeMap::new(), "") {
+        look::complain(&error.to_string());
+        return exit::ERROR;
+    }
     let judged = match judged(args) {
         Ok(judged) => judged,
         Err(code) => return code,
@@ -91,12 +96,8 @@ pub fn run(args: &Args) -> u8 {
         http: port(Which::Http, args.http_port),
         tftp: port(Which::Tftp, args.tftp_port),
     };
-    let served = Site::open(&args.folder, judged, &args.cmdline).and_then(|site| {
-        for text in site.notes() {
-            on_event(&Event::Note { text });
-        }
-        serve(&site, ports, &cancel, &on_event)
-    });
+    let served = Site::open(&args.folder, judged, &args.cmdline)
+        .and_then(|site| serve(&site, ports, &cancel, &on_event));
     match served {
         Ok(()) => 0,
         Err(error) => {

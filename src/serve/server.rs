@@ -6,6 +6,7 @@ use super::http::Http;
 use super::tftp::Tftp;
 use super::Site;
 use crate::probe::exec::Cancel;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +47,8 @@ pub fn serve(
         .enable_all()
         .build();
     let runtime = runtime.map_err(ServeError::local("no threads can be had"))?;
-    let served = runtime.block_on(all(site, ports, cancel, on_event));
+    let files = more_files();
+    let served = runtime.block_on(all(site, (ports, files), cancel, on_event));
     runtime.shutdown_timeout(END);
     if served.is_ok() {
         on_event(&Event::Closed);
@@ -54,9 +56,24 @@ pub fn serve(
     served
 }
 
+/// Files that all servers together have open at most, sockets among them.
+const FILES: u64 = 4096;
+
+/// Asks for as many open files as may be needed; gives how many there may be.
+fn more_files() -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return FILES;
+    };
+    let wanted = soft.max(hard.min(FILES));
+    match setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) {
+        Ok(()) => wanted,
+        Err(_) => soft,
+    }
+}
+
 async fn all(
     site: &Arc<Site>,
-    ports: Ports,
+    (ports, files): (Ports, u64),
     cancel: &Cancel,
     on_event: &OnEvent,
 ) -> Result<(), ServeError> {
@@ -65,7 +82,7 @@ async fn all(
     let mut tasks = JoinSet::new();
     let mut listening = Vec::new();
     let http = match ports.http {
-        Some(port) => Some(Http::bind(place(port), Arc::clone(site)).await?),
+        Some(port) => Some(Http::bind(place(port), Arc::clone(site), files).await?),
         None => None,
     };
     let tftp = match ports.tftp {
@@ -79,6 +96,9 @@ async fn all(
     if let Some(tftp) = tftp {
         listening.push(("tftp", tftp.at().map_err(unknown())?));
         tasks.spawn(tftp.run(Arc::clone(on_event)));
+    }
+    for text in site.notes() {
+        on_event(&Event::Note { text });
     }
     for (server, at) in listening {
         on_event(&Event::Listening { server, at });

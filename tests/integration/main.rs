@@ -40,6 +40,8 @@ mod peers;
 mod proxy;
 #[path = "../support/servers.rs"]
 mod servers;
+#[path = "../support/serving.rs"]
+mod serving;
 #[path = "../support/source.rs"]
 mod source;
 #[path = "../support/talos.rs"]

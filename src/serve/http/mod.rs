@@ -54,17 +54,23 @@ pub struct Http {
 }
 
 impl Http {
-    /// Takes the port.
+    /// Takes the port. `files` is how many files may be open: each connection takes two.
     ///
     /// # Errors
     /// Where it cannot be had.
-    pub async fn bind(at: SocketAddr, site: Arc<Site>) -> Result<Self, ServeError> {
+    pub async fn bind(at: SocketAddr, site: Arc<Site>, files: u64) -> Result<Self, ServeError> {
+        let room = usize::try_from(files / 4).unwrap_or(usize::MAX).max(1);
+        let bounds = Bounds {
+            connections: BOUNDS.connections.min(room),
+            of_one: BOUNDS.of_one.min(room),
+            ..BOUNDS
+        };
         let listener = TcpListener::bind(at).await;
         let listener = listener.map_err(ServeError::bind("http", at, "--http-port", 8088))?;
         Ok(Self {
             listener,
             site,
-            slots: Slots::new(BOUNDS),
+            slots: Slots::new(bounds),
             at_once: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }

@@ -18,6 +18,7 @@ mod remedies;
 mod retries;
 mod secrets;
 mod series;
+mod serving;
 mod watching;
 mod world;
 
