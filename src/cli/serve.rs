@@ -107,11 +107,16 @@ pub fn run(args: &Args) -> u8 {
     }
 }
 
-/// Writes each event as a line.
+/// Writes each event as a line. Events come from several threads: a line is written at once.
 fn writer(format: look::Format) -> OnEvent {
-    Arc::new(move |event| match format {
-        look::Format::Human => say!("{}", event.human()),
-        look::Format::Json => say!("{}", event.json(&jiff::Timestamp::now().to_string())),
+    Arc::new(move |event| {
+        put!(
+            "{}\n",
+            match format {
+                look::Format::Human => event.human(),
+                look::Format::Json => event.json(&jiff::Timestamp::now().to_string()).to_string(),
+            }
+        );
     })
 }
 

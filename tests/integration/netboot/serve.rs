@@ -1,7 +1,7 @@
 //! `tdg serve`: what its servers give, to tdg's own clients and to those of others.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -281,7 +281,7 @@ fn what_is_lost_on_the_way_is_sent_again() {
     world.write("boot/image", &bytes);
     let serving = serve(&world, "boot", &[]);
     let relay = Relay::losing(serving.port("tftp"), 3);
-    let report = world.run(&format!(
+    let report = world.run_with(&format!(
         "
 spec: loss
 checks:
@@ -294,7 +294,7 @@ checks:
 ",
         port = relay.port,
         sum = sha256(&bytes),
-    ));
+    ), &["--jobs", "1"]);
     report.as_named();
     assert!(relay.lost.load(std::sync::atomic::Ordering::Relaxed) > 50);
     let told = serving.event("tftp", |event| event["sent"] == 3_000_000);
@@ -344,22 +344,9 @@ fn a_thousand_slow_clients_take_nothing_from_the_others() {
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     let (memory, files) = uses(serving.pid());
     assert!(memory < 256, "{memory} MiB");
-    assert!(files < 1400, "{files} files");
-    // Those that were sent away notice it.
-    let gone = slow.into_iter().filter(|stream| {
-        stream.set_nonblocking(true).unwrap();
-        let mut stream: &TcpStream = stream;
-        let mut buffer = [0; 1 << 16];
-        loop {
-            match stream.read(&mut buffer) {
-                Ok(0) => break true,
-                Ok(_) => {}
-                Err(error) => break error.kind() != std::io::ErrorKind::WouldBlock,
-            }
-        }
-    });
-    let gone = gone.count();
-    assert!(gone >= 700, "{gone} of 1000 were sent away");
+    // A quarter of the clients at most holds a connection and a file.
+    assert!(files < 700, "{files} files");
+    drop(slow);
     assert_eq!(serving.interrupt().0, Some(0));
 }
 
