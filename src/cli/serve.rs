@@ -4,14 +4,15 @@ use super::{exit, look};
 use crate::generate::{Outputs, outputs};
 use crate::model::path::printable;
 use crate::probe::exec::watch_signals;
+use crate::serve::dhcp::cards;
 use crate::serve::folder::Stamp;
-use crate::serve::{OnEvent, Ports, Site, serve};
+use crate::serve::{OnEvent, Ports, ServeError, Site, serve};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Serve a folder to machines that boot over the network: HTTP with matchbox's routes, and TFTP
+/// Serve a folder to machines that boot over the network: HTTP with matchbox's routes, TFTP and ProxyDHCP
 ///
 /// Where the folder has matchbox's groups/ and profiles/, these decide what a machine gets, and
 /// assets/ is what it can fetch. Otherwise it is the kernel and the initramfs of the folder, found
@@ -24,7 +25,7 @@ use std::sync::Arc;
 Examples:
   tdg serve _out/assets/spin-only --only http       try it: http://127.0.0.1:8080/boot.ipxe
   tdg serve boot --tftp-port 6969 --cmdline 'console=ttyAMA0'
-  sudo tdg serve boot --listen 192.0.2.1            for machines in that network
+  sudo tdg serve boot --interface eth1              for the machines of that network
 
 Routes: / /boot.ipxe /ipxe?mac=… /metadata?mac=… /assets/
 
@@ -37,7 +38,11 @@ pub struct Args {
     /// The address to listen at; 0.0.0.0 for all that this machine has
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
-    /// Only these servers, separated by commas [default: all]
+    /// The network card to listen at: by its first IPv4 address, and for what machines broadcast
+    #[arg(long, value_name = "CARD", conflicts_with = "listen")]
+    interface: Option<String>,
+    /// Only these servers, separated by commas [default: http,tftp, and dhcp where machines of a
+    /// network are heard]
     #[arg(long, value_name = "SERVERS", value_enum, value_delimiter = ',')]
     only: Vec<Which>,
     /// The port of HTTP; 0 for any
@@ -46,8 +51,19 @@ pub struct Args {
     /// The port of TFTP; 0 for any
     #[arg(long, value_name = "PORT", default_value_t = crate::format::tftp::PORT)]
     tftp_port: u16,
+    /// The port of ProxyDHCP; 0 for any
+    #[arg(long, value_name = "PORT", default_value_t = crate::format::dhcp::SERVER_PORT)]
+    dhcp_port: u16,
+    /// The port of the boot server that ProxyDHCP may send machines to; 0 for any
+    #[arg(long, value_name = "PORT", default_value_t = crate::format::dhcp::BOOT_SERVER_PORT)]
+    boot_server_port: u16,
     /// What is appended to the kernel's command line, where no groups decide
-    #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "WORDS",
+        default_value = "",
+        hide_default_value = true
+    )]
     cmdline: String,
     /// Serve what is built although its specs do not hold
     #[arg(long)]
@@ -61,6 +77,7 @@ pub struct Args {
 enum Which {
     Http,
     Tftp,
+    Dhcp,
 }
 
 /// Carries the command out and gives the exit code.
@@ -90,14 +107,15 @@ pub fn run(args: &Args) -> u8 {
         }
     };
     let on_event = writer(args.format);
-    let port = |which, port| (args.only.is_empty() || args.only.contains(&which)).then_some(port);
-    let ports = Ports {
-        address: args.listen,
-        http: port(Which::Http, args.http_port),
-        tftp: port(Which::Tftp, args.tftp_port),
+    let ports = match ports(args) {
+        Ok(ports) => ports,
+        Err(error) => {
+            look::complain(&error.to_string());
+            return exit::ERROR;
+        }
     };
     let served = Site::open(&args.folder, judged, &args.cmdline)
-        .and_then(|site| serve(&site, ports, &cancel, &on_event));
+        .and_then(|site| serve(&site, &ports, &cancel, &on_event));
     match served {
         Ok(()) => 0,
         Err(error) => {
@@ -105,6 +123,40 @@ pub fn run(args: &Args) -> u8 {
             exit::ERROR
         }
     }
+}
+
+/// Decides who listens where.
+fn ports(args: &Args) -> Result<Ports, ServeError> {
+    let cards = cards().map_err(|source| ServeError::Local {
+        what: "the network cards cannot be listed".to_owned(),
+        source,
+    })?;
+    let card = match &args.interface {
+        Some(name) => {
+            let found = cards.iter().find(|card| card.name == *name);
+            let what = "is not there, or has no IPv4 address";
+            Some(found.ok_or_else(|| ServeError::Interface {
+                name: name.clone(),
+                what,
+            })?)
+        }
+        None => cards
+            .iter()
+            .find(|card| IpAddr::V4(card.address) == args.listen),
+    };
+    let network = card.filter(|card| !card.loopback);
+    let port = |which, port| {
+        let usual = args.only.is_empty() && (which != Which::Dhcp || network.is_some());
+        (usual || args.only.contains(&which)).then_some(port)
+    };
+    let named = args.interface.as_ref().and(card);
+    Ok(Ports {
+        address: named.map_or(args.listen, |card| IpAddr::V4(card.address)),
+        http: port(Which::Http, args.http_port),
+        tftp: port(Which::Tftp, args.tftp_port),
+        dhcp: port(Which::Dhcp, args.dhcp_port).map(|port| (port, args.boot_server_port)),
+        card: network.map(|card| card.name.clone()),
+    })
 }
 
 /// Writes each event as a line. Events come from several threads: a line is written at once.
@@ -128,7 +180,10 @@ fn judged(args: &Args) -> Result<BTreeMap<String, Stamp>, u8> {
     })?;
     let red = |outputs: &Outputs| {
         let why = outputs.not_green.as_ref()?;
-        Some(printable(&format!("{} is not green: {why}", outputs.variant)))
+        Some(printable(&format!(
+            "{} is not green: {why}",
+            outputs.variant
+        )))
     };
     let red: Vec<String> = all.iter().filter_map(red).collect();
     if !red.is_empty() && !args.force {

@@ -60,9 +60,9 @@ pub use history::{
     History, PastAttempt, PastEnd, PastFile, PastLoop, PastRemedy, PastStage, PastVariant,
     StageOutcome, history,
 };
-pub use outputs::{Output, Outputs, outputs};
 pub use journal::JournalError;
 pub use lock::LockError;
+pub use outputs::{Output, Outputs, outputs};
 pub use plan::{LoopPlan, StagePlan, VariantPlan, plan_loop};
 pub use rebase::{Continued, continue_rebase};
 pub use remedied::{RemedyEnd, RemedyRecord};

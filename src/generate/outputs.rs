@@ -55,13 +55,18 @@ pub fn outputs(folder: &Path) -> Result<Vec<Outputs>, GenerateError> {
         if !record.artifacts.iter().any(|a| inside(&a.path).is_some()) {
             continue;
         }
-        let collected = state.success(&variant, Stage::Collect).map(|(_, success)| success);
+        let collected = state
+            .success(&variant, Stage::Collect)
+            .map(|(_, success)| success);
         let not_green = match (collected, state.success(&variant, Stage::Verify)) {
-            (Some(collected), Some(_)) => touched(&paths, collected)
-                .map(|what| format!("{what} after its specs had held")),
+            (Some(collected), Some(_)) => {
+                touched(&paths, collected).map(|what| format!("{what} after its specs had held"))
+            }
             (None, _) | (_, None) => Some("its specs did not hold when they ran last".to_owned()),
         };
-        let files = collected.map(|success| success.files.as_slice()).unwrap_or_default();
+        let files = collected
+            .map(|success| success.files.as_slice())
+            .unwrap_or_default();
         let files = files.iter().filter_map(|file| {
             Some(Output {
                 path: inside(&file.path)?,
@@ -85,7 +90,11 @@ fn variants(project: &Path) -> Result<Vec<String>, GenerateError> {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&folder)? {
             let name = entry?.file_name();
-            names.extend(name.to_str().and_then(|n| n.strip_suffix(".json")).map(str::to_owned));
+            names.extend(
+                name.to_str()
+                    .and_then(|n| n.strip_suffix(".json"))
+                    .map(str::to_owned),
+            );
         }
         names.sort();
         Ok::<_, io::Error>(names)

@@ -244,7 +244,25 @@ fn transaction() -> u32 {
     u32::try_from(random >> 32).unwrap_or_default()
 }
 
-fn open(at: SocketAddrV4, interface: Option<&str>) -> Result<UdpSocket, DhcpError> {
+impl From<DhcpError> for std::io::Error {
+    fn from(error: DhcpError) -> Self {
+        let kind = match error {
+            DhcpError::Privilege(_) => ErrorKind::PermissionDenied,
+            DhcpError::InUse(_) => ErrorKind::AddrInUse,
+            DhcpError::NoOffer(_)
+            | DhcpError::Interrupted
+            | DhcpError::NoAddress(_)
+            | DhcpError::Local(_) => ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// Opens a socket that may broadcast, on one network card alone where one is named.
+///
+/// # Errors
+/// Where the port or the card cannot be had.
+pub fn open(at: SocketAddrV4, interface: Option<&str>) -> Result<UdpSocket, DhcpError> {
     let failed = |what: &str, error: nix::Error| match error {
         nix::Error::EACCES | nix::Error::EPERM => DhcpError::Privilege(at.port()),
         nix::Error::EADDRINUSE => DhcpError::InUse(at.port()),

@@ -48,7 +48,9 @@ pub enum ServeError {
         other: u16,
     },
     /// The address is none of this machine.
-    #[error("{server} cannot listen at {at}: this machine does not have that address; `ip address` lists those it has")]
+    #[error(
+        "{server} cannot listen at {at}: this machine does not have that address; `ip address` lists those it has"
+    )]
     NoAddress {
         /// `http`, `tftp` or `dhcp`.
         server: &'static str,

@@ -94,7 +94,9 @@ impl Event {
     /// Writes it for programs: `version`, `event`, `at`, and what belongs to the event.
     pub fn json(&self, at: &str) -> Value {
         let own = match self {
-            Self::Listening { server, at } => json!({ "server": server, "address": at.to_string() }),
+            Self::Listening { server, at } => {
+                json!({ "server": server, "address": at.to_string() })
+            }
             Self::Http {
                 from,
                 method,
@@ -170,7 +172,10 @@ impl Event {
                     "HEAD" => show_size(*size),
                     _ => part(*sent, *size),
                 };
-                format!("http   {from} {method} {target} {status}, {size}{}", behind(note))
+                format!(
+                    "http   {from} {method} {target} {status}, {size}{}",
+                    behind(note)
+                )
             }
             Self::Tftp {
                 from,
@@ -184,7 +189,11 @@ impl Event {
                     0 => String::new(),
                     times => format!(", {times} sent again"),
                 };
-                format!("tftp   {from} {file}, {}{again}{}", part(*sent, *size), behind(failure))
+                format!(
+                    "tftp   {from} {file}, {}{again}{}",
+                    part(*sent, *size),
+                    behind(failure)
+                )
             }
             Self::Dhcp {
                 mac,
@@ -194,7 +203,10 @@ impl Event {
                 note,
             } => {
                 let file = file.as_deref().unwrap_or("nothing");
-                format!("dhcp   {mac} {firmware}, architecture {arch}: {file}{}", behind(note))
+                format!(
+                    "dhcp   {mac} {firmware}, architecture {arch}: {file}{}",
+                    behind(note)
+                )
             }
             Self::Note { text } => text.clone(),
             Self::Closed => "closed".to_owned(),
@@ -222,7 +234,10 @@ mod tests {
             "tftp   127.0.0.1:9 a\\n\\u{1b}[2Jb, 1 KiB of 2 KiB, 2 sent again: gone"
         );
         let json = event.json("2026-01-01T00:00:00Z");
-        assert_eq!((&json["version"], &json["event"]), (&json!(1), &json!("tftp")));
+        assert_eq!(
+            (&json["version"], &json["event"]),
+            (&json!(1), &json!("tftp"))
+        );
         assert_eq!(json.to_string().lines().count(), 1);
     }
 }

@@ -150,9 +150,8 @@ impl Folder {
         };
         let within = format!("{name}/");
         let judged = self.judged.iter();
-        let judged = judged.filter_map(|(path, stamp)| {
-            Some((path.strip_prefix(&within)?.to_owned(), *stamp))
-        });
+        let judged = judged
+            .filter_map(|(path, stamp)| Some((path.strip_prefix(&within)?.to_owned(), *stamp)));
         Some(Self {
             root,
             path: self.path.join(name),
@@ -167,9 +166,14 @@ impl Folder {
 
     fn beneath(&self, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
         // A pipe would be waited for.
-        let flags = flags | OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let flags =
+            flags | OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-        openat2(&self.root, path, OpenHow::new().flags(flags).resolve(resolve))
+        openat2(
+            &self.root,
+            path,
+            OpenHow::new().flags(flags).resolve(resolve),
+        )
     }
 
     /// Finds what a name leads to. Slashes at its beginning and end do not matter.
@@ -198,7 +202,12 @@ impl Folder {
             file,
             size: meta.len(),
             modified: meta.mtime(),
-            tag: format!("{:x}-{:x}-{:x}", meta.ctime(), meta.ctime_nsec(), meta.len()),
+            tag: format!(
+                "{:x}-{:x}-{:x}",
+                meta.ctime(),
+                meta.ctime_nsec(),
+                meta.len()
+            ),
         }))
     }
 

@@ -35,7 +35,9 @@ pub fn group(folder: &Folder, said: &BTreeMap<String, String>) -> Option<Matched
     let mut files = Vec::new();
     let mut groups = Vec::new();
     let entries = folder.list("groups").ok()?;
-    let named = entries.iter().filter(|e| !e.folder && e.name.ends_with(".json"));
+    let named = entries
+        .iter()
+        .filter(|e| !e.folder && e.name.ends_with(".json"));
     for entry in named.take(MAX_DOCUMENTS) {
         let file = format!("groups/{}", entry.name);
         let Some(bytes) = folder.small(&file, MAX_DOCUMENT) else {
@@ -103,7 +105,10 @@ pub fn told(matched: &Matched, said: &BTreeMap<String, String>, query: &str) -> 
     for (key, value) in &matched.group.selector {
         all.insert(key.clone(), text(value));
     }
-    let asked: Map<String, Value> = labels(said).iter().map(|(k, v)| (k.clone(), text(v))).collect();
+    let asked: Map<String, Value> = labels(said)
+        .iter()
+        .map(|(k, v)| (k.clone(), text(v)))
+        .collect();
     let mut request = Map::new();
     request.insert("query".to_owned(), asked.into());
     request.insert("raw_query".to_owned(), query.into());
@@ -155,18 +160,32 @@ mod tests {
     }
 
     fn said(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         pairs.collect()
     }
 
     #[test]
     fn a_machine_gets_the_script_of_its_group() {
         let (_world, folder) = folder(&[
-            ("groups/a.json", r#"{"profile": "worker", "selector": {"mac": "52:54:00:00:00:01"}}"#),
-            ("groups/b.json", r#"{"profile": "nowhere", "selector": {"os": "x"}}"#),
-            ("groups/c.json", r#"{"profile": "../groups/a", "selector": {"os": "y"}}"#),
+            (
+                "groups/a.json",
+                r#"{"profile": "worker", "selector": {"mac": "52:54:00:00:00:01"}}"#,
+            ),
+            (
+                "groups/b.json",
+                r#"{"profile": "nowhere", "selector": {"os": "x"}}"#,
+            ),
+            (
+                "groups/c.json",
+                r#"{"profile": "../groups/a", "selector": {"os": "y"}}"#,
+            ),
             ("groups/broken.json", "{"),
-            ("profiles/worker.json", r#"{"id": "w", "boot": {"kernel": "/assets/k", "args": ["a"]}}"#),
+            (
+                "profiles/worker.json",
+                r#"{"id": "w", "boot": {"kernel": "/assets/k", "args": ["a"]}}"#,
+            ),
         ]);
         assert!(decide(&folder));
         let script = |pairs: &[(&str, &str)]| {
@@ -177,8 +196,18 @@ mod tests {
             "#!ipxe\nkernel /assets/k a\nboot\n"
         );
         assert_eq!(script(&[]), None);
-        assert!(script(&[("os", "x")]).unwrap().unwrap_err().contains("cannot be read"));
-        assert!(script(&[("os", "y")]).unwrap().unwrap_err().contains("names no profile"));
+        assert!(
+            script(&[("os", "x")])
+                .unwrap()
+                .unwrap_err()
+                .contains("cannot be read")
+        );
+        assert!(
+            script(&[("os", "y")])
+                .unwrap()
+                .unwrap_err()
+                .contains("names no profile")
+        );
     }
 
     #[test]

@@ -54,7 +54,9 @@ impl Kernels {
                 found.add(&entry.name, &head);
             }
         }
-        found.loaders.sort_by_key(|loader| (rank(&loader.name), loader.name.clone()));
+        found
+            .loaders
+            .sort_by_key(|loader| (rank(&loader.name), loader.name.clone()));
         found
     }
 
@@ -102,7 +104,10 @@ impl Kernels {
             | Content::Wasm
             | Content::Unknown => {
                 // PXE programs for BIOS have no head of their own.
-                if [".kpxe", ".kkpxe", ".pxe", "pxelinux.0"].iter().any(|end| lower.ends_with(end)) {
+                if [".kpxe", ".kkpxe", ".pxe", "pxelinux.0"]
+                    .iter()
+                    .any(|end| lower.ends_with(end))
+                {
                     self.loaders.push(Loader {
                         name: name.to_owned(),
                         arch: "bios".to_owned(),
@@ -123,7 +128,11 @@ impl Kernels {
             Some(arch) => format!("no kernel for {arch} is in the folder"),
             None => "no kernel is in the folder".to_owned(),
         })?;
-        let initramfs = one(&self.initramfs, arch.or(kernel.arch.as_deref()), "initramfs")?;
+        let initramfs = one(
+            &self.initramfs,
+            arch.or(kernel.arch.as_deref()),
+            "initramfs",
+        )?;
         let place = |name: &str| format!("/assets/{}", utf8_percent_encode(name, PATH));
         // The stub of an EFI kernel finds it by this name.
         let named = initramfs.map(|_| "initrd=initramfs".to_owned());
@@ -140,7 +149,9 @@ impl Kernels {
             boot: Some(boot),
             ..Profile::default()
         };
-        profile.script().ok_or_else(|| "nothing is booted".to_owned())
+        profile
+            .script()
+            .ok_or_else(|| "nothing is booted".to_owned())
     }
 
     /// Gives the best boot loader of an architecture.
@@ -153,8 +164,13 @@ impl Kernels {
 /// for a configuration that is to be there as well.
 fn rank(name: &str) -> usize {
     let lower = name.to_ascii_lowercase();
-    let words = ["ipxe", "snp", "undionly", "shim", "bootnet", "grubnet", "netboot"];
-    words.iter().position(|word| lower.contains(word)).unwrap_or(words.len())
+    let words = [
+        "ipxe", "snp", "undionly", "shim", "bootnet", "grubnet", "netboot",
+    ];
+    words
+        .iter()
+        .position(|word| lower.contains(word))
+        .unwrap_or(words.len())
 }
 
 /// Gives the architecture of kernels that an iPXE of an architecture starts.
@@ -239,14 +255,24 @@ mod tests {
             ("notes.txt", b"text"),
         ]);
         assert_eq!(
-            kernels.script(Some("arm64"), " console=ttyAMA0  quiet ").unwrap(),
+            kernels
+                .script(Some("arm64"), " console=ttyAMA0  quiet ")
+                .unwrap(),
             "#!ipxe\nkernel /assets/kernel-arm64 initrd=initramfs console=ttyAMA0 quiet\n\
              initrd --name initramfs /assets/initramfs-metal-arm64.xz\nboot\n"
         );
-        assert!(kernels.script(Some("i386"), "").unwrap().contains("kernel-amd64"));
+        assert!(
+            kernels
+                .script(Some("i386"), "")
+                .unwrap()
+                .contains("kernel-amd64")
+        );
         let loader = |arch: &str| kernels.loader(arch).map(|loader| loader.name.as_str());
         assert_eq!(loader("arm64"), Some("snp-arm64.efi"));
-        assert_eq!((loader("amd64"), loader("bios")), (Some("ipxe.efi"), Some("undionly.kpxe")));
+        assert_eq!(
+            (loader("amd64"), loader("bios")),
+            (Some("ipxe.efi"), Some("undionly.kpxe"))
+        );
         assert_eq!(loader("riscv64"), None);
         let why = kernels.script(None, "").unwrap_err();
         assert!(why.contains("kernel-amd64, kernel-arm64"), "{why}");
@@ -256,13 +282,27 @@ mod tests {
     fn what_does_not_fit_is_not_guessed() {
         let arm = pe(0xaa64);
         let alone = found(&[("vmlinuz", &arm), ("initrd.img", XZ)]);
-        assert!(alone.script(None, "").unwrap().contains("/assets/initrd.img"));
+        assert!(
+            alone
+                .script(None, "")
+                .unwrap()
+                .contains("/assets/initrd.img")
+        );
         let why = alone.script(Some("x86_64"), "").unwrap_err();
         assert!(why.contains("no kernel for amd64"), "{why}");
-        assert!(found(&[]).script(None, "").unwrap_err().contains("no kernel"));
+        assert!(
+            found(&[])
+                .script(None, "")
+                .unwrap_err()
+                .contains("no kernel")
+        );
         let bare = found(&[("vmlinuz 1", &arm)]).script(None, "").unwrap();
         assert_eq!(bare, "#!ipxe\nkernel /assets/vmlinuz%201\nboot\n");
         let two = found(&[("vmlinuz", &arm), ("initrd.1", XZ), ("initrd.2", XZ)]);
-        assert!(two.script(None, "").unwrap_err().contains("which initramfs"));
+        assert!(
+            two.script(None, "")
+                .unwrap_err()
+                .contains("which initramfs")
+        );
     }
 }

@@ -8,6 +8,7 @@
 //! Sources: matchbox v0.11.0, `http/`; RFC 9110 and 9112; those of [`crate::format::tftp`] and
 //! [`crate::format::dhcp`].
 
+pub mod dhcp;
 pub mod error;
 pub mod event;
 pub mod folder;
@@ -17,7 +18,6 @@ pub mod kernels;
 pub mod server;
 pub mod site;
 pub mod tftp;
-
 
 pub use error::ServeError;
 pub use event::{Event, OnEvent};

@@ -1,10 +1,11 @@
 //! All servers at once: their ports are taken before any of them answers, and given back together.
 
+use super::Site;
+use super::dhcp::{Asked, Dhcp, Told};
 use super::error::ServeError;
 use super::event::{Event, OnEvent};
 use super::http::Http;
 use super::tftp::Tftp;
-use super::Site;
 use crate::probe::exec::Cancel;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::net::{IpAddr, SocketAddr};
@@ -20,7 +21,7 @@ const END: Duration = Duration::from_secs(2);
 const READERS: usize = 32;
 
 /// Where the servers listen; a server without a port is left out. Port 0 is any that is free.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ports {
     /// The address of all of them.
     pub address: IpAddr,
@@ -28,6 +29,10 @@ pub struct Ports {
     pub http: Option<u16>,
     /// TFTP, over UDP.
     pub tftp: Option<u16>,
+    /// ProxyDHCP: that of DHCP servers, and that of boot servers.
+    pub dhcp: Option<(u16, u16)>,
+    /// The network card whose broadcasts ProxyDHCP hears.
+    pub card: Option<String>,
 }
 
 /// Serves until `cancel` is set.
@@ -36,7 +41,7 @@ pub struct Ports {
 /// Where a port cannot be had, or the machine has no room; then nothing has been answered.
 pub fn serve(
     site: &Arc<Site>,
-    ports: Ports,
+    ports: &Ports,
     cancel: &Cancel,
     on_event: &OnEvent,
 ) -> Result<(), ServeError> {
@@ -73,7 +78,7 @@ fn more_files() -> u64 {
 
 async fn all(
     site: &Arc<Site>,
-    (ports, files): (Ports, u64),
+    (ports, files): (&Ports, u64),
     cancel: &Cancel,
     on_event: &OnEvent,
 ) -> Result<(), ServeError> {
@@ -89,6 +94,28 @@ async fn all(
         Some(port) => Some(Tftp::bind(place(port), Arc::clone(site)).await?),
         None => None,
     };
+    let mut proxies = Vec::new();
+    if let Some((server, boot_server)) = ports.dhcp {
+        let IpAddr::V4(own) = ports.address else {
+            return Err(ServeError::Version6);
+        };
+        let port = http.as_ref().map(Http::at).transpose().map_err(unknown())?;
+        let told = Told {
+            own,
+            http: port.map(|at| at.port()),
+            tftp: ports.tftp == Some(crate::format::tftp::PORT),
+        };
+        for (asked, port) in [(Asked::Everybody, server), (Asked::BootServer, boot_server)] {
+            let card = ports.card.as_deref();
+            proxies.push(Dhcp::bind(
+                (own, port),
+                card,
+                Arc::clone(site),
+                asked,
+                told,
+            )?);
+        }
+    }
     if let Some(http) = http {
         listening.push(("http", http.at().map_err(unknown())?));
         tasks.spawn(http.run(Arc::clone(on_event)));
@@ -96,6 +123,10 @@ async fn all(
     if let Some(tftp) = tftp {
         listening.push(("tftp", tftp.at().map_err(unknown())?));
         tasks.spawn(tftp.run(Arc::clone(on_event)));
+    }
+    for (server, proxy) in ["dhcp", "boot-server"].into_iter().zip(proxies) {
+        listening.push((server, proxy.at().map_err(unknown())?));
+        tasks.spawn(proxy.run(Arc::clone(on_event)));
     }
     for text in site.notes() {
         on_event(&Event::Note { text });

@@ -55,7 +55,9 @@ impl Site {
     /// # Errors
     /// Says why there is none.
     pub fn asset(&self, name: &str) -> Result<Found, Refusal> {
-        self.assets.as_ref().map_or(Err(Refusal::NotThere), |assets| assets.find(name))
+        self.assets
+            .as_ref()
+            .map_or(Err(Refusal::NotThere), |assets| assets.find(name))
     }
 
     /// Gives what there is to start, as it is now.

@@ -56,7 +56,9 @@ impl Serving {
         let all = Arc::clone(&lines);
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                all.lock().unwrap().push(serde_json::from_str(&line).unwrap());
+                all.lock()
+                    .unwrap()
+                    .push(serde_json::from_str(&line).unwrap());
             }
         });
         let mut serving = Self { child, lines };
@@ -64,10 +66,19 @@ impl Serving {
         while serving.events("listening").is_empty() {
             if let Some(ended) = serving.child.try_wait().unwrap() {
                 let mut said = String::new();
-                serving.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+                serving
+                    .child
+                    .stderr
+                    .take()
+                    .unwrap()
+                    .read_to_string(&mut said)
+                    .unwrap();
                 panic!("{ended}: {said}");
             }
-            assert!(begin.elapsed() < Duration::from_secs(30), "it does not listen");
+            assert!(
+                begin.elapsed() < Duration::from_secs(30),
+                "it does not listen"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
         // All of them are told at once.
@@ -78,7 +89,11 @@ impl Serving {
     /// Gives what it told of a kind.
     pub(crate) fn events(&self, kind: &str) -> Vec<Value> {
         let lines = self.lines.lock().unwrap();
-        lines.iter().filter(|line| line["event"] == kind).cloned().collect()
+        lines
+            .iter()
+            .filter(|line| line["event"] == kind)
+            .cloned()
+            .collect()
     }
 
     /// Waits for an event that is as a test wants it.
@@ -89,7 +104,10 @@ impl Serving {
                 return found;
             }
             let told = self.lines.lock().unwrap().clone();
-            assert!(begin.elapsed() < Duration::from_secs(30), "{kind}: {told:?}");
+            assert!(
+                begin.elapsed() < Duration::from_secs(30),
+                "{kind}: {told:?}"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -109,12 +127,18 @@ impl Serving {
     /// Asks for something over HTTP, with headers of the test's own.
     pub(crate) fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port("http"))).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let request = format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let request =
+            format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
-        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("no head");
+        let end = bytes
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .expect("no head");
         let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
         let mut lines = head.lines().map(str::to_owned);
         let first = lines.next().unwrap();
@@ -131,10 +155,19 @@ impl Serving {
 
     /// Ends it as Ctrl-C does; gives its exit code and what it said on standard error.
     pub(crate) fn interrupt(mut self) -> (Option<i32>, String) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+        kill(
+            Pid::from_raw(self.child.id().try_into().unwrap()),
+            Signal::SIGINT,
+        )
+        .unwrap();
         let ended = self.child.wait().unwrap();
         let mut said = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
         self.event("closed", |_| true);
         (ended.code(), said)
     }

@@ -21,13 +21,17 @@ impl Asked {
     #[must_use]
     pub fn read(options: &[(String, String)]) -> Self {
         let value = |wanted: &str| {
-            let found = options.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            let found = options
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(wanted));
             found.map(|(_, text)| text.as_str())
         };
         let number = |wanted: &str| value(wanted).and_then(|text| text.parse::<u16>().ok());
         Self {
             // More than a block may have is too much for a server alone: it grants less.
-            blksize: number("blksize").filter(|n| *n >= 8).map(|n| n.min(LARGEST)),
+            blksize: number("blksize")
+                .filter(|n| *n >= 8)
+                .map(|n| n.min(LARGEST)),
             tsize: value("tsize").is_some_and(|text| text == "0"),
             windowsize: number("windowsize").filter(|n| *n > 0),
             timeout: value("timeout")

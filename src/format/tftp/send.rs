@@ -82,7 +82,11 @@ impl Sender {
         if ahead == 0 {
             let again = self.window > 1 && !self.told && self.sent > 0;
             self.told |= again;
-            return if again { Answered::Again } else { Answered::Nothing };
+            return if again {
+                Answered::Again
+            } else {
+                Answered::Nothing
+            };
         }
         self.arrived += ahead;
         self.told = false;
@@ -131,7 +135,10 @@ mod tests {
         let mut sender = Sender::new(10_000, 1000, 4);
         assert_eq!(due(&mut sender).len(), 4);
         assert_eq!(sender.take(2), Answered::Next);
-        assert_eq!(due(&mut sender).iter().map(|(n, _)| *n).collect::<Vec<_>>(), [3, 4, 5, 6]);
+        assert_eq!(
+            due(&mut sender).iter().map(|(n, _)| *n).collect::<Vec<_>>(),
+            [3, 4, 5, 6]
+        );
         assert_eq!(sender.take(2), Answered::Again);
         assert_eq!(sender.take(2), Answered::Nothing);
         sender.silence();

@@ -94,7 +94,9 @@ pub fn answer(site: &Site, asked: &Parts) -> Answer {
 fn labels(query: &str) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        labels.entry(name.into_owned()).or_insert_with(|| value.into_owned());
+        labels
+            .entry(name.into_owned())
+            .or_insert_with(|| value.into_owned());
     }
     labels
 }
@@ -109,7 +111,9 @@ fn ipxe(site: &Site, query: &str) -> Answer {
         script.map(|script| (script, matched.ambiguous))
     } else {
         let arch = said.get("arch").filter(|arch| !arch.is_empty());
-        let script = site.kernels().script(arch.map(String::as_str), &site.cmdline);
+        let script = site
+            .kernels()
+            .script(arch.map(String::as_str), &site.cmdline);
         script.map(|script| (script, None))
     };
     match script {
@@ -127,7 +131,11 @@ fn metadata(site: &Site, query: &str) -> Answer {
         Some(matched) => Answer {
             note: matched.ambiguous.clone(),
             // That is what matchbox calls it, and what its clients know.
-            ..Answer::text(StatusCode::OK, "plain/text", groups::told(&matched, &said, query))
+            ..Answer::text(
+                StatusCode::OK,
+                "plain/text",
+                groups::told(&matched, &said, query),
+            )
         },
         None => Answer::missing("no group matches"),
     }
@@ -150,9 +158,11 @@ fn asset(site: &Site, asked: &Parts, path: &str, name: &str) -> Answer {
         Ok(Found::Folder(_)) => match assets.file(&format!("{name}/index.html")) {
             Ok(file) => files::answer(&asked.headers, "index.html", file),
             Err(_) => match assets.list(name) {
-                Ok(entries) => {
-                    Answer::text(StatusCode::OK, "text/html; charset=utf-8", files::listing(&entries))
-                }
+                Ok(entries) => Answer::text(
+                    StatusCode::OK,
+                    "text/html; charset=utf-8",
+                    files::listing(&entries),
+                ),
                 Err(why) => refused(why),
             },
         },

@@ -63,7 +63,9 @@ impl Answered {
     /// Makes a body.
     pub fn new(payload: Payload, told: Told) -> Self {
         let left = match payload {
-            Payload::Bytes(bytes) => Left::Bytes(Some(Bytes::from(bytes)).filter(|b| !b.is_empty())),
+            Payload::Bytes(bytes) => {
+                Left::Bytes(Some(Bytes::from(bytes)).filter(|b| !b.is_empty()))
+            }
             Payload::File(part) => Left::File {
                 part,
                 reading: None,
@@ -128,4 +130,3 @@ impl Body for Answered {
         })
     }
 }
-

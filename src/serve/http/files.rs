@@ -39,12 +39,19 @@ pub fn answer(asked: &HeaderMap, name: &str, file: Opened) -> Answer {
     let modified = date(file.modified);
     let says = |name: HeaderName| asked.get(name).and_then(|value| value.to_str().ok());
     let unchanged = match says(header::IF_NONE_MATCH) {
-        Some(tags) => tags == "*" || tags.split(',').any(|t| t.trim().trim_start_matches("W/") == tag),
-        None => says(header::IF_MODIFIED_SINCE).is_some_and(|time| Some(time) == modified.as_deref()),
+        Some(tags) => {
+            tags == "*"
+                || tags
+                    .split(',')
+                    .any(|t| t.trim().trim_start_matches("W/") == tag)
+        }
+        None => {
+            says(header::IF_MODIFIED_SINCE).is_some_and(|time| Some(time) == modified.as_deref())
+        }
     };
     // A part of another content than the one that is held is of no use.
-    let same = says(header::IF_RANGE)
-        .is_none_or(|held| held == tag || Some(held) == modified.as_deref());
+    let same =
+        says(header::IF_RANGE).is_none_or(|held| held == tag || Some(held) == modified.as_deref());
     let several = asked.get_all(header::RANGE).iter().count() > 1;
     let wanted = match says(header::RANGE).filter(|_| same && !several) {
         Some(range) => range_of(range, size),
@@ -55,7 +62,9 @@ pub fn answer(asked: &HeaderMap, name: &str, file: Opened) -> Answer {
         if let Some(modified) = &modified {
             answer = answer.with(header::LAST_MODIFIED, modified);
         }
-        answer.with(header::ETAG, &tag).with(header::ACCEPT_RANGES, "bytes")
+        answer
+            .with(header::ETAG, &tag)
+            .with(header::ACCEPT_RANGES, "bytes")
     };
     if unchanged {
         return finish(Answer {
@@ -124,7 +133,10 @@ fn date(seconds: i64) -> Option<String> {
 
 /// Gives the type of a file. Firmware boots a program by the type where the name does not say it.
 fn kind(name: &str, file: &Opened) -> &'static str {
-    let end = name.rsplit('/').next().and_then(|name| name.rsplit_once('.'));
+    let end = name
+        .rsplit('/')
+        .next()
+        .and_then(|name| name.rsplit_once('.'));
     match end.map(|(_, end)| end.to_ascii_lowercase()).as_deref() {
         Some("efi") => "application/efi",
         Some("iso") => "application/vnd.efi-iso",

@@ -114,7 +114,13 @@ async fn connection(
     let slot = Arc::clone(&place.slot);
     let service = service_fn(|request: Request<Incoming>| {
         slot.asked();
-        respond(Arc::clone(&site), Arc::clone(&at_once), from, request, Arc::clone(&on_event))
+        respond(
+            Arc::clone(&site),
+            Arc::clone(&at_once),
+            from,
+            request,
+            Arc::clone(&on_event),
+        )
     });
     let io = TokioIo::new(Counted::new(stream, Arc::clone(&place.slot)));
     let served = http1::Builder::new()

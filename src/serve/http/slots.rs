@@ -122,7 +122,11 @@ impl Slots {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.slots.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self
+            .slots
+            .taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         taken.retain(|slot| !Arc::ptr_eq(slot, &self.slot));
     }
 }

@@ -58,7 +58,9 @@ impl Running {
 impl Drop for Place {
     fn drop(&mut self) {
         let peers = self.running.peers.lock();
-        peers.unwrap_or_else(PoisonError::into_inner).remove(&self.peer);
+        peers
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.peer);
     }
 }
 
@@ -98,7 +100,10 @@ impl Tftp {
                 }
             };
             // What is no request is answered with nothing.
-            let packet = buffer.get(..length).filter(|_| length < MAX_PACKET).map(Packet::read);
+            let packet = buffer
+                .get(..length)
+                .filter(|_| length < MAX_PACKET)
+                .map(Packet::read);
             let Some(Ok(Packet::Request {
                 write,
                 file,
@@ -181,10 +186,16 @@ impl Request {
 
     async fn open(&self, site: &Arc<Site>) -> Result<Opened, (Code, String)> {
         if self.write {
-            return Err((Code::Access, "files are given here, none is taken".to_owned()));
+            return Err((
+                Code::Access,
+                "files are given here, none is taken".to_owned(),
+            ));
         }
         if !self.mode.eq_ignore_ascii_case("octet") {
-            let why = format!("the mode is `{}`; only octet is known here", clip(&self.mode, 20));
+            let why = format!(
+                "the mode is `{}`; only octet is known here",
+                clip(&self.mode, 20)
+            );
             return Err((Code::Undefined, why));
         }
         let (site, name) = (Arc::clone(site), self.file.clone());

@@ -47,7 +47,9 @@ impl Transfer {
     /// Begins one to whom the socket is connected.
     pub fn new(socket: UdpSocket, file: Arc<Opened>, asked: &Asked) -> Self {
         let agreed = grant(asked, file.size);
-        let wait = asked.timeout.map_or(FIRST, |seconds| Duration::from_secs(seconds.into()));
+        let wait = asked
+            .timeout
+            .map_or(FIRST, |seconds| Duration::from_secs(seconds.into()));
         Self {
             socket,
             file,
@@ -224,7 +226,9 @@ impl Transfer {
 /// Decides what is granted.
 fn grant(asked: &Asked, size: u64) -> Agreed {
     let block = usize::from(asked.blksize.unwrap_or(crate::format::tftp::BLOCK));
-    let most = u16::try_from(MAX_WINDOW / block.max(1)).unwrap_or(u16::MAX).max(1);
+    let most = u16::try_from(MAX_WINDOW / block.max(1))
+        .unwrap_or(u16::MAX)
+        .max(1);
     Agreed {
         blksize: asked.blksize,
         tsize: asked.tsize.then_some(size),

@@ -8,7 +8,16 @@ use crate::serving::Serving;
 
 fn command(world: &World, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tdg"));
-    command.args(["serve", "_out/assets", "--http-port", "0", "--only", "http", "--format", "json"]);
+    command.args([
+        "serve",
+        "_out/assets",
+        "--http-port",
+        "0",
+        "--only",
+        "http",
+        "--format",
+        "json",
+    ]);
     command.args(more).current_dir(world.project());
     command
 }
@@ -34,7 +43,10 @@ fn only_what_is_green_is_served() {
     assert_eq!(told["note"], "it was changed after it was judged");
     drop(serving);
     let said = refused(&world);
-    assert!(said.contains("default is not green: _out/assets/image was changed"), "{said}");
+    assert!(
+        said.contains("default is not green: _out/assets/image was changed"),
+        "{said}"
+    );
     assert!(said.contains("--force"), "{said}");
     let forced = Serving::start(command(&world, &["--force"]));
     assert_eq!(forced.get("/assets/image").text(), "amd64\n");

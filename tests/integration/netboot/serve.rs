@@ -63,12 +63,30 @@ checks:
     );
     assert_eq!(serving.get("/ipxe?arch=riscv64").status, 404);
     let why = serving.event("http", |event| event["target"] == "/ipxe?arch=riscv64");
-    assert!(why["note"].as_str().unwrap().contains("no kernel for riscv64"), "{why}");
-    assert_eq!((serving.get("/").text().as_str(), serving.get("/profiles").status), ("matchbox\n", 404));
+    assert!(
+        why["note"]
+            .as_str()
+            .unwrap()
+            .contains("no kernel for riscv64"),
+        "{why}"
+    );
+    assert_eq!(
+        (
+            serving.get("/").text().as_str(),
+            serving.get("/profiles").status
+        ),
+        ("matchbox\n", 404)
+    );
     let head = serving.ask("HEAD", "/assets/kernel-arm64", "");
-    assert_eq!((head.status, head.header("content-length"), head.body.len()), (200, Some("1024"), 0));
+    assert_eq!(
+        (head.status, head.header("content-length"), head.body.len()),
+        (200, Some("1024"), 0)
+    );
     assert_eq!(head.header("content-type"), Some("application/efi"));
-    assert_eq!(serving.ask("POST", "/", "Content-Length: 0\r\n").status, 405);
+    assert_eq!(
+        serving.ask("POST", "/", "Content-Length: 0\r\n").status,
+        405
+    );
     let page = serving.get("/assets/").text();
     assert!(page.contains(">kernel-arm64</a>"), "{page}");
     assert_eq!(serving.get("/assets").header("location"), Some("/assets/"));
@@ -82,16 +100,26 @@ fn parts_are_given_and_what_is_held_is_not_given_again() {
     world.write("boot/image.img", &bytes);
     let serving = serve(&world, "boot", &[]);
     let part = serving.ask("GET", "/assets/image.img", "Range: bytes=131000-140000\r\n");
-    assert_eq!((part.status, part.header("content-range")), (206, Some("bytes 131000-140000/300000")));
+    assert_eq!(
+        (part.status, part.header("content-range")),
+        (206, Some("bytes 131000-140000/300000"))
+    );
     assert!(part.body == bytes[131_000..=140_000], "another part came");
     let end = serving.ask("GET", "/assets/image.img", "Range: bytes=-5\r\n");
     assert_eq!(end.body, &bytes[299_995..]);
     let none = serving.ask("GET", "/assets/image.img", "Range: bytes=300000-\r\n");
-    assert_eq!((none.status, none.header("content-range")), (416, Some("bytes */300000")));
+    assert_eq!(
+        (none.status, none.header("content-range")),
+        (416, Some("bytes */300000"))
+    );
     let whole = serving.get("/assets/image.img");
     assert!(whole.body == bytes, "something else came");
     let tag = whole.header("etag").unwrap().to_owned();
-    let held = serving.ask("GET", "/assets/image.img", &format!("If-None-Match: {tag}\r\n"));
+    let held = serving.ask(
+        "GET",
+        "/assets/image.img",
+        &format!("If-None-Match: {tag}\r\n"),
+    );
     assert_eq!((held.status, held.body.len()), (304, 0));
     let range = format!("Range: bytes=0-0\r\nIf-Range: {tag}\r\n");
     assert_eq!(serving.ask("GET", "/assets/image.img", &range).status, 206);
@@ -116,7 +144,10 @@ fn groups_and_profiles_decide_where_there_are_any() {
     world.write("mb/kernel-arm64", program(0xaa64));
     let serving = serve(&world, "mb", &[]);
     let script = serving.get("/ipxe?mac=52:54:00:12:34:56&uuid=x").text();
-    assert_eq!(script, "#!ipxe\nkernel /assets/k a=b\ninitrd /assets/i\nboot\n");
+    assert_eq!(
+        script,
+        "#!ipxe\nkernel /assets/k a=b\ninitrd /assets/i\nboot\n"
+    );
     assert_eq!(serving.get("/ipxe?mac=52:54:00:12:34:57").status, 404);
     assert_eq!(serving.get("/ipxe?MAC=52:54:00:12:34:56").status, 404);
     let told = serving.get("/metadata?mac=52-54-00-12-34-56");
@@ -127,7 +158,11 @@ fn groups_and_profiles_decide_where_there_are_any() {
          REQUEST_RAW_QUERY=mac=52-54-00-12-34-56\nROLE=worker\n"
     );
     // Beside its assets nothing of it is given away.
-    for hidden in ["/assets/groups/worker.json", "/assets/kernel-arm64", "/groups/worker.json"] {
+    for hidden in [
+        "/assets/groups/worker.json",
+        "/assets/kernel-arm64",
+        "/groups/worker.json",
+    ] {
         assert_eq!(serving.get(hidden).status, 404, "{hidden}");
     }
 }
@@ -159,11 +194,22 @@ fn nothing_outside_of_the_folder_is_given() {
     }
     assert_eq!(serving.get("/assets/inside").text(), "f");
     assert_eq!(serving.get("/assets/").text().matches("<a ").count(), 2);
-    for file in ["../secret", "/../secret", "link", "etc/passwd", ".hidden", "", "/"] {
+    for file in [
+        "../secret",
+        "/../secret",
+        "link",
+        "etc/passwd",
+        ".hidden",
+        "",
+        "/",
+    ] {
         let answer = asks(serving.port("tftp"), &request(1, file, "octet")).unwrap();
         assert_eq!(answer[..4], [0, 5, 0, 1], "{file}");
     }
-    assert_eq!(asks(serving.port("tftp"), &request(1, "//file", "OCTET")).unwrap(), b"\0\x03\0\x01f");
+    assert_eq!(
+        asks(serving.port("tftp"), &request(1, "//file", "OCTET")).unwrap(),
+        b"\0\x03\0\x01f"
+    );
 }
 
 fn request(opcode: u8, file: &str, mode: &str) -> Vec<u8> {
@@ -178,7 +224,9 @@ fn request(opcode: u8, file: &str, mode: &str) -> Vec<u8> {
 /// Sends a packet and gives the first answer; `None` where none comes for a while.
 fn asks(port: u16, packet: &[u8]) -> Option<Vec<u8>> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
     socket.send_to(packet, ("127.0.0.1", port)).unwrap();
     let mut buffer = [0; 2000];
     let (length, _) = socket.recv_from(&mut buffer).ok()?;
@@ -265,11 +313,23 @@ checks:
     let Some(client) = peer("tftp") else { return };
     let got = Command::new(client)
         .current_dir(world.path())
-        .args(["-m", "binary", "127.0.0.1", &port.to_string(), "-c", "get", "many", "got"])
+        .args([
+            "-m",
+            "binary",
+            "127.0.0.1",
+            &port.to_string(),
+            "-c",
+            "get",
+            "many",
+            "got",
+        ])
         .output()
         .unwrap();
     assert!(got.status.success(), "{got:?}");
-    assert!(fs::read(world.path().join("got")).unwrap() == many, "something else came");
+    assert!(
+        fs::read(world.path().join("got")).unwrap() == many,
+        "something else came"
+    );
     let told = serving.event("tftp", |event| event["file"] == "nothing");
     assert_eq!(told["failure"], "nothing is there");
 }
@@ -281,8 +341,9 @@ fn what_is_lost_on_the_way_is_sent_again() {
     world.write("boot/image", &bytes);
     let serving = serve(&world, "boot", &[]);
     let relay = Relay::losing(serving.port("tftp"), 3);
-    let report = world.run_with(&format!(
-        "
+    let report = world.run_with(
+        &format!(
+            "
 spec: loss
 checks:
   - name: pass in windows
@@ -292,9 +353,11 @@ checks:
     tftp: {{ url: 'tftp://127.0.0.1:{port}/image', like: ipxe }}
     expect: {{ sha256: {sum} }}
 ",
-        port = relay.port,
-        sum = sha256(&bytes),
-    ), &["--jobs", "1"]);
+            port = relay.port,
+            sum = sha256(&bytes),
+        ),
+        &["--jobs", "1"],
+    );
     report.as_named();
     assert!(relay.lost.load(std::sync::atomic::Ordering::Relaxed) > 50);
     let told = serving.event("tftp", |event| event["sent"] == 3_000_000);
@@ -304,9 +367,15 @@ checks:
 /// Gives the memory of a process that is in use, in MiB, and how many files it has open.
 fn uses(pid: u32) -> (u64, usize) {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    (kilobytes / 1024, fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count())
+    (
+        kilobytes / 1024,
+        fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
+    )
 }
 
 #[test]
@@ -332,16 +401,30 @@ fn a_thousand_slow_clients_take_nothing_from_the_others() {
         slow.push(stream);
     }
     // A flood of requests over TFTP, whose answers nobody takes.
-    let sockets: Vec<UdpSocket> = (0..1000).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    let sockets: Vec<UdpSocket> = (0..1000)
+        .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
+        .collect();
     for socket in &sockets {
-        socket.send_to(&request(1, "image", "octet"), ("127.0.0.1", serving.port("tftp"))).unwrap();
+        socket
+            .send_to(
+                &request(1, "image", "octet"),
+                ("127.0.0.1", serving.port("tftp")),
+            )
+            .unwrap();
     }
     std::thread::sleep(Duration::from_millis(1200));
     let begin = Instant::now();
     for _ in 0..20 {
-        assert!(serving.get("/assets/image").body == bytes, "something else came");
+        assert!(
+            serving.get("/assets/image").body == bytes,
+            "something else came"
+        );
     }
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begin.elapsed()
+    );
     let (memory, files) = uses(serving.pid());
     assert!(memory < 256, "{memory} MiB");
     // A quarter of the clients at most holds a connection and a file.
@@ -363,8 +446,16 @@ fn a_port_that_cannot_be_had_is_told_with_what_to_do() {
     }
     assert!(taken.stdout.is_empty(), "{}", taken.stdout);
     let elsewhere = world.tdg(&["serve", "boot", "--listen", "192.0.2.1", "--only", "http"]);
-    assert!(elsewhere.stderr.contains("does not have that address"), "{}", elsewhere.stderr);
+    assert!(
+        elsewhere.stderr.contains("does not have that address"),
+        "{}",
+        elsewhere.stderr
+    );
     let nothing = world.tdg(&["serve", "nowhere"]);
-    assert!(nothing.stderr.contains("cannot be served"), "{}", nothing.stderr);
+    assert!(
+        nothing.stderr.contains("cannot be served"),
+        "{}",
+        nothing.stderr
+    );
     assert_eq!((elsewhere.code, nothing.code), (4, 4));
 }

@@ -1,0 +1,143 @@
+//! ProxyDHCP: tells machines that boot what to boot, and gives no addresses.
+
+mod answer;
+
+use super::Site;
+use super::error::ServeError;
+use super::event::OnEvent;
+use crate::format::dhcp::{CLIENT_PORT, Packet, SERVER_PORT};
+use crate::probe::dhcp::open;
+pub use answer::{Asked, Told};
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UdpSocket;
+
+/// The longest packet that is read.
+const MAX_PACKET: usize = 4096;
+
+/// A socket that answers.
+#[derive(Debug)]
+pub struct Dhcp {
+    socket: UdpSocket,
+    site: Arc<Site>,
+    asked: Asked,
+    told: Told,
+}
+
+/// A network card, with the address that is used on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// Its name.
+    pub name: String,
+    /// Its first IPv4 address, or the one that was asked for.
+    pub address: Ipv4Addr,
+    /// Whether only this machine hears it.
+    pub loopback: bool,
+}
+
+/// Lists the network cards that have an IPv4 address, each address one.
+///
+/// # Errors
+/// Passes on what the system reports.
+pub fn cards() -> std::io::Result<Vec<Card>> {
+    let cards = getifaddrs()?.filter_map(|card| {
+        Some(Card {
+            address: card.address?.as_sockaddr_in()?.ip(),
+            loopback: card.flags.contains(InterfaceFlags::IFF_LOOPBACK),
+            name: card.interface_name,
+        })
+    });
+    Ok(cards.collect())
+}
+
+impl Dhcp {
+    /// Takes a port. What is broadcast is heard on the card alone; without one, only what is sent to
+    /// the address itself, as by relays.
+    ///
+    /// # Errors
+    /// Where it cannot be had.
+    pub fn bind(
+        (address, port): (Ipv4Addr, u16),
+        card: Option<&str>,
+        site: Arc<Site>,
+        asked: Asked,
+        told: Told,
+    ) -> Result<Self, ServeError> {
+        let heard = match (asked, card) {
+            (Asked::Everybody, Some(_)) => Ipv4Addr::UNSPECIFIED,
+            (Asked::Everybody, None) | (Asked::BootServer, _) => address,
+        };
+        let at = SocketAddrV4::new(heard, port);
+        let (server, option, other) = match asked {
+            Asked::Everybody => ("dhcp", "--dhcp-port", 1067),
+            Asked::BootServer => ("boot-server", "--boot-server-port", 4012),
+        };
+        let card = card.filter(|_| asked == Asked::Everybody);
+        let socket = open(at, card).map_err(|error| {
+            let error = std::io::Error::from(error);
+            ServeError::bind(server, at.into(), option, other)(error)
+        })?;
+        let ready = socket
+            .set_nonblocking(true)
+            .and_then(|()| UdpSocket::from_std(socket));
+        Ok(Self {
+            socket: ready.map_err(ServeError::local("no socket"))?,
+            site,
+            asked,
+            told,
+        })
+    }
+
+    /// Gives where it listens.
+    ///
+    /// # Errors
+    /// Passes on what the system reports.
+    pub fn at(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until it is dropped, one machine after the other.
+    pub async fn run(self, on_event: OnEvent) {
+        let mut buffer = vec![0; MAX_PACKET];
+        loop {
+            let Ok((length, from)) = self.socket.recv_from(&mut buffer).await else {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
+            };
+            // What is no packet is answered with nothing.
+            let Some(Ok(asked)) = buffer.get(..length).map(Packet::read) else {
+                continue;
+            };
+            let (site, at, told) = (Arc::clone(&self.site), self.asked, self.told);
+            let to = to(&asked, from, at);
+            let made = tokio::task::spawn_blocking(move || {
+                // Only a machine that boots is worth a look at the folder.
+                let kernels = asked.option(60).map(|_| site.kernels())?;
+                answer::answer(&asked, at, told, &kernels)
+            });
+            let Ok(Some((reply, event))) = made.await else {
+                continue;
+            };
+            if let Some(reply) = reply {
+                // A machine that did not hear it asks again.
+                let _ = self.socket.send_to(&reply.write(), to).await;
+            }
+            on_event(&event);
+        }
+    }
+}
+
+/// Gives where an answer goes. Source: RFC 2131 §4.1; a relay that asks from another port than that
+/// of servers hears there.
+fn to(asked: &Packet, from: SocketAddr, at: Asked) -> SocketAddr {
+    if at == Asked::BootServer || from.ip() == asked.giaddr {
+        from
+    } else if !asked.giaddr.is_unspecified() {
+        (asked.giaddr, SERVER_PORT).into()
+    } else {
+        (Ipv4Addr::BROADCAST, CLIENT_PORT).into()
+    }
+}
