@@ -162,13 +162,12 @@ mod tests {
             name: name.to_owned(),
             arch: arch.to_owned(),
         };
-        Kernels {
-            loaders: vec![
-                loader("ipxe-arm64.efi", "arm64"),
-                loader("undionly.kpxe", "bios"),
-            ],
-            ..Kernels::default()
-        }
+        let mut kernels = Kernels::default();
+        kernels.loaders = vec![
+            loader("ipxe-arm64.efi", "arm64"),
+            loader("undionly.kpxe", "bios"),
+        ];
+        kernels
     }
 
     fn machine(firmware: Firmware, arch: u16) -> Machine {

@@ -3,6 +3,7 @@
 mod beside;
 mod dhcp;
 mod ipxe;
+mod proxy;
 mod serve;
 mod tftp;
 mod walk;
