@@ -231,7 +231,7 @@ mod tests {
         let line = event.human();
         assert_eq!(
             line,
-            "tftp   127.0.0.1:9 a\\n\\u{1b}[2Jb, 1 KiB of 2 KiB, 2 sent again: gone"
+            "tftp   127.0.0.1:9 a\\n\\u{1b}[2Jb, 1.0 KiB of 2.0 KiB, 2 sent again: gone"
         );
         let json = event.json("2026-01-01T00:00:00Z");
         assert_eq!(
