@@ -22,14 +22,14 @@ unshare -n sh -c '
   for turn in $(seq 500); do ip link show there >/dev/null 2>&1 && break; sleep 0.02; done
   ip link set lo up; ip addr add 10.77.0.1/24 dev there; ip addr add 10.77.0.2/24 dev there; ip link set there up
   "$DNSMASQ" --no-daemon --conf-file=/dev/null --pid-file= --port=0 --interface=there --bind-interfaces \
-    --dhcp-range=10.77.0.50,10.77.0.99,10m --no-ping --leasefile-ro --log-facility=dnsmasq.log 2>/dev/null &
+    --dhcp-range=10.77.0.50,10.77.0.99,10m --no-ping --leasefile-ro --log-facility="$PWD/dnsmasq.log" 2>/dev/null &
   "$TDG" serve boot --interface there >serve.log 2>&1 &
   sleep 60' &
 other=$!
 for turn in $(seq 500); do [ ! -e there ] || break; sleep 0.02; done
 ip link add name here type veth peer name there netns $other
 ip link set here up; ip addr add 10.77.0.9/24 dev here
-for turn in $(seq 500); do grep -q "boot-server listens" serve.log && grep -q started dnsmasq.log && break; sleep 0.02; done
+for turn in $(seq 500); do grep -q "boot-server listens" serve.log && grep -q started dnsmasq.log 2>/dev/null && break; sleep 0.02; done
 [ "$turn" != 500 ] || { cat serve.log dnsmasq.log >&2; exit 99; }
 "$@"
 "#;
