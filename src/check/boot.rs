@@ -6,12 +6,15 @@ mod plan;
 
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::model::Address;
-use crate::probe::qemu::{self, Arch, Boot, Booted, Ending, FaultKind, Finish, Folder, QemuError};
-use files::{LOG, PCAP, address, files, kept_at, local};
-use plan::{duration, finish, machine, never, steps};
+use crate::probe::qemu::{
+    self, Arch, Boot, Booted, Ending, FaultKind, Finish, Firmware, Folder, Medium, Protocol,
+    QemuError, Start, Wire,
+};
+use files::{LOG, PCAP, PICTURE, address, bare, files, kept_at, local, there_is};
+use plan::{First, cmdline, duration, finish, first, machine, never, steps};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::sync::PoisonError;
 
 /// The kind.
 pub struct TheKind;
@@ -25,9 +28,18 @@ pub struct Args {
     #[schemars(extend("enum" = Arch::NAMES))]
     pub arch: String,
     /// The kernel to start, without firmware or boot loader: a file of this machine, or one inside of
-    /// an image (`disk.raw!/boot/vmlinuz`).
-    pub kernel: String,
-    /// The initramfs to start it with.
+    /// an image (`disk.raw!/boot/vmlinuz`). This, `disk`, `iso` or `netboot` says what is started.
+    pub kernel: Option<String>,
+    /// A disk that UEFI firmware starts: its bytes as they are, not qcow2. It stays as it is; what the
+    /// machine writes is forgotten.
+    pub disk: Option<String>,
+    /// An ISO image that UEFI firmware starts, in a drive for optical discs.
+    pub iso: Option<String>,
+    /// UEFI firmware starts what the network offers: by `pxe`, or by `http` boot. It needs `interface`,
+    /// or `boot-file` for PXE.
+    #[schemars(extend("enum" = Protocol::NAMES))]
+    pub netboot: Option<String>,
+    /// The initramfs to start the kernel with.
     pub initrd: Option<String>,
     /// The kernel's command line; left out, only the console: `console=ttyAMA0` of ARM64,
     /// `console=ttyS0` of AMD64.
@@ -45,8 +57,8 @@ pub struct Args {
     /// pressed, and the machine has to power off; `wait` until it powers off by itself.
     #[schemars(extend("enum" = ["stop", "power-button", "wait"]))]
     pub then: Option<String>,
-    /// How long each step may take where it does not say itself, and powering off; 8 times as long where the processor
-    /// is emulated. Left out, as long as the check has time (`timeout`).
+    /// How long each step may take where it does not say itself, and powering off; 8 times as long where
+    /// the processor is emulated. Left out, as long as the check has time (`timeout`).
     #[schemars(extend("x-unit" = "seconds"))]
     pub within: Option<f64>,
     /// The machine's memory; 1 GiB where left out.
@@ -57,14 +69,24 @@ pub struct Args {
     /// `true` gives it a network card. Nothing leaves that network, and only QEMU answers there.
     #[serde(default)]
     pub network: bool,
+    /// A tap device that its network card is connected to, of the network in which tdg runs, such as
+    /// one in a bridge that servers are on too: `ip tuntap add tap0 mode tap`. Boots that name the same
+    /// are made one after the other.
+    pub interface: Option<String>,
+    /// The file that the network offers by TFTP where QEMU answers itself, with what is in its folder.
+    pub boot_file: Option<String>,
     /// The address of its network card; `02:74:64:67:00:01` where left out.
     pub mac: Option<String>,
     /// Its UUID, which its firmware tells.
     pub uuid: Option<String>,
     /// Its serial number, which its firmware tells.
     pub serial: Option<String>,
-    /// A folder, relative to the working directory, in which the console (`console.log`) and all
-    /// packets of the network (`network.pcap`) are kept.
+    /// `true` gives it a screen; what that shows at the end is kept (`screen.png`), except where the
+    /// machine powers off before.
+    #[serde(default)]
+    pub screenshot: bool,
+    /// A folder, relative to the working directory, in which the console (`console.log`), all packets
+    /// of the network (`network.pcap`) and the picture of the screen are kept.
     pub keep: Option<String>,
 }
 
@@ -110,6 +132,9 @@ pub struct Evidence {
     /// is one in emulation.
     #[schemars(extend("x-volatile" = true))]
     pub kvm_refused: Option<String>,
+    /// The firmware's file; none where a kernel is started directly.
+    #[schemars(extend("x-volatile" = true))]
+    pub firmware: Option<String>,
     /// QEMU's version, as `7.2.22`.
     #[schemars(extend("x-volatile" = true))]
     pub qemu: String,
@@ -177,9 +202,16 @@ impl Kind for TheKind {
     type Evidence = Evidence;
 
     fn validate(args: &Args) -> Result<(), ProbeError> {
-        for path in [Some(&args.kernel), args.initrd.as_ref()]
-            .into_iter()
-            .flatten()
+        first(args)?;
+        for path in [
+            &args.kernel,
+            &args.initrd,
+            &args.disk,
+            &args.iso,
+            &args.boot_file,
+        ]
+        .into_iter()
+        .flatten()
         {
             address(path)?;
         }
@@ -192,7 +224,7 @@ impl Kind for TheKind {
                     .remedy("say what the console shows (`sees`), or `then: wait`"),
             );
         }
-        machine(args, PathBuf::new(), None).map(drop)
+        machine(args).map(drop)
     }
 
     fn observe(
@@ -225,16 +257,47 @@ impl Kind for TheKind {
 /// Boots the machine.
 fn look(args: &Args, context: &Context<'_>) -> Result<Booted, ProbeError> {
     let folder = Folder::new()?;
-    let kernel = local(&args.kernel, "kernel", &folder, context)?;
-    let initrd = match &args.initrd {
-        Some(initrd) => Some(local(initrd, "initrd", &folder, context)?),
+    let given = |name: &str, path: &Option<String>| match path {
+        Some(path) => local(path, name, &folder, context).map(Some),
+        None => Ok(None),
+    };
+    let mut machine = machine(args)?;
+    machine.start = match first(args)? {
+        First::Kernel(kernel) => Start::Direct {
+            kernel: local(kernel, "kernel", &folder, context)?,
+            initrd: given("initrd", &args.initrd)?,
+            cmdline: cmdline(args, machine.arch),
+        },
+        First::Disk(disk) => {
+            let disk = local(disk, "disk", &folder, context)?;
+            bare(&disk)?;
+            by_firmware(machine.arch, Medium::Disk(disk))?
+        }
+        First::Iso(iso) => {
+            let iso = local(iso, "iso", &folder, context)?;
+            by_firmware(machine.arch, Medium::Iso(iso))?
+        }
+        First::Netboot(protocol) => by_firmware(machine.arch, Medium::Network(protocol))?,
+    };
+    let keep = kept_at(args, context)?;
+    let in_keep = |name| keep.as_ref().map(|keep| keep.join(name));
+    if let Some(network) = &mut machine.network {
+        network.pcap = in_keep(PCAP);
+        if let Wire::Inside { boot_file } = &mut network.wire {
+            *boot_file = given("tftp/boot.efi", &args.boot_file)?;
+        }
+    }
+    let wire = match &args.interface {
+        Some(name) => {
+            there_is(name)?;
+            Some(context.subjects.wire(name)?)
+        }
         None => None,
     };
-    let mut machine = machine(args, kernel, initrd)?;
-    let keep = kept_at(args, context)?;
-    if let (Some(network), Some(keep)) = (&mut machine.network, &keep) {
-        network.pcap = Some(keep.join(PCAP));
-    }
+    // A panic of another check while it had the wire says nothing of the wire.
+    let _held = wire
+        .as_ref()
+        .map(|wire| wire.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(qemu::boot(&Boot {
         machine,
         steps: steps(args)?,
@@ -243,9 +306,20 @@ fn look(args: &Args, context: &Context<'_>) -> Result<Booted, ProbeError> {
         finish_within: duration(args.within)?,
         deadline: context.deadline,
         cancel: context.cancel,
-        log: keep.map(|keep| keep.join(LOG)),
+        log: in_keep(LOG),
+        picture: in_keep(PICTURE).filter(|_| args.screenshot),
         folder: &folder,
     })?)
+}
+
+fn by_firmware(arch: Arch, from: Medium) -> Result<Start, ProbeError> {
+    match Firmware::find(arch) {
+        Some(firmware) => Ok(Start::Firmware { firmware, from }),
+        None => Err(ProbeError::new(
+            "UEFI firmware for this machine is not here, so that nothing can be booted",
+        )
+        .remedy(format!("install {}", arch.firmware_packages()))),
+    }
 }
 
 impl From<QemuError> for ProbeError {
@@ -261,6 +335,7 @@ impl From<QemuError> for ProbeError {
             QemuError::BrokeDown(..)
             | QemuError::BrokeDownAtOnce(..)
             | QemuError::Interrupted
+            | QemuError::NoPicture(_)
             | QemuError::File { .. }
             | QemuError::Exec(_) => said,
         }

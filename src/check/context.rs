@@ -78,6 +78,8 @@ pub struct Subjects {
     opened: Mutex<HashMap<String, Opened>>,
     /// By what was asked of the machine.
     boots: Mutex<Boots>,
+    /// By the name of a network card that only one machine can have at a time.
+    wires: Mutex<HashMap<String, Arc<Mutex<()>>>>,
     limits: Limits,
     cache: Option<Arc<Cache>>,
 }
@@ -89,6 +91,7 @@ impl Subjects {
         Self {
             opened: Mutex::default(),
             boots: Mutex::default(),
+            wires: Mutex::default(),
             limits,
             cache: Cache::shared(),
         }
@@ -128,6 +131,19 @@ impl Subjects {
             Err(_) => return Err(ProbeError::new("another check panicked while it booted")),
         };
         cell.get_or_init(|| boot().map(Arc::new)).clone()
+    }
+
+    /// Gives what has to be held by who uses a network card that only one can have.
+    ///
+    /// # Errors
+    /// Where another check panicked just here.
+    pub fn wire(&self, name: &str) -> Result<Arc<Mutex<()>>, ProbeError> {
+        match self.wires.lock() {
+            Ok(mut wires) => Ok(wires.entry(name.to_owned()).or_default().clone()),
+            Err(_) => Err(ProbeError::new(
+                "another check panicked on this network card",
+            )),
+        }
     }
 
     fn open(&self, address: &Address) -> Result<Arc<Image>, ImageError> {

@@ -29,6 +29,7 @@ impl Evidence {
                 false => "emulation".to_owned(),
             },
             kvm_refused: booted.refused.as_deref().map(printable),
+            firmware: booted.firmware.as_deref().map(printable),
             qemu: booted.version.clone(),
             files,
             duration: booted.duration.as_secs_f64(),

@@ -5,11 +5,15 @@ use crate::check::{Context, ProbeError, local as disk};
 use crate::format::Reader;
 use crate::model::{Address, Origin};
 use crate::probe::qemu::Folder;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// The names of the files that are kept.
 pub(super) const LOG: &str = "console.log";
 pub(super) const PCAP: &str = "network.pcap";
+pub(super) const PICTURE: &str = "screen.png";
+/// All of them.
+const KEPT: [&str; 3] = [LOG, PCAP, PICTURE];
 
 pub(super) fn kept_at(args: &Args, context: &Context<'_>) -> Result<Option<PathBuf>, ProbeError> {
     let Some(keep) = &args.keep else {
@@ -18,6 +22,15 @@ pub(super) fn kept_at(args: &Args, context: &Context<'_>) -> Result<Option<PathB
     let path = context.resolve(keep);
     let made = std::fs::create_dir_all(&path).and_then(|()| std::path::absolute(&path));
     let made = made.map_err(|error| disk::unreadable(&path, &error))?;
+    // What is there of a boot before is none of this one's evidence.
+    for name in KEPT {
+        match std::fs::remove_file(made.join(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(disk::unreadable(&made.join(name), &error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
     Ok(Some(made))
 }
 
@@ -25,7 +38,7 @@ pub(super) fn files(args: &Args, context: &Context<'_>) -> Vec<String> {
     let Some(keep) = &args.keep else {
         return Vec::new();
     };
-    let names = [LOG, PCAP].into_iter().map(|name| format!("{keep}/{name}"));
+    let names = KEPT.into_iter().map(|name| format!("{keep}/{name}"));
     names
         .filter(|name| context.resolve(name).is_file())
         .collect()
@@ -62,6 +75,10 @@ pub(super) fn local(
     };
     let image = context.image(&address)?;
     let to = folder.path().join(name);
+    if let Some(folder) = to.parent() {
+        let made = std::fs::create_dir_all(folder);
+        made.map_err(|error| disk::unreadable(folder, &error))?;
+    }
     copy(&mut Reader::new(image.source()?.clone()), &to)
         .map_err(|error| ProbeError::new(format!("{text}: {error}")))?;
     Ok(to)
@@ -70,4 +87,43 @@ pub(super) fn local(
 fn copy(from: &mut Reader, to: &Path) -> std::io::Result<()> {
     let mut file = std::fs::File::create(to)?;
     std::io::copy(from, &mut file).map(drop)
+}
+
+/// Says no to a disk that is written in a form of its own, which would be taken for what is on it. QEMU
+/// could read it, with whatever other files of this machine it names.
+pub(super) fn bare(path: &Path) -> Result<(), ProbeError> {
+    let said = |error: &std::io::Error| disk::unreadable(path, error);
+    let file = std::fs::File::open(path).map_err(|error| said(&error))?;
+    let mut head = Vec::new();
+    let read = file.take(8).read_to_end(&mut head);
+    read.map_err(|error| said(&error))?;
+    let forms: [(&[u8], &str); 4] = [
+        (b"QFI\xfb", "qcow2"),
+        (b"KDMV", "VMDK"),
+        (b"vhdxfile", "VHDX"),
+        (b"conectix", "VHD"),
+    ];
+    match forms.iter().find(|(magic, _)| head.starts_with(magic)) {
+        Some((_, form)) => Err(ProbeError::new(format!(
+            "{} is {form}, not a disk byte by byte",
+            path.display()
+        ))
+        .remedy("convert it: qemu-img convert -O raw")),
+        None => Ok(()),
+    }
+}
+
+/// Tells whether there is such a network card: QEMU would make one that nobody listens to.
+pub(super) fn there_is(interface: &str) -> Result<(), ProbeError> {
+    let path = Path::new("/proc/self/net/dev");
+    let cards = std::fs::read_to_string(path).map_err(|error| disk::unreadable(path, &error))?;
+    let mut names = cards.lines().filter_map(|line| line.split_once(':'));
+    match names.any(|(name, _)| name.trim() == interface) {
+        true => Ok(()),
+        false => Err(ProbeError::new(format!(
+            "there is no network card `{}`",
+            interface.escape_debug()
+        ))
+        .remedy("make it: ip tuntap add NAME mode tap, and ip link set NAME up")),
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::{Args, See};
 use crate::check::ProbeError;
-use crate::probe::qemu::{self, Arch, Finish, Machine, Network, Start};
+use crate::probe::qemu::{self, Arch, Finish, Machine, Network, Protocol, Start, Wire};
 use regex::Regex;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -67,11 +67,68 @@ pub(super) fn never(args: &Args) -> Result<Vec<Regex>, ProbeError> {
     patterns.collect()
 }
 
-pub(super) fn machine(
-    args: &Args,
-    kernel: PathBuf,
-    initrd: Option<PathBuf>,
-) -> Result<Machine, ProbeError> {
+/// What is started first.
+pub(super) enum First<'a> {
+    /// A kernel.
+    Kernel(&'a str),
+    /// What firmware finds on a disk.
+    Disk(&'a str),
+    /// What firmware finds on an optical disc.
+    Iso(&'a str),
+    /// What firmware is offered by a network.
+    Netboot(Protocol),
+}
+
+/// Reads what is started first, and that nothing is said of what else could be.
+pub(super) fn first(args: &Args) -> Result<First<'_>, ProbeError> {
+    let wrong = |what: &str| Err(ProbeError::new(what.to_owned()));
+    let named = [&args.kernel, &args.disk, &args.iso, &args.netboot];
+    if named.into_iter().flatten().count() != 1 {
+        return wrong("one of `kernel`, `disk`, `iso` and `netboot` says what is started");
+    }
+    if args.kernel.is_none() && (args.initrd.is_some() || args.cmdline.is_some()) {
+        return wrong("`initrd` and `cmdline` belong to a `kernel` that is started directly");
+    }
+    if args.boot_file.is_some() && args.interface.is_some() {
+        return wrong(
+            "either the network at `interface` offers a file, or QEMU does (`boot-file`)",
+        );
+    }
+    if args.boot_file.is_some() && args.netboot.is_none() {
+        return wrong("`boot-file` is what `netboot` is offered");
+    }
+    if args.screenshot && args.keep.is_none() {
+        return wrong("`keep` says where `screenshot` is kept");
+    }
+    if let Some(kernel) = &args.kernel {
+        return Ok(First::Kernel(kernel));
+    }
+    if let Some(disk) = &args.disk {
+        return Ok(First::Disk(disk));
+    }
+    if let Some(iso) = &args.iso {
+        return Ok(First::Iso(iso));
+    }
+    let Some(protocol) = args.netboot.as_deref().and_then(Protocol::named) else {
+        return wrong("`netboot` is `pxe` or `http`");
+    };
+    match (&args.interface, &args.boot_file, protocol) {
+        (Some(_), _, _) | (None, Some(_), Protocol::Pxe) => Ok(First::Netboot(protocol)),
+        (None, Some(_), Protocol::Http) => wrong(
+            "QEMU's own network offers no HTTP boot: name an `interface` with servers behind it",
+        ),
+        (None, None, _) => wrong("nobody offers anything: name an `interface`, or a `boot-file`"),
+    }
+}
+
+/// Gives the kernel's command line.
+pub(super) fn cmdline(args: &Args, arch: Arch) -> String {
+    let console = || format!("console={}", arch.console());
+    args.cmdline.clone().unwrap_or_else(console)
+}
+
+/// Makes the machine, with a start that has no files yet.
+pub(super) fn machine(args: &Args) -> Result<Machine, ProbeError> {
     let wrong = |what: String| Err(ProbeError::new(what));
     let Some(arch) = Arch::named(&args.arch) else {
         return wrong(format!(
@@ -87,14 +144,36 @@ pub(super) fn machine(
     if !(1..=MOST_CPUS).contains(&cpus) {
         return wrong(format!("`cpus` is from 1 to {MOST_CPUS}"));
     }
-    if args.mac.is_some() && !args.network {
-        return wrong("`mac` is that of a network card: say `network: true` too".into());
-    }
-    if arch == Arch::Arm64 && (args.uuid.is_some() || args.serial.is_some()) {
+    if arch == Arch::Arm64
+        && args.kernel.is_some()
+        && (args.uuid.is_some() || args.serial.is_some())
+    {
         let what = "`uuid` and `serial` are told by firmware, and this machine has none";
         return Err(ProbeError::new(what)
             .remedy("leave them out: a kernel of ARM64 that is started directly cannot see them"));
     }
+    if let Some(uuid) = &args.uuid
+        && !is_hex(uuid, &[8, 4, 4, 4, 12], '-')
+    {
+        return wrong(format!("`{}` is no UUID", uuid.escape_debug()));
+    }
+    Ok(Machine {
+        arch,
+        cpus,
+        memory,
+        start: Start::Direct {
+            kernel: PathBuf::new(),
+            initrd: None,
+            cmdline: String::new(),
+        },
+        network: network(args)?,
+        screen: args.screenshot,
+        uuid: args.uuid.clone(),
+        serial: args.serial.clone(),
+    })
+}
+
+fn network(args: &Args) -> Result<Option<Network>, ProbeError> {
     let mac = args.mac.as_deref().unwrap_or(MAC);
     if !is_hex(mac, &[2; 6], ':') {
         return Err(
@@ -102,31 +181,25 @@ pub(super) fn machine(
                 .remedy("write it as 52:54:00:12:34:56"),
         );
     }
-    if let Some(uuid) = &args.uuid
-        && !is_hex(uuid, &[8, 4, 4, 4, 12], '-')
-    {
-        return wrong(format!("`{}` is no UUID", uuid.escape_debug()));
-    }
-    let start = Start::Direct {
-        kernel,
-        initrd,
-        cmdline: args
-            .cmdline
-            .clone()
-            .unwrap_or_else(|| format!("console={}", arch.console())),
+    let wire = match &args.interface {
+        // The longest that Linux takes (IFNAMSIZ).
+        Some(name) if name.is_empty() || name.len() > 15 || name.contains(['/', ' ', '%']) => {
+            let what = format!("`{}` is no name of a network card", name.escape_debug());
+            return Err(ProbeError::new(what));
+        }
+        Some(name) => Wire::Tap(name.clone()),
+        None if args.network || args.netboot.is_some() => Wire::Inside { boot_file: None },
+        None if args.mac.is_some() => {
+            let what = "`mac` is that of a network card: say `network: true` too";
+            return Err(ProbeError::new(what));
+        }
+        None => return Ok(None),
     };
-    Ok(Machine {
-        arch,
-        cpus,
-        memory,
-        start,
-        network: args.network.then(|| Network {
-            mac: mac.to_owned(),
-            pcap: None,
-        }),
-        uuid: args.uuid.clone(),
-        serial: args.serial.clone(),
-    })
+    Ok(Some(Network {
+        mac: mac.to_owned(),
+        pcap: None,
+        wire,
+    }))
 }
 
 /// Tells whether a text is groups of hexadecimal digits of these lengths.

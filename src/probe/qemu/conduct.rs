@@ -100,6 +100,7 @@ pub(super) struct Conductor<'a> {
     pub(super) finish: Finish,
     pub(super) finish_within: Option<Duration>,
     pub(super) deadline: Instant,
+    pub(super) picture: Option<&'a Path>,
     pub(super) stop: &'a Cancel,
 }
 
@@ -108,6 +109,8 @@ pub(super) struct Conducted {
     pub(super) hardware: bool,
     pub(super) version: String,
     pub(super) duration: Duration,
+    /// Why there is no picture of a screen that was there to the end.
+    pub(super) no_picture: Option<String>,
     /// Why the machine is off, as QEMU names it.
     off: Option<String>,
     late: Option<Late>,
@@ -127,6 +130,9 @@ impl Conductor<'_> {
         let conducted = self.begin().map(|(mut qmp, mut conducted)| {
             self.follow(&mut qmp, &mut conducted);
             conducted.duration = self.shared.watch().since_start();
+            if let (Some(path), None) = (self.picture, &conducted.off) {
+                conducted.no_picture = picture(&mut qmp, path);
+            }
             self.quit(&mut qmp);
             conducted
         });
@@ -145,6 +151,7 @@ impl Conductor<'_> {
             hardware,
             version,
             duration: Duration::ZERO,
+            no_picture: None,
             off: None,
             late: None,
         };
@@ -235,6 +242,14 @@ impl Conductor<'_> {
             }
         }
     }
+}
+
+/// Has QEMU write down what the screen shows; says why it does not. Where it is gone, so is the screen.
+fn picture(qmp: &mut Qmp, path: &Path) -> Option<String> {
+    let arguments = json!({ "filename": path.to_string_lossy(), "format": "png" });
+    let asked = qmp.ask("screendump", &arguments);
+    let error = asked.err()?;
+    (error.kind() == io::ErrorKind::Other).then(|| error.to_string())
 }
 
 /// Reads why the machine is off, from an event.

@@ -11,6 +11,8 @@ const LONGEST: usize = 16 * 1024;
 pub struct Lines {
     open: Vec<u8>,
     escape: Escape,
+    /// At the begin of its line again: what comes is written over it.
+    back: bool,
 }
 
 /// Where in a control sequence the bytes are.
@@ -87,6 +89,7 @@ impl Lines {
     fn plain(&mut self, byte: u8, each: &mut dyn FnMut(String)) {
         match byte {
             b'\n' => self.end_line(each),
+            b'\r' => self.back = true,
             // Firmware deletes and writes again; what stood there was not yet said.
             0x08 => drop(self.open.pop()),
             b'\t' => self.push(b' ', each),
@@ -96,9 +99,10 @@ impl Lines {
     }
 
     fn push(&mut self, byte: u8, each: &mut dyn FnMut(String)) {
-        if self.open.len() >= LONGEST {
+        if self.open.len() >= LONGEST || (self.back && !self.open.is_empty()) {
             self.end_line(each);
         }
+        self.back = false;
         self.open.push(byte);
     }
 
@@ -109,6 +113,7 @@ impl Lines {
     }
 
     fn end_line(&mut self, each: &mut dyn FnMut(String)) {
+        self.back = false;
         let line = std::mem::take(&mut self.open);
         each(String::from_utf8_lossy(&line).trim_end().to_owned());
     }
@@ -154,6 +159,7 @@ mod tests {
             read(&[b"nul\0s, bell\x07, ab\x08c\td \n"]),
             ["nuls, bell, ac d"]
         );
+        assert_eq!(read(&[b"\r  1%\r  2%\r", b"\r\nx"]), ["  1%", "  2%", "x"]);
     }
 
     #[test]

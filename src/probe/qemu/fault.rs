@@ -12,7 +12,7 @@ pub enum FaultKind {
     Oops,
     /// An initramfs or systemd asks a person for help.
     EmergencyShell,
-    /// The firmware gave up.
+    /// The firmware or a boot loader gave up, or asks a person for help.
     Firmware,
     /// What the spec forbids.
     Never,
@@ -39,7 +39,7 @@ impl FaultKind {
             Self::Panic => "the kernel panicked",
             Self::Oops => "the kernel had a fault of its own (an oops)",
             Self::EmergencyShell => "the machine went into an emergency shell",
-            Self::Firmware => "the firmware gave up",
+            Self::Firmware => "the firmware or boot loader gave up",
             Self::Never => "what must never be seen was seen",
         }
     }
@@ -47,7 +47,7 @@ impl FaultKind {
 
 /// What is said, by whom: Linux (kernel/panic.c, arch/*/mm/fault.c, lib/bug.c), systemd
 /// (emergency.service), dracut (emergency mode), initramfs-tools (`panic` in scripts/functions), EDK2
-/// (the exception handlers of its CPU drivers).
+/// (the exception handlers of its CPU drivers, its boot manager and shell), GRUB and iPXE (their prompts).
 const SAID: &[(FaultKind, &str)] = &[
     (FaultKind::Panic, r"Kernel panic - not syncing"),
     (
@@ -60,7 +60,7 @@ const SAID: &[(FaultKind, &str)] = &[
     ),
     (
         FaultKind::Firmware,
-        r"^Synchronous Exception at 0x|^!!!! (X64|IA32) Exception Type|^ASSERT_EFI_ERROR|^ASSERT \[",
+        r"^Synchronous Exception at 0x|^!!!! (X64|IA32) Exception Type|^ASSERT_EFI_ERROR|^ASSERT \[|^BdsDxe: No bootable option or device was found|^Shell> ?$|^grub( rescue)?> ?$|^iPXE> ?$",
     ),
 ];
 
@@ -125,6 +125,13 @@ mod tests {
                 "!!!! X64 Exception Type - 0E(#PF - Page-Fault)  CPU Apic ID - 00000000 !!!!",
                 "firmware",
             ),
+            (
+                "BdsDxe: No bootable option or device was found.",
+                "firmware",
+            ),
+            ("Shell> ", "firmware"),
+            ("grub> ", "firmware"),
+            ("grub rescue> ", "firmware"),
         ] {
             assert_eq!(fault_in(line).map(FaultKind::name), Some(kind), "{line}");
         }
@@ -139,6 +146,8 @@ mod tests {
             "[    0.1] Run /init as init process",
             "Starting Emergency Shell... skipped",
             "root@dracut:/# is a prompt in a text",
+            "Shell> fs0:",
+            "grub> linux /vmlinuz",
             "Reached target emergency.target was not needed",
             "",
         ] {

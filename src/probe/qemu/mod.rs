@@ -4,32 +4,35 @@
 //! came, or time is up, and ends it. It returns when nothing of it runs any more. Where this process is
 //! killed on the way, a guard beside QEMU ends it and removes its folder.
 
+mod arguments;
 mod conduct;
 mod console;
 mod fault;
+mod firmware;
+mod guard;
+mod log;
 mod machine;
 mod qmp;
 mod watch;
 
 pub use conduct::{Ending, Finish};
 pub use fault::FaultKind;
-pub use machine::{Arch, Machine, Network, Start};
+pub use firmware::Firmware;
+pub use machine::{Arch, Machine, Medium, Network, Protocol, Start, Wire};
 pub use watch::{Fault, Seen, Step};
 
 use crate::model::size::show_duration;
 use crate::probe::exec::{self, Cancel, End, ExecError, Exit, Output, Request, Stream};
 use conduct::{Conducted, Conductor, Shared};
 use console::Lines;
+use log::Log;
 use regex::Regex;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How much of each end of a console is kept as text.
 const KEEP: usize = 512 << 10;
-/// How much of a console is written down.
-const LOG: u64 = 64 << 20;
 /// What is left of an observation's time for the end of the machine.
 const ENDING: Duration = Duration::from_millis(1500);
 /// How long after that QEMU is taken for lost.
@@ -53,6 +56,9 @@ pub enum QemuError {
     /// The run is to end.
     #[error("the boot was interrupted")]
     Interrupted,
+    /// What its screen shows could not be kept.
+    #[error("QEMU makes no picture of the screen: {0}")]
+    NoPicture(String),
     /// A file cannot be made or written.
     #[error("{}: {source}", path.display())]
     File {
@@ -112,6 +118,8 @@ pub struct Boot<'a> {
     pub cancel: &'a Cancel,
     /// Where all that the console says is written down.
     pub log: Option<PathBuf>,
+    /// Where the last picture of its screen is kept (PNG), if it has one.
+    pub picture: Option<PathBuf>,
     /// What belongs to it.
     pub folder: &'a Folder,
 }
@@ -138,6 +146,8 @@ pub struct Booted {
     pub hardware: bool,
     /// What QEMU said where it broke down with them, so that the boot is one without.
     pub refused: Option<String>,
+    /// The firmware's file, if it has one.
+    pub firmware: Option<String>,
     /// QEMU's version.
     pub version: String,
     /// How long the machine ran.
@@ -170,15 +180,22 @@ pub fn boot(boot: &Boot<'_>) -> Result<Booted, QemuError> {
 fn attempt(boot: &Boot<'_>, hardware: bool) -> Result<Booted, QemuError> {
     let folder = boot.folder.path();
     let stop = boot.cancel.child();
-    let command = machine::guarded(boot.machine.arguments(hardware), boot.folder);
+    let command = guard::guarded(boot.machine.arguments(hardware), boot.folder);
     let request = Request::new(command)
         .cwd(folder)
         .pass("QEMU_MODULE_DIR")
+        // What the machine writes to a disk that has to stay as it is.
+        .env("TMPDIR", folder)
         .hold_input()
         .keep(KEEP)
         // Where QEMU itself hangs.
         .timeout(boot.deadline.saturating_duration_since(Instant::now()) + HANGS)
         .cancel(&stop);
+    if let Start::Firmware { firmware, .. } = &boot.machine.start {
+        let copied = std::fs::read(&firmware.vars)
+            .and_then(|vars| std::fs::write(folder.join(arguments::VARS), vars));
+        copied.map_err(|source| file(&firmware.vars, source))?;
+    }
     let mut log = match &boot.log {
         Some(path) => Some(Log::new(path)?),
         None => None,
@@ -190,6 +207,7 @@ fn attempt(boot: &Boot<'_>, hardware: bool) -> Result<Booted, QemuError> {
         finish: boot.finish,
         finish_within: boot.finish_within,
         deadline: boot.deadline.checked_sub(ENDING).unwrap_or(boot.deadline),
+        picture: boot.picture.as_deref(),
         stop: &stop,
     };
     let (ran, conducted) = std::thread::scope(|scope| {
@@ -213,6 +231,9 @@ fn attempt(boot: &Boot<'_>, hardware: bool) -> Result<Booted, QemuError> {
     let conducted =
         conducted.unwrap_or_else(|_| Err(io::Error::other("what speaks with it failed")));
     let conducted = judge_end(conducted, &output)?;
+    if let Some(why) = conducted.no_picture {
+        return Err(QemuError::NoPicture(why));
+    }
     if let Some(log) = log {
         log.finish()?;
     }
@@ -228,6 +249,10 @@ fn attempt(boot: &Boot<'_>, hardware: bool) -> Result<Booted, QemuError> {
         console: text(&output),
         hardware: conducted.hardware,
         refused: None,
+        firmware: match &boot.machine.start {
+            Start::Firmware { firmware, .. } => Some(firmware.code.display().to_string()),
+            Start::Direct { .. } => None,
+        },
         version: conducted.version,
         duration: conducted.duration,
     })
@@ -278,43 +303,4 @@ fn text(output: &Output) -> String {
     lines.add(output.stdout.text().as_bytes(), &mut each);
     lines.finish(&mut each);
     text
-}
-
-/// What the console said, as it said it.
-struct Log {
-    path: PathBuf,
-    file: File,
-    left: u64,
-    failed: Option<io::Error>,
-}
-
-impl Log {
-    fn new(path: &Path) -> Result<Self, QemuError> {
-        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let file = made.and_then(|()| File::create(path));
-        Ok(Self {
-            path: path.to_owned(),
-            file: file.map_err(|source| self::file(path, source))?,
-            left: LOG,
-            failed: None,
-        })
-    }
-
-    fn add(&mut self, bytes: &[u8]) {
-        let room = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
-        self.left -= room as u64;
-        // Unbuffered: it is read while the machine runs, and after a crash.
-        if let Err(error) = self.file.write_all(bytes.get(..room).unwrap_or_default()) {
-            self.failed.get_or_insert(error);
-        }
-    }
-
-    fn finish(self) -> Result<(), QemuError> {
-        match self.failed {
-            Some(source) => Err(file(&self.path, source)),
-            None => Ok(()),
-        }
-    }
 }
