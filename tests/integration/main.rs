@@ -26,6 +26,8 @@ mod tidy;
 mod transfer;
 mod workflows;
 
+#[path = "../support/booting.rs"]
+mod booting;
 #[path = "../support/datagrams.rs"]
 mod datagrams;
 #[path = "../support/images.rs"]

@@ -3,6 +3,8 @@
 mod amd64;
 mod console;
 mod ends;
+mod firmware;
+mod network;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,39 +14,16 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use crate::images::cpio;
+use crate::booting::initramfs;
 use crate::peers::{fetched, peer};
 use crate::world::{Report, World, ran};
 
-/// What the machine does, by a word of its command line: the kernel gives `act=…` to it as a variable.
-const INIT: &str = r#"#!/bin/busybox sh
-echo "init: on $(/bin/busybox uname -m)"
-echo "init: second line"
-case "$act" in
-  off) /bin/busybox poweroff -f ;;
-  restart) /bin/busybox reboot -f ;;
-  prompt) printf '\033[1mmachine\033[0m login: ' ;;
-  shell) echo 'You are in emergency mode. After logging in, type "journalctl -xb" to view' ;;
-  exit) exit 1 ;;
-  chatter) while :; do echo "init: still here"; /bin/busybox usleep 20000; done ;;
-esac
-/bin/busybox sleep 1000
-"#;
-
 /// Makes the initramfs `initrd` in the world's folder, and links the kernel `vmlinuz` there.
 fn machine(world: &World) -> Option<()> {
-    let peers = fetched()?;
-    let tool = peer("cpio")?;
     peer("qemu-system-aarch64")?;
-    symlink(peers.join("vmlinuz"), world.path().join("vmlinuz")).unwrap();
-    world.write("root/init", INIT);
-    world.mode("root/init", 0o755);
-    fs::create_dir_all(world.path().join("root/bin")).unwrap();
-    let busybox = world.path().join("root/bin/busybox");
-    fs::copy(peers.join("arm64/bin/busybox"), busybox).unwrap();
-    let root = world.path().join("root");
-    let archive = cpio(&tool, &root, "newc", &["init", "bin", "bin/busybox"]);
-    world.write("initrd", archive);
+    initramfs(world)?;
+    let kernel = fetched()?.join("vmlinuz");
+    symlink(kernel, world.path().join("vmlinuz")).unwrap();
     fs::create_dir(world.path().join("tmp")).unwrap();
     Some(())
 }
@@ -133,10 +112,30 @@ fn what_is_no_machine_is_said_before_anything_runs() {
             "is no MAC address",
         ),
         ("serial: one, then: wait", "told by firmware"),
+        ("disk: it, then: wait", "one of `kernel`, `disk`"),
+        ("boot-file: it, then: wait", "what `netboot` is offered"),
+        ("interface: 'a b', then: wait", "no name of a network card"),
+        ("screenshot: true, then: wait", "`keep` says where"),
         ("then: explode", "not a value this can have"),
     ] {
         let check = check("it", "off", more, "problem: null").replace("memory: 256 MiB, ", "");
         world.write("specs/it.yaml", spec(&[&check]));
+        let ran = world.tdg(&["run", "specs"]);
+        assert_eq!(ran.code, 3, "{more}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains(said), "{more}: {}", ran.stderr);
+    }
+    let netboot = "name: it, boot: { arch: arm64, then: wait, MORE }, expect: { problem: null }";
+    for (more, said) in [
+        ("netboot: pxe", "nobody offers anything"),
+        ("netboot: http, boot-file: it", "offers no HTTP boot"),
+        (
+            "netboot: pxe, boot-file: it, interface: tap0",
+            "either the network at",
+        ),
+        ("disk: it, cmdline: quiet", "belong to a `kernel`"),
+        ("cpus: 1", "one of `kernel`, `disk`"),
+    ] {
+        world.write("specs/it.yaml", spec(&[&netboot.replace("MORE", more)]));
         let ran = world.tdg(&["run", "specs"]);
         assert_eq!(ran.code, 3, "{more}: {}{}", ran.stdout, ran.stderr);
         assert!(ran.stderr.contains(said), "{more}: {}", ran.stderr);

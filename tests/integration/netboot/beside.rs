@@ -7,7 +7,8 @@ use crate::peers::{own_network, peer};
 use crate::world::{Report, World, ran};
 
 /// Two network cards with a wire between them, each in a namespace of its own; one or two dnsmasq are
-/// at the other end, and a web server. All of it is gone when the script ends, or is killed: it is the
+/// at the other end, and a web server. `here` is a bridge, where a machine can be at the same wire: its
+/// card is `tap0`. All of it is gone when the script ends, or is killed: it is the
 /// first process of a namespace of its own, and nothing outlives that.
 const WIRE: &str = r#"
 set -eu
@@ -22,10 +23,13 @@ unshare -n sh -c '
     [ ! -s "$conf" ] || "$DNSMASQ" --no-daemon --conf-file="$conf" --pid-file= --port=0 \
       --interface=there --bind-interfaces --no-ping --leasefile-ro --log-facility="$conf.log" 2>/dev/null &
   done
-  sleep 60' sh "$first" "$second" "$web" &
+  sleep 600' sh "$first" "$second" "$web" &
 other=$!
 for turn in $(seq 500); do [ ! -e "$first.there" ] || break; sleep 0.02; done
-ip link add name here type veth peer name there netns $other
+ip link add name here type bridge
+ip link add name near type veth peer name there netns $other
+ip tuntap add tap0 mode tap
+for card in near tap0; do ip link set $card master here; ip link set $card up; done
 ip link set here up
 [ -z "$address" ] || ip addr add "$address/24" dev here
 for conf in "$first" "$second"; do
@@ -48,7 +52,7 @@ pub(super) fn beside(world: &World, confs: [&str; 2], address: &str, spec: &str)
 
 /// Does the same with nginx at the other end, which has what is in `files`: `server` is what it does
 /// beside listening on port 80 of 10.77.0.1.
-pub(super) fn with_web(
+pub(crate) fn with_web(
     world: &World,
     confs: [&str; 2],
     server: &str,

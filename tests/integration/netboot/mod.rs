@@ -1,6 +1,6 @@
 //! What a machine asks for when it boots over the network, asked of real servers.
 
-mod beside;
+pub(crate) mod beside;
 mod dhcp;
 mod ipxe;
 mod proxy;
