@@ -1,6 +1,7 @@
 //! `dhcp`: what servers offer a machine to boot.
 
 pub(super) mod asking;
+mod leased;
 mod offered;
 
 use super::{Context, Kind, ProbeError, SubjectUse};
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use asking::{Asked, machine, wait, way};
+pub use leased::Leased;
+use leased::leased;
 use offered::offered;
 pub use offered::{Discovery, Offered};
 
@@ -19,7 +22,7 @@ pub use offered::{Discovery, Offered};
 pub struct TheKind;
 
 /// Which machine asks, and by which way. It asks what it would be offered (DISCOVER), and boot servers
-/// on port 4011 where firmware would. It takes no address: REQUEST is never sent to a DHCP server.
+/// on port 4011 where firmware would. It takes no address, unless `lease` says so.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Args {
@@ -47,15 +50,18 @@ pub struct Args {
     /// 0.7 s more.
     #[schemars(extend("x-unit" = "seconds"))]
     pub wait: Option<f64>,
+    /// `true` takes the first address that is offered (REQUEST), looks at the answer, and gives the
+    /// address back at once (RELEASE).
+    #[serde(default)]
+    pub lease: bool,
 }
 
 /// What the servers offer. Where nobody answers, nothing is known, and that is an error.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Evidence {
-    /// What the firmware would boot, all offers put together. Only DISCOVER is sent, and what boot
-    /// servers are asked on port 4011; no address is taken (REQUEST), so that what a server would
-    /// answer to that is not seen.
+    /// What the firmware would boot, all offers put together: of the answers to DISCOVER, and of what
+    /// boot servers are asked on port 4011. What a server answers to REQUEST is seen in `lease`.
     pub boot: Option<Picked>,
     /// Why it would boot nothing.
     pub reason: Option<String>,
@@ -65,6 +71,8 @@ pub struct Evidence {
     pub offers: Vec<Offered>,
     /// What the boot server answers on port 4011, where firmware asks it.
     pub boot_server: Option<Offered>,
+    /// What came of taking an address; nothing where `lease` is not `true`, or none is offered.
+    pub lease: Option<Leased>,
 }
 
 /// What is booted.
@@ -116,9 +124,14 @@ impl Kind for TheKind {
         let way = way(&asked)?;
         let wait = wait.min(most);
         let offers = discover(&machine, &way, wait, context.cancel)?;
+        let lease = match args.lease && context.wants("lease") {
+            true => leased(&machine, &way, &offers, wait, context)?,
+            false => None,
+        };
         let wants = |fields: [&str; 4]| fields.iter().any(|field| context.wants(field));
         if !wants(["boot", "reason", "problems", "boot-server"]) {
-            return Ok(Evidence::of(None, Vec::new(), &offers, &machine));
+            let seen = Evidence::of(None, Vec::new(), &offers, &machine);
+            return Ok(Evidence { lease, ..seen });
         }
         let asked = Asking {
             machine: &machine,
@@ -131,7 +144,8 @@ impl Kind for TheKind {
         if machine.firmware == Firmware::Ipxe && context.wants("problems") {
             problems.extend(asked.loops(&picked)?);
         }
-        Ok(Evidence::of(Some(picked), problems, &offers, &machine))
+        let seen = Evidence::of(Some(picked), problems, &offers, &machine);
+        Ok(Evidence { lease, ..seen })
     }
 }
 
@@ -272,6 +286,7 @@ impl Evidence {
             problems,
             offers: offers.iter().map(|offer| offered(offer, machine)).collect(),
             boot_server: boot_server.map(|answer| offered(&answer, machine)),
+            lease: None,
         }
     }
 }

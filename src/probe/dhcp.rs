@@ -1,9 +1,10 @@
-//! Asking DHCP servers what a machine would boot, without taking an address.
+//! Asking DHCP servers what a machine would boot.
 //!
-//! Only DISCOVER is sent, to which servers answer with what they would offer, and what a boot server
-//! is asked on port 4011: nothing is reserved for longer than an offer stands, and there is nothing
-//! to give back.
+//! To [`discover`], only DISCOVER is sent, to which servers answer with what they would offer, and what
+//! a boot server is asked on port 4011: nothing is reserved for longer than an offer stands, and there
+//! is nothing to give back. A [`lease()`] is taken only by whoever asks for one, and given back.
 
+mod lease;
 mod pick;
 
 use crate::format::dhcp::{BOOT_SERVER_PORT, CLIENT_PORT, Machine, Offer, Packet, SERVER_PORT};
@@ -18,6 +19,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
+pub use lease::{Answer, Lease, lease};
 pub use pick::{Picked, pick};
 
 /// When it is asked again where nobody answers, counted from the beginning.
@@ -46,6 +48,20 @@ pub enum Way {
         /// The relay's address and port; it has to be one of this machine's.
         relay: SocketAddrV4,
     },
+}
+
+impl Way {
+    /// Opens a socket that answers come to; gives where requests go, and the relay's address.
+    fn open(&self) -> Result<(UdpSocket, SocketAddrV4, Option<Ipv4Addr>), DhcpError> {
+        Ok(match self {
+            Self::Interface(name) => {
+                let own = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
+                let all = SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER_PORT);
+                (open(own, Some(name))?, all, None)
+            }
+            Self::Relay { server, relay } => (open(*relay, None)?, *server, Some(*relay.ip())),
+        })
+    }
 }
 
 /// Says why nothing is known of what servers offer.
@@ -83,20 +99,7 @@ pub fn discover(
     wait: Duration,
     cancel: &Cancel,
 ) -> Result<Vec<Offer>, DhcpError> {
-    let (socket, to, relay) = match way {
-        Way::Interface(name) => {
-            let socket = open(
-                SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT),
-                Some(name),
-            )?;
-            (
-                socket,
-                SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER_PORT),
-                None,
-            )
-        }
-        Way::Relay { server, relay } => (open(*relay, None)?, *server, Some(*relay.ip())),
-    };
+    let (socket, to, relay) = way.open()?;
     let xid = transaction();
     let request = machine.discover(xid, relay).write();
     let ours = |packet: &Packet| is_ours(packet, machine, xid, 2);

@@ -60,6 +60,35 @@ impl Machine {
         packet
     }
 
+    /// Makes the REQUEST that takes an offered address of a server, in the offer's transaction. Source:
+    /// RFC 2131 §4.3.2, the state SELECTING.
+    #[must_use]
+    pub fn request(
+        &self,
+        xid: u32,
+        relay: Option<Ipv4Addr>,
+        address: Ipv4Addr,
+        server: Ipv4Addr,
+    ) -> Packet {
+        let mut packet = self.discover(xid, relay);
+        packet.options = self.options(3);
+        packet.options.push((50, address.octets().to_vec()));
+        packet.options.push((54, server.octets().to_vec()));
+        packet
+    }
+
+    /// Makes the RELEASE that gives an address back to its server. Source: RFC 2131 §4.4.6.
+    #[must_use]
+    pub fn release(&self, xid: u32, address: Ipv4Addr, server: Ipv4Addr) -> Packet {
+        let mut packet = Packet::of(self.mac, xid);
+        packet.ciaddr = address;
+        packet.options = self.options(7);
+        // The server knows the lease by the identifier, where there is one; the rest is of no use.
+        packet.options.retain(|(code, _)| [53, 61].contains(code));
+        packet.options.push((54, server.octets().to_vec()));
+        packet
+    }
+
     /// Makes what a boot server is asked on port 4011; `own` is where it answers to, and `item` the
     /// type of boot server where a menu led to it. Source: PXE 2.1 §2.2.3 and table 2-1, tag 71.
     #[must_use]
@@ -138,5 +167,26 @@ mod tests {
             (Some(&[3][..]), Some(&[71, 4, 1, 2, 0, 0, 255][..]))
         );
         assert!(!packet.broadcast && packet.ciaddr == Ipv4Addr::new(10, 0, 0, 9));
+    }
+
+    #[test]
+    fn an_address_is_taken_and_given_back() {
+        let machine = Machine {
+            mac: [2; 6],
+            uuid: None,
+            arch: 11,
+            firmware: Firmware::Ipxe,
+        };
+        let (address, server) = ([10, 0, 0, 50].into(), [10, 0, 0, 1].into());
+        let packet = machine.request(5, None, address, server);
+        assert_eq!(packet.option(53), Some(&[3][..]));
+        assert_eq!(packet.address(50), Some(address));
+        assert_eq!(packet.address(54), Some(server));
+        assert!(packet.broadcast && packet.ciaddr.is_unspecified());
+        let packet = machine.release(6, address, server);
+        let codes: Vec<u8> = packet.options.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes, [53, 61, 54]);
+        assert_eq!(packet.option(53), Some(&[7][..]));
+        assert!(!packet.broadcast && packet.ciaddr == address);
     }
 }

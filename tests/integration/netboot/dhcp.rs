@@ -142,6 +142,49 @@ checks:
     }
 }
 
+/// The server has one address. The second machine is given it only where the first gave it back.
+#[test]
+fn a_lease_that_is_taken_is_given_back() {
+    let conf = "
+dhcp-range=10.77.0.50,10.77.0.50,10m
+dhcp-authoritative
+dhcp-boot=ipxe-arm64.efi
+";
+    let take = |name: &str, mac: &str, more: &str| {
+        format!(
+            "  - name: pass {name}
+    dhcp: {{ arch: arm64, {more}, mac: '{mac}', lease: true }}
+    expect:
+      lease: {{ given: true, reason: null, address: 10.77.0.50, from: 10.77.0.1, differences: {{ len: 0 }}, answer: {{ file: ipxe-arm64.efi, lease: 10m, options: {{ '53': '05' }} }} }}
+"
+        )
+    };
+    let broadcast = "interface: here";
+    let relay = "server: 10.77.0.1, relay: 10.77.0.9";
+    let spec = format!(
+        "
+spec: lease
+checks:
+{}{}{}{}  - name: pass nothing is taken where nobody says so
+    dhcp: {{ arch: arm64, interface: here }}
+    expect: {{ lease: null, offers: {{ len: 1 }} }}
+",
+        take("the first", "02:00:00:00:00:01", broadcast),
+        take("the second", "02:00:00:00:00:02", broadcast),
+        take("the third, by a relay", "02:00:00:00:00:03", relay),
+        take("the fourth", "02:00:00:00:00:04", broadcast),
+    );
+    let world = World::new();
+    let Some(report) = beside(&world, [conf, ""], "10.77.0.9", &spec) else {
+        return;
+    };
+    report.as_named();
+    let log = std::fs::read_to_string(world.path().join("first.log")).unwrap();
+    let of = |what: &str| log.matches(what).count();
+    assert_eq!((of("DHCPACK"), of("DHCPNAK")), (4, 0), "{log}");
+    assert!(of("DHCPRELEASE") >= 4, "{log}");
+}
+
 #[test]
 fn a_relay_is_answered_at_its_address() {
     let spec = "
