@@ -87,10 +87,12 @@ impl View<'_> {
             let collected = self.state.success(&variant.name, Stage::Collect);
             let collected =
                 collected.map(|(_, collected)| artifacts::touched(self.paths, collected));
+            // Asked for with --from, it is collected from the tree again, whatever is collected now.
+            let again = self.options.from == Some(Stage::Collect);
             match collected {
-                Some(None) => None,
+                Some(None) if !again => None,
                 // What is in the tree can be collected again.
-                Some(Some(_)) | None => artifacts::touched(self.paths, success),
+                Some(_) | None => artifacts::touched(self.paths, success),
             }
         })
     }

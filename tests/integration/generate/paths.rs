@@ -140,6 +140,18 @@ fn only_what_changed_runs_again() {
     );
     assert_eq!(world.runs(), 3);
 
+    options.from = Some(Stage::Collect);
+    let told = world.run_with(&options);
+    assert!(told.says("build skipped"), "{:?}", told.lines);
+    assert_eq!((world.runs(), told.ends()[0].1), (3, "green"));
+    // What is collected is what was built: where that is gone, it is built.
+    let work = fs::read_dir(world.path("project/.tdg/work")).unwrap();
+    let tree = work.map(|entry| entry.unwrap().path()).next().unwrap();
+    fs::remove_file(tree.join("out/image")).unwrap();
+    let told = world.run_with(&options);
+    assert!(told.says("out/image is gone"), "{:?}", told.lines);
+    assert_eq!((world.runs(), told.ends()[0].1), (4, "green"));
+
     fs::remove_dir_all(world.path("project/.tdg/work")).unwrap();
     let told = world.run();
     assert!(
@@ -147,7 +159,7 @@ fn only_what_changed_runs_again() {
         "{:?}",
         told.lines
     );
-    assert_eq!((world.runs(), told.ends()[0].1), (4, "green"));
+    assert_eq!((world.runs(), told.ends()[0].1), (5, "green"));
 }
 
 #[test]
