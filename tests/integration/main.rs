@@ -30,6 +30,8 @@ mod workflows;
 mod booting;
 #[path = "../support/datagrams.rs"]
 mod datagrams;
+#[path = "../support/firmware.rs"]
+mod firmware;
 #[path = "../support/images.rs"]
 mod images;
 #[path = "../support/installed.rs"]

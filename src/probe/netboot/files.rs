@@ -41,7 +41,11 @@ impl Fetch for Files<'_, '_> {
                 let (failed, said) = match missed {
                     Missed::Fault(Fault::NotFound, why) => {
                         self.missed.push((Fault::NotFound, why.clone()));
-                        (Failed::Refused(why), " No such file or directory")
+                        let said = match url.scheme() {
+                            "tftp" => " Not found (https://ipxe.org/2d12618e)",
+                            _ => " Not found (https://ipxe.org/2d0c618e)",
+                        };
+                        (Failed::Refused(why), said)
                     }
                     Missed::Fault(fault, why) => {
                         if fault == Fault::NoLength {

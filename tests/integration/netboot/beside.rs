@@ -4,12 +4,11 @@ use std::fs;
 use std::process::Command;
 
 use crate::peers::{own_network, peer};
-use crate::world::{Report, World, ran};
+use crate::world::{Report, World, ran_while};
 
 /// Two network cards with a wire between them, each in a namespace of its own; one or two dnsmasq are
 /// at the other end, and a web server. `here` is a bridge, where a machine can be at the same wire: its
-/// card is `tap0`. All of it is gone when the script ends, or is killed: it is the
-/// first process of a namespace of its own, and nothing outlives that.
+/// card is `tap0`. All of it is gone when the script ends, or is killed: it is the first process of a namespace of its own, and nothing outlives that.
 const WIRE: &str = r#"
 set -eu
 address="$1"; first="$2"; second="$3"; web="$4"; shift 4
@@ -31,6 +30,8 @@ ip link add name near type veth peer name there netns $other
 ip tuntap add tap0 mode tap
 for card in near tap0; do ip link set $card master here; ip link set $card up; done
 ip link set here up
+# A bridge takes a moment until it lets anything through.
+for turn in $(seq 500); do ip -d link show near | grep -q "state forwarding" && break; sleep 0.02; done
 [ -z "$address" ] || ip addr add "$address/24" dev here
 for conf in "$first" "$second"; do
   [ -s "$conf" ] || continue
@@ -41,7 +42,12 @@ if [ -s "$web" ]; then
   for turn in $(seq 500); do [ -s "$web.pid" ] && break; sleep 0.02; done
   [ "$turn" != 500 ] || { cat "$web.log" >&2; exit 99; }
 fi
-"$@"
+[ -z "$MACHINE" ] || sh -c "$MACHINE" >"$first.machine" 2>&1 &
+code=0
+"$@" || code=$?
+# What is seen of the machine is told by the test.
+[ -z "$MACHINE" ] || for turn in $(seq 1200); do [ ! -e "$first.seen" ] || break; sleep 0.1; done
+exit $code
 "#;
 
 /// Runs a spec at one end of a wire, with a dnsmasq for each configuration at the other. `None` where a
@@ -58,6 +64,19 @@ pub(crate) fn with_web(
     server: &str,
     address: &str,
     spec: &str,
+) -> Option<Report> {
+    with_machine(world, confs, server, (address, spec), "", || {})
+}
+
+/// Does the same while a machine boots beside it from `tap0`, that this line of a shell starts:
+/// `meanwhile` looks at its console, and the machine is gone after that.
+pub(super) fn with_machine(
+    world: &World,
+    confs: [&str; 2],
+    server: &str,
+    (address, spec): (&str, &str),
+    machine: &str,
+    meanwhile: impl FnOnce(),
 ) -> Option<Report> {
     let (dnsmasq, unshare) = (peer("dnsmasq")?, own_network()?);
     let mut web = String::new();
@@ -91,7 +110,8 @@ pub(crate) fn with_web(
         .args(tdg.get_args())
         .current_dir(world.path())
         .env("DNSMASQ", dnsmasq)
-        .env("WEB_SERVER", nginx);
+        .env("WEB_SERVER", nginx)
+        .env("MACHINE", machine);
     for (name, value) in tdg.get_envs() {
         match value {
             Some(value) => command.env(name, value),
@@ -100,5 +120,8 @@ pub(crate) fn with_web(
     }
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
-    Some(Report::of(ran(&mut command)))
+    Some(Report::of(ran_while(&mut command, |_| {
+        meanwhile();
+        world.write("first.seen", "");
+    })))
 }

@@ -3,6 +3,7 @@
 pub(crate) mod beside;
 mod dhcp;
 mod ipxe;
+mod paired;
 mod proxy;
 mod serve;
 mod tftp;

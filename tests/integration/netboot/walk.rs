@@ -104,7 +104,7 @@ fn bastion() -> World {
 }
 
 /// What nginx does beside giving out files: some without a length, some in chunks, some by type.
-const WEB: &str = "
+pub(super) const WEB: &str = "
 location /endless/ { rewrite ^/endless/(.*)$ /$1 break; ssi on; ssi_types *; chunked_transfer_encoding off; }
 location /chunked/ { rewrite ^/chunked/(.*)$ /$1 break; ssi on; ssi_types *; }
 location = /typed { rewrite .* /plain break; types { } default_type application/efi; }
@@ -113,7 +113,7 @@ location = /refused.efi { return 403; }
 ";
 
 /// What dnsmasq says to ARM64 that boots by PXE, by HTTP, and by iPXE; nothing where it is empty.
-fn dnsmasq(world: &World, pxe: &str, http: &str, ipxe: &str) -> String {
+pub(super) fn dnsmasq(world: &World, pxe: &str, http: &str, ipxe: &str) -> String {
     let mut conf = format!(
         "dhcp-range=10.77.0.50,10.77.0.99,10m\nenable-tftp\ntftp-root={}/tftp\n\
          dhcp-match=set:arm64,option:client-arch,11\ndhcp-match=set:arm64http,option:client-arch,19\n\
@@ -186,7 +186,7 @@ checks:
     expect: {{ outcome: boot, boot-file: null, kernel: {{ arch: arm64 }} }}
   - name: pass nothing is named for another architecture
     netboot: {{ arch: amd64, interface: here }}
-    expect: {{ outcome: stopped, fault: nothing-offered, stage: dhcp, kernel: null, duration: {{ lt: 2s }}, transcript: {{ contain: '  PXE-E16: No valid offer received.' }} }}
+    expect: {{ outcome: stopped, fault: nothing-offered, stage: dhcp, kernel: null, transcript: {{ contain: '  PXE-E16: No valid offer received.' }} }}
   - name: fail it boots what was built
     netboot: {{ arch: arm64, interface: here, kernel: other-kernel }}
     expect: {{ outcome: boot }}
@@ -216,7 +216,7 @@ checks:
 fn stuck(name: &str, firmware: &str, fault: &str, stage: &str, screen: &str) -> String {
     format!(
         "  - name: pass {name}\n    netboot: {{ arch: arm64, firmware: {firmware}, interface: here }}\n    \
-         expect: {{ outcome: stopped, fault: {fault}, stage: {stage}, kernel: null, duration: {{ lt: 2s }}, transcript: {{ any: {{ contain: '{screen}' }} }} }}\n"
+         expect: {{ outcome: stopped, fault: {fault}, stage: {stage}, kernel: null, transcript: {{ any: {{ contain: '{screen}' }} }} }}\n"
     )
 }
 
@@ -225,7 +225,7 @@ type Case = ([&'static str; 3], Vec<String>);
 
 /// Forgets what the servers before have left, by which they are waited for.
 fn clear(world: &World) {
-    for left in ["first.log", "first.there", "web.pid"] {
+    for left in ["first.log", "first.there", "first.seen", "web.pid"] {
         let _ = std::fs::remove_file(world.path().join(left));
     }
 }
@@ -364,7 +364,7 @@ fn ipxe_gets_stuck() {
         ),
         (
             ["ipxe-arm64.efi", "", on("missing.ipxe")],
-            ipxe("not-found", "kernel", "kernel-armm64... No such file"),
+            ipxe("not-found", "kernel", "kernel-armm64... Not found"),
         ),
         (
             ["ipxe-arm64.efi", "", on("endless.ipxe")],
@@ -388,7 +388,7 @@ fn ipxe_gets_stuck() {
         ),
         (
             ["ipxe-arm64.efi", "", on("nowhere.ipxe")],
-            ipxe("not-found", "script", "nowhere.ipxe... No such file"),
+            ipxe("not-found", "script", "nowhere.ipxe... Not found"),
         ),
         (
             ["ipxe-arm64.efi", "", on("initramfs.xz")],
