@@ -17,6 +17,10 @@ unshare -n sh -c '
   : >"$1.there"
   for turn in $(seq 500); do ip link show there >/dev/null 2>&1 && break; sleep 0.02; done
   ip link set lo up; ip addr add 10.77.0.1/24 dev there; ip addr add 10.77.0.2/24 dev there; ip link set there up
+  # A bridge takes a moment until it lets anything through.
+  [ -z "$MACHINE" ] || for turn in $(seq 500); do
+    ip -d link show wire | grep -q "state forwarding" && break; sleep 0.02
+  done
   [ ! -s "$3" ] || "$WEB_SERVER" -c "$3" 2>"$3.log" &
   for conf in "$1" "$2"; do
     [ ! -s "$conf" ] || "$DNSMASQ" --no-daemon --conf-file="$conf" --pid-file= --port=0 \

@@ -263,6 +263,10 @@ fn by_itself(program: &[u8]) -> Vec<u8> {
     program
 }
 
+fn number(name: &str) -> u32 {
+    name.split('.').next().unwrap().parse().unwrap()
+}
+
 /// Tells whether a screen shows these in this order.
 fn shows<'w>(console: &str, words: impl IntoIterator<Item = &'w str>) -> bool {
     let mut rest = console;
@@ -345,22 +349,14 @@ fn a_machine_shows_what_netboot_names() {
                         return;
                     };
                     let row = format!("{netboot:5.2} s  {machine:5.1} s  {}\n", case.name);
-                    rows.lock().unwrap().push(row);
+                    rows.lock().unwrap().push((number(case.name), row));
                 }
             });
         }
     });
     let mut rows = rows.into_inner().unwrap();
-    rows.sort_by_key(|row| {
-        row.split("  ").nth(2).map(|name| {
-            name.trim()
-                .split('.')
-                .next()
-                .unwrap()
-                .parse::<u32>()
-                .unwrap()
-        })
-    });
-    let table = format!("netboot  machine\n{}", rows.concat());
+    rows.sort();
+    let rows: String = rows.into_iter().map(|(_, row)| row).collect();
+    let table = format!("netboot  machine\n{rows}");
     std::io::stderr().write_all(table.as_bytes()).unwrap();
 }
