@@ -8,7 +8,8 @@ use crate::world::{Report, World, ran_while};
 
 /// Two network cards with a wire between them, each in a namespace of its own; one or two dnsmasq are
 /// at the other end, and a web server. `here` is a bridge, where a machine can be at the same wire: its
-/// card is `tap0`. All of it is gone when the script ends, or is killed: it is the first process of a namespace of its own, and nothing outlives that.
+/// card is `tap0`. All of it is gone when the script ends, or is killed: it is the first process of a
+/// namespace of its own, and nothing outlives that.
 const WIRE: &str = r#"
 set -eu
 address="$1"; first="$2"; second="$3"; web="$4"; shift 4
@@ -17,10 +18,6 @@ unshare -n sh -c '
   : >"$1.there"
   for turn in $(seq 500); do ip link show there >/dev/null 2>&1 && break; sleep 0.02; done
   ip link set lo up; ip addr add 10.77.0.1/24 dev there; ip addr add 10.77.0.2/24 dev there; ip link set there up
-  # A bridge takes a moment until it lets anything through.
-  [ -z "$MACHINE" ] || for turn in $(seq 500); do
-    ip -d link show wire | grep -q "state forwarding" && break; sleep 0.02
-  done
   [ ! -s "$3" ] || "$WEB_SERVER" -c "$3" 2>"$3.log" &
   for conf in "$1" "$2"; do
     [ ! -s "$conf" ] || "$DNSMASQ" --no-daemon --conf-file="$conf" --pid-file= --port=0 \
