@@ -9,6 +9,7 @@ mod conduct;
 mod console;
 mod fault;
 mod firmware;
+mod folder;
 mod guard;
 mod log;
 mod machine;
@@ -16,15 +17,16 @@ mod qmp;
 mod watch;
 
 pub use conduct::{Ending, Finish};
+pub use console::Lines;
 pub use fault::FaultKind;
 pub use firmware::Firmware;
+pub use folder::Folder;
 pub use machine::{Arch, Machine, Medium, Network, Protocol, Start, Wire};
-pub use watch::{Fault, Seen, Step};
+pub use watch::{Fault, Seen, Step, Watch};
 
 use crate::model::size::show_duration;
 use crate::probe::exec::{self, Cancel, End, ExecError, Exit, Output, Request, Stream};
 use conduct::{Conducted, Conductor, Shared};
-use console::Lines;
 use log::Log;
 use regex::Regex;
 use std::io;
@@ -75,28 +77,6 @@ pub enum QemuError {
 fn file(path: &Path, source: io::Error) -> QemuError {
     let path = path.to_owned();
     QemuError::File { path, source }
-}
-
-/// A folder for what belongs to one machine: it goes when the machine is over, and when this process
-/// is killed while the machine runs.
-#[derive(Debug)]
-pub struct Folder(tempfile::TempDir);
-
-impl Folder {
-    /// Makes one that nobody else may look into.
-    ///
-    /// # Errors
-    /// Where the folder for temporary files is full or cannot be written to.
-    pub fn new() -> Result<Self, QemuError> {
-        let made = tempfile::Builder::new().prefix("tdg-boot-").tempdir();
-        made.map(Self)
-            .map_err(|source| file(&std::env::temp_dir(), source))
-    }
-
-    /// Gives its path.
-    pub fn path(&self) -> &Path {
-        self.0.path()
-    }
 }
 
 /// A boot: the machine, and what is waited for.

@@ -4,6 +4,7 @@ mod amd64;
 mod console;
 mod ends;
 mod firmware;
+mod kills;
 mod network;
 
 use std::fs;

@@ -4,8 +4,6 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 
@@ -134,12 +132,4 @@ fn nothing_is_left_of_a_run_that_is_interrupted_or_killed() {
         kill(pid, Signal::SIGKILL).unwrap();
     });
     nothing_is_left(&world);
-    // At moments from before QEMU runs to after the machine has begun.
-    for moment in 0..12u64 {
-        ran_while(&mut command(), |pid| {
-            thread::sleep(Duration::from_millis(moment * moment * 5));
-            kill(pid, Signal::SIGKILL).unwrap();
-        });
-        nothing_is_left(&world);
-    }
 }
