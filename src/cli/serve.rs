@@ -26,6 +26,7 @@ Examples:
   tdg serve _out/assets/spin-only --only http       try it: http://127.0.0.1:8080/boot.ipxe
   tdg serve boot --tftp-port 6969 --cmdline 'console=ttyAMA0'
   sudo tdg serve boot --interface eth1              for the machines of that network
+  sudo tdg serve _out/assets/spin-only --boot /srv/loaders --interface eth1
 
 Routes: / /boot.ipxe /ipxe?mac=… /metadata?mac=… /assets/
 
@@ -35,7 +36,7 @@ pub struct Args {
     /// The folder: one with files to boot, one of matchbox, or the artifacts of a build
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// The address to listen at; 0.0.0.0 for all that this machine has
+    /// The address to listen at; 0.0.0.0 for all that this machine has, without dhcp
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
     /// The network card to listen at: by its first IPv4 address, and for what machines broadcast
@@ -65,6 +66,10 @@ pub struct Args {
         hide_default_value = true
     )]
     cmdline: String,
+    /// A second folder, with boot loaders and what belongs to them: they are offered and given as if
+    /// they were in the first
+    #[arg(long, value_name = "DIR")]
+    boot: Option<PathBuf>,
     /// Serve what is built although its specs do not hold
     #[arg(long)]
     force: bool,
@@ -91,7 +96,7 @@ pub fn run(args: &Args) -> u8 {
         return exit::USAGE;
     }
     // Whether it is a folder at all is told before what was built there.
-    if let Err(error) = Site::open(&args.folder, BTreeMap::new(), "") {
+    if let Err(error) = Site::open(&args.folder, args.boot.as_deref(), BTreeMap::new(), "") {
         look::complain(&error.to_string());
         return exit::ERROR;
     }
@@ -114,7 +119,7 @@ pub fn run(args: &Args) -> u8 {
             return exit::ERROR;
         }
     };
-    let served = Site::open(&args.folder, judged, &args.cmdline)
+    let served = Site::open(&args.folder, args.boot.as_deref(), judged, &args.cmdline)
         .and_then(|site| serve(&site, &ports, &cancel, &on_event));
     match served {
         Ok(()) => 0,
@@ -149,6 +154,18 @@ fn ports(args: &Args) -> Result<Ports, ServeError> {
         let usual = args.only.is_empty() && (which != Which::Dhcp || network.is_some());
         (usual || args.only.contains(&which)).then_some(port)
     };
+    if args.listen.is_unspecified() && args.interface.is_none() {
+        if args.only.contains(&Which::Dhcp) {
+            return Err(ServeError::NoAddressToTell(args.listen));
+        }
+        if args.only.is_empty() {
+            look::complain_line(&format!(
+                "note: dhcp is left out: it tells machines an address of this server, which {} is \
+                 not; --interface CARD, or --listen with one address, has it",
+                args.listen
+            ));
+        }
+    }
     let named = args.interface.as_ref().and(card);
     Ok(Ports {
         address: named.map_or(args.listen, |card| IpAddr::V4(card.address)),

@@ -37,9 +37,11 @@ pub struct Output {
 /// # Errors
 /// Where the folder, a record or the journal cannot be read.
 pub fn outputs(folder: &Path) -> Result<Vec<Outputs>, GenerateError> {
+    let named = std::path::absolute(folder).map_err(GenerateError::io(folder))?;
     let folder = folder.canonicalize().map_err(GenerateError::io(folder))?;
     let own = |project: &&Path| project.join(".tdg/records").is_dir();
-    let Some(project) = folder.ancestors().find(own) else {
+    // A link on the way into a project leads to it as the folder's own place does.
+    let Some(project) = folder.ancestors().chain(named.ancestors()).find(own) else {
         return Ok(Vec::new());
     };
     let paths = Paths::new(project);
@@ -50,6 +52,11 @@ pub fn outputs(folder: &Path) -> Result<Vec<Outputs>, GenerateError> {
         let record = BuildRecord::read(&place).map_err(GenerateError::io(&place))?;
         let inside = |path: &str| {
             let path = project.join(path);
+            let real = |path: &Path| {
+                let parent = path.parent()?.canonicalize().ok()?;
+                Some(parent.join(path.file_name()?))
+            };
+            let path = real(&path).unwrap_or(path);
             path.strip_prefix(&folder).ok().map(Path::to_owned)
         };
         if !record.artifacts.iter().any(|a| inside(&a.path).is_some()) {

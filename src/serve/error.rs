@@ -68,6 +68,12 @@ pub enum ServeError {
     /// ProxyDHCP knows IPv4 alone.
     #[error("ProxyDHCP is for IPv4: --listen an IPv4 address, or --only http,tftp")]
     Version6,
+    /// ProxyDHCP names the server by its address.
+    #[error(
+        "ProxyDHCP tells machines an address of this server, which {0} is not: name a network card \
+         (--interface CARD) or one address (--listen)"
+    )]
+    NoAddressToTell(std::net::IpAddr),
     /// Anything else that this machine cannot do.
     #[error("{what}: {source}")]
     Local {

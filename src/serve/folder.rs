@@ -3,15 +3,16 @@
 //! The kernel resolves each name beneath the folder (`openat2` with `RESOLVE_BENEATH`): a link that
 //! leads out is refused by it, also where it is put there between a look and the opening.
 
+use super::opened::Opened;
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Entries of a folder that are looked at.
@@ -77,39 +78,6 @@ pub enum Found {
     Folder(OwnedFd),
 }
 
-/// A file that is open.
-#[derive(Debug)]
-pub struct Opened {
-    file: File,
-    /// Bytes.
-    pub size: u64,
-    /// When its content was changed last, seconds since 1970.
-    pub modified: i64,
-    /// Another one for each content that the name has had.
-    pub tag: String,
-}
-
-impl Opened {
-    /// Reads bytes at a place; fewer come only at the end of the file.
-    ///
-    /// # Errors
-    /// Passes on what the system reports.
-    pub fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; length];
-        let mut filled = 0;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.file.read_at(rest, offset + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        bytes.truncate(filled);
-        Ok(bytes)
-    }
-}
-
 /// An entry of a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
@@ -148,7 +116,12 @@ impl Folder {
         let Ok(Found::Folder(root)) = self.find(name) else {
             return None;
         };
-        let within = format!("{name}/");
+        // A link leads to where it was judged under another name.
+        let within = match self.judged.is_empty() {
+            true => name.to_owned(),
+            false => self.place(&root)?,
+        };
+        let within = format!("{within}/");
         let judged = self.judged.iter();
         let judged = judged
             .filter_map(|(path, stamp)| Some((path.strip_prefix(&within)?.to_owned(), *stamp)));
@@ -195,20 +168,30 @@ impl Folder {
             changed: (meta.ctime(), meta.ctime_nsec()),
             size: meta.len(),
         };
-        if self.judged.get(&path).is_some_and(|then| *then != now) {
-            return Err(Refusal::Changed);
+        if !self.judged.is_empty() {
+            let at = self.place(&file).ok_or(Refusal::Changed)?;
+            if self.judged.get(&at).is_some_and(|then| *then != now) {
+                return Err(Refusal::Changed);
+            }
         }
-        Ok(Found::File(Opened {
-            file,
-            size: meta.len(),
-            modified: meta.mtime(),
-            tag: format!(
-                "{:x}-{:x}-{:x}",
-                meta.ctime(),
-                meta.ctime_nsec(),
-                meta.len()
-            ),
-        }))
+        Ok(Found::File(Opened::file(file, &meta)))
+    }
+
+    /// Gives the path of what is open, links on the way to it aside; `None` where it is not there any
+    /// more. What was judged is known by this path, whatever name led to it.
+    fn place(&self, opened: &impl AsFd) -> Option<String> {
+        let real = |file: std::os::fd::BorrowedFd<'_>| {
+            std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+        };
+        let (root, path) = (real(self.root.as_fd())?, real(opened.as_fd())?);
+        let path = path.strip_prefix(root).ok()?.to_str()?.to_owned();
+        // A name may have been given to another file since, and a name that is gone is shown as one.
+        let again = self.beneath(&path, OFlag::O_NOFOLLOW).ok()?;
+        let same = |file: &dyn AsFd| {
+            let found = fstat(file.as_fd()).ok()?;
+            Some((found.st_dev, found.st_ino))
+        };
+        (same(opened)? == same(&again)?).then_some(path)
     }
 
     /// Opens a file.
@@ -357,5 +340,41 @@ mod tests {
         std::fs::write(path.join("kernel"), "abcd").unwrap();
         assert_eq!(folder.file("/sub//kernel").unwrap_err(), Refusal::Changed);
         assert_eq!(sub.file("kernel").unwrap_err(), Refusal::Changed);
+    }
+
+    #[test]
+    fn a_link_to_what_was_judged_is_no_way_around() {
+        let world = tempfile::tempdir().unwrap();
+        let at = |name: &str| world.path().join(name);
+        std::fs::create_dir(at("sub")).unwrap();
+        std::fs::write(at("sub/kernel"), "abc").unwrap();
+        std::fs::write(at("other"), "none judged this").unwrap();
+        symlink("sub/kernel", at("link")).unwrap();
+        symlink("sub", at("latest")).unwrap();
+        let meta = std::fs::metadata(at("sub/kernel")).unwrap();
+        let stamp = Stamp {
+            changed: (meta.ctime(), meta.ctime_nsec()),
+            size: 3,
+        };
+        let folder = Folder::open(world.path()).unwrap();
+        let folder = folder.with_judged(BTreeMap::from([("sub/kernel".to_owned(), stamp)]));
+        let latest = folder.below("latest").unwrap();
+        let found = || {
+            let of = |folder: &Folder, name: &str| folder.file(name).err();
+            [
+                of(&folder, "link"),
+                of(&folder, "latest/kernel"),
+                of(&latest, "kernel"),
+                of(&folder, "other"),
+            ]
+        };
+        assert_eq!(found(), [None; 4]);
+        let changed = Some(Refusal::Changed);
+        std::fs::write(at("sub/kernel"), "xyz").unwrap();
+        assert_eq!(found(), [changed, changed, changed, None]);
+        // Another file of that name is none that was judged, whatever it holds.
+        std::fs::write(at("new"), "abc").unwrap();
+        std::fs::rename(at("new"), at("sub/kernel")).unwrap();
+        assert_eq!(found(), [changed, changed, changed, None]);
     }
 }

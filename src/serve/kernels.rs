@@ -17,6 +17,9 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'+');
 
+/// Folders, one in the other, that are looked into where each is alone in its own.
+const DEEPEST: usize = 8;
+
 /// A program or an archive of the folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Part {
@@ -43,25 +46,48 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// Looks at the files of a folder, not at those in folders below it.
+    /// Looks at the files of a folder, not at those in folders below it; where it has nothing but one
+    /// folder, as packages do, into that.
     pub fn find(folder: &Folder) -> Self {
         let mut found = Self::default();
-        let entries = folder.list("").unwrap_or_default();
+        let mut within = String::new();
+        let mut entries = folder.list("").unwrap_or_default();
+        for _ in 0..DEEPEST {
+            let [only] = entries.as_slice() else { break };
+            if !only.folder {
+                break;
+            }
+            within = format!("{within}{}/", only.name);
+            entries = folder.list(&within).unwrap_or_default();
+        }
         for entry in entries.iter().filter(|entry| !entry.folder) {
-            let head = folder.file(&entry.name).ok();
+            let name = format!("{within}{}", entry.name);
+            let head = folder.file(&name).ok();
             let head = head.and_then(|file| file.read_at(0, Content::HEAD).ok());
             if let Some(head) = head {
-                found.add(&entry.name, &head);
+                found.add(&name, &head);
             }
         }
-        found
-            .loaders
+        found.sorted()
+    }
+
+    /// Adds the boot loaders of another folder, except those whose names lead to something else.
+    #[must_use]
+    pub fn with_loaders(mut self, folder: &Folder, taken: impl Fn(&str) -> bool) -> Self {
+        let loaders = Self::find(folder).loaders.into_iter();
+        self.loaders
+            .extend(loaders.filter(|loader| !taken(&loader.name)));
+        self.sorted()
+    }
+
+    fn sorted(mut self) -> Self {
+        self.loaders
             .sort_by_key(|loader| (rank(&loader.name), loader.name.clone()));
-        found
+        self
     }
 
     fn add(&mut self, name: &str, head: &[u8]) {
-        let lower = name.to_ascii_lowercase();
+        let lower = file_name(name).to_ascii_lowercase();
         let begins = |words: &[&str]| words.iter().any(|word| lower.starts_with(word));
         let kernel = begins(&["vmlinuz", "vmlinux", "kernel", "image", "bzimage", "linux"]);
         let archive = begins(&["initramfs", "initrd"]);
@@ -122,17 +148,7 @@ impl Kernels {
     /// # Errors
     /// Says why there is none, and what to do.
     pub fn script(&self, arch: Option<&str>, cmdline: &str) -> Result<String, String> {
-        let arch = arch.and_then(built_for);
-        let kernel = one(&self.kernels, arch, "kernel")?;
-        let kernel = kernel.ok_or_else(|| match arch {
-            Some(arch) => format!("no kernel for {arch} is in the folder"),
-            None => "no kernel is in the folder".to_owned(),
-        })?;
-        let initramfs = one(
-            &self.initramfs,
-            arch.or(kernel.arch.as_deref()),
-            "initramfs",
-        )?;
+        let (kernel, initramfs) = self.parts(arch)?;
         let place = |name: &str| format!("/assets/{}", utf8_percent_encode(name, PATH));
         // The stub of an EFI kernel finds it by this name.
         let named = initramfs.map(|_| "initrd=initramfs".to_owned());
@@ -154,16 +170,44 @@ impl Kernels {
             .ok_or_else(|| "nothing is booted".to_owned())
     }
 
+    /// Gives the names of the kernel and the initramfs for a machine; `arch` is iPXE's `buildarch`.
+    ///
+    /// # Errors
+    /// Says why there is no kernel.
+    pub fn names(&self, arch: Option<&str>) -> Result<(&str, Option<&str>), String> {
+        let (kernel, initramfs) = self.parts(arch)?;
+        Ok((&kernel.name, initramfs.map(|part| part.name.as_str())))
+    }
+
+    fn parts(&self, arch: Option<&str>) -> Result<(&Part, Option<&Part>), String> {
+        let arch = arch.and_then(built_for);
+        let kernel = one(&self.kernels, arch, "kernel")?;
+        let kernel = kernel.ok_or_else(|| match arch {
+            Some(arch) => format!("no kernel for {arch} is in the folder"),
+            None => "no kernel is in the folder".to_owned(),
+        })?;
+        let initramfs = one(
+            &self.initramfs,
+            arch.or(kernel.arch.as_deref()),
+            "initramfs",
+        )?;
+        Ok((kernel, initramfs))
+    }
+
     /// Gives the best boot loader of an architecture.
     pub fn loader(&self, arch: &str) -> Option<&Loader> {
         self.loaders.iter().find(|loader| loader.arch == arch)
     }
 }
 
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 /// The first of these that a name has is better than all behind it: iPXE asks for a script, GRUB
 /// for a configuration that is to be there as well.
 fn rank(name: &str) -> usize {
-    let lower = name.to_ascii_lowercase();
+    let lower = file_name(name).to_ascii_lowercase();
     let words = [
         "ipxe", "snp", "undionly", "shim", "bootnet", "grubnet", "netboot",
     ];
@@ -218,10 +262,10 @@ fn one<'p>(parts: &'p [Part], arch: Option<&str>, what: &str) -> Result<Option<&
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn pe(machine: u16) -> Vec<u8> {
+    pub(in crate::serve) fn pe(machine: u16) -> Vec<u8> {
         let mut bytes = vec![0; 0x400];
         bytes[..2].copy_from_slice(b"MZ");
         bytes[0x3c] = 0x40;
@@ -230,7 +274,7 @@ mod tests {
         bytes
     }
 
-    fn found(files: &[(&str, &[u8])]) -> Kernels {
+    pub(in crate::serve) fn found(files: &[(&str, &[u8])]) -> Kernels {
         let world = tempfile::tempdir().unwrap();
         for (name, bytes) in files {
             std::fs::write(world.path().join(name), bytes).unwrap();
@@ -238,7 +282,7 @@ mod tests {
         Kernels::find(&Folder::open(world.path()).unwrap())
     }
 
-    const XZ: &[u8] = b"\xfd7zXZ\0\0\x04rest of it";
+    pub(in crate::serve) const XZ: &[u8] = b"\xfd7zXZ\0\0\x04rest of it";
 
     #[test]
     fn each_architecture_gets_its_own() {
@@ -276,6 +320,33 @@ mod tests {
         assert_eq!(loader("riscv64"), None);
         let why = kernels.script(None, "").unwrap_err();
         assert!(why.contains("kernel-amd64, kernel-arm64"), "{why}");
+    }
+
+    #[test]
+    fn one_folder_alone_is_looked_into_and_other_loaders_come_beside() {
+        let world = tempfile::tempdir().unwrap();
+        let deep = world.path().join("talos/arm64/boot");
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::write(deep.join("vmlinuz"), pe(0xaa64)).unwrap();
+        std::fs::write(deep.join("initramfs.xz"), XZ).unwrap();
+        std::fs::write(deep.join("grub.efi"), pe(0xaa64)).unwrap();
+        let kernels = Kernels::find(&Folder::open(world.path()).unwrap());
+        assert_eq!(
+            kernels.names(Some("arm64")).unwrap(),
+            (
+                "talos/arm64/boot/vmlinuz",
+                Some("talos/arm64/boot/initramfs.xz")
+            )
+        );
+        let beside = tempfile::tempdir().unwrap();
+        for name in ["ipxe-arm64.efi", "taken-ipxe.efi", "vmlinuz"] {
+            std::fs::write(beside.path().join(name), pe(0xaa64)).unwrap();
+        }
+        let beside = Folder::open(beside.path()).unwrap();
+        let all = kernels.with_loaders(&beside, |name| name.starts_with("taken"));
+        let names: Vec<&str> = all.loaders.iter().map(|l| l.name.as_str()).collect();
+        assert_eq!(names, ["ipxe-arm64.efi", "talos/arm64/boot/grub.efi"]);
+        assert!(all.names(None).is_ok(), "another kernel was taken");
     }
 
     #[test]

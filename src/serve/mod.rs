@@ -15,6 +15,8 @@ pub mod folder;
 pub mod groups;
 pub mod http;
 pub mod kernels;
+pub mod menu;
+pub mod opened;
 pub mod server;
 pub mod site;
 pub mod tftp;

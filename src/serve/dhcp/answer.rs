@@ -113,8 +113,11 @@ fn reply(asked: &Packet, kind: u8, firmware: Firmware, own: Ipv4Addr, file: &str
     if let Some(uuid) = asked.option(97) {
         options.push((97, uuid.to_vec()));
     }
-    if firmware != Firmware::Http {
-        // No other boot server is looked for: the file is that of this answer.
+    let uefi = firmware == Firmware::Pxe && asked.architectures().first() != Some(&0);
+    if firmware != Firmware::Http && !uefi {
+        // No other boot server is looked for: the file is that of this answer. UEFI firmware (EDK2,
+        // PxeBcCacheDhcp4Offer) drops an answer that says so beside a DHCP server's, and asks the boot
+        // server by one that does not.
         options.push((43, vec![6, 1, 8, 255]));
     }
     // The field holds 127 bytes; an address on the web goes where it is always whole.

@@ -4,7 +4,7 @@ mod answer;
 
 use super::Site;
 use super::error::ServeError;
-use super::event::OnEvent;
+use super::event::{Event, OnEvent};
 use crate::format::dhcp::{CLIENT_PORT, Packet, SERVER_PORT};
 use crate::probe::dhcp::open;
 pub use answer::{Asked, Told};
@@ -118,12 +118,15 @@ impl Dhcp {
                 let kernels = asked.option(60).map(|_| site.kernels())?;
                 answer::answer(&asked, at, told, &kernels)
             });
-            let Ok(Some((reply, event))) = made.await else {
+            let Ok(Some((reply, mut event))) = made.await else {
                 continue;
             };
             if let Some(reply) = reply {
                 // A machine that did not hear it asks again.
-                let _ = self.socket.send_to(&reply.write(), to).await;
+                let sent = self.socket.send_to(&reply.write(), to).await;
+                if let (Err(error), Event::Dhcp { note, .. }) = (sent, &mut event) {
+                    *note = Some(format!("the answer could not be sent: {error}"));
+                }
             }
             on_event(&event);
         }
@@ -133,11 +136,35 @@ impl Dhcp {
 /// Gives where an answer goes. Source: RFC 2131 §4.1; a relay that asks from another port than that
 /// of servers hears there.
 fn to(asked: &Packet, from: SocketAddr, at: Asked) -> SocketAddr {
-    if at == Asked::BootServer || from.ip() == asked.giaddr {
+    if at == Asked::BootServer {
         from
-    } else if !asked.giaddr.is_unspecified() {
-        (asked.giaddr, SERVER_PORT).into()
-    } else {
+    } else if asked.giaddr.is_unspecified() {
+        // It has no address yet: that it asks from none makes it no relay.
         (Ipv4Addr::BROADCAST, CLIENT_PORT).into()
+    } else if from.ip() == asked.giaddr {
+        from
+    } else {
+        (asked.giaddr, SERVER_PORT).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_goes_where_it_is_heard() {
+        let mut asked = Packet::of([2, 0, 0, 0, 0, 1], 7);
+        let firmware = SocketAddr::from(([0, 0, 0, 0], 68));
+        let everybody = SocketAddr::from(([255, 255, 255, 255], 68));
+        assert_eq!(to(&asked, firmware, Asked::Everybody), everybody);
+        let leased = SocketAddr::from(([10, 0, 0, 9], 68));
+        assert_eq!(to(&asked, leased, Asked::Everybody), everybody);
+        assert_eq!(to(&asked, leased, Asked::BootServer), leased);
+        asked.giaddr = [10, 0, 0, 1].into();
+        let relay = SocketAddr::from(([10, 0, 0, 1], 5067));
+        assert_eq!(to(&asked, relay, Asked::Everybody), relay);
+        let other = SocketAddr::from(([10, 0, 0, 1], 67));
+        assert_eq!(to(&asked, leased, Asked::Everybody), other);
     }
 }

@@ -85,7 +85,12 @@ pub fn answer(site: &Site, asked: &Parts) -> Answer {
         "/assets" => moved("/assets/"),
         other => match other.strip_prefix("/assets/") {
             Some(name) => asset(site, asked, path, name),
-            None => Answer::missing("no such route"),
+            // GRUB asks for it where it was told to when it was made.
+            None => match site.menu(other) {
+                Some(Ok(text)) => Answer::text(StatusCode::OK, TEXT, text),
+                Some(Err(why)) => Answer::missing(why),
+                None => Answer::missing("no such route"),
+            },
         },
     }
 }
@@ -147,17 +152,18 @@ fn moved(to: &str) -> Answer {
 
 fn asset(site: &Site, asked: &Parts, path: &str, name: &str) -> Answer {
     let refused = |why: Refusal| Answer::missing(why.shown());
-    let (Some(assets), found) = (&site.assets, site.asset(name)) else {
-        return refused(Refusal::NotThere);
+    let listed = |name: &str| match &site.assets {
+        Some(assets) => assets.list(name),
+        None => Err(Refusal::NotThere),
     };
-    match found {
+    match site.asset(name) {
         // `file/` is no file.
         Ok(Found::File(_)) if name.ends_with('/') => refused(Refusal::NotThere),
         Ok(Found::File(file)) => files::answer(&asked.headers, name, file),
         Ok(Found::Folder(_)) if !path.ends_with('/') => moved(&format!("{path}/")),
-        Ok(Found::Folder(_)) => match assets.file(&format!("{name}/index.html")) {
-            Ok(file) => files::answer(&asked.headers, "index.html", file),
-            Err(_) => match assets.list(name) {
+        Ok(Found::Folder(_)) => match site.asset(&format!("{name}/index.html")) {
+            Ok(Found::File(file)) => files::answer(&asked.headers, "index.html", file),
+            Ok(Found::Folder(_)) | Err(_) => match listed(name) {
                 Ok(entries) => Answer::text(
                     StatusCode::OK,
                     "text/html; charset=utf-8",

@@ -3,7 +3,8 @@
 
 use super::answer::{Answer, Payload};
 use crate::format::Content;
-use crate::serve::folder::{Entry, Opened};
+use crate::serve::folder::Entry;
+use crate::serve::opened::Opened;
 use hyper::header::{HeaderMap, HeaderName};
 use hyper::{StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -36,7 +37,7 @@ enum Wanted {
 pub fn answer(asked: &HeaderMap, name: &str, file: Opened) -> Answer {
     let size = file.size;
     let tag = format!("\"{}\"", file.tag);
-    let modified = date(file.modified);
+    let modified = file.modified.and_then(date);
     let says = |name: HeaderName| asked.get(name).and_then(|value| value.to_str().ok());
     let unchanged = match says(header::IF_NONE_MATCH) {
         Some(tags) => {

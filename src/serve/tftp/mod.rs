@@ -5,7 +5,8 @@ mod transfer;
 use super::Site;
 use super::error::ServeError;
 use super::event::{Event, OnEvent};
-use super::folder::{Found, Opened, Refusal};
+use super::folder::{Found, Refusal};
+use super::opened::Opened;
 use crate::format::tftp::{Asked, Code, Packet};
 use crate::model::value::clip;
 use std::collections::HashSet;
@@ -199,7 +200,15 @@ impl Request {
             return Err((Code::Undefined, why));
         }
         let (site, name) = (Arc::clone(site), self.file.clone());
-        let found = tokio::task::spawn_blocking(move || site.asset(&name)).await;
+        let found = tokio::task::spawn_blocking(move || {
+            let found = site.asset(&name);
+            // What is asked for by the path that it has on the web is the same.
+            match (&found, name.trim_start_matches('/').strip_prefix("assets/")) {
+                (Err(Refusal::NotThere), Some(name)) => site.asset(name),
+                (Ok(_) | Err(_), _) => found,
+            }
+        });
+        let found = found.await;
         match found.unwrap_or(Err(Refusal::Unreadable)) {
             Ok(Found::File(file)) => Ok(file),
             Ok(Found::Folder(_)) => Err((Code::NotFound, "it is a folder".to_owned())),

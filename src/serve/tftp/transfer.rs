@@ -3,7 +3,7 @@
 use crate::format::tftp::send::{Answered, Sender};
 use crate::format::tftp::{Agreed, Asked, Packet};
 use crate::model::value::clip;
-use crate::serve::folder::Opened;
+use crate::serve::opened::Opened;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
