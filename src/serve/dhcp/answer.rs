@@ -205,7 +205,15 @@ mod tests {
         address.packet.yiaddr = [10, 0, 0, 9].into();
         match choose(&[address, proxy], firmware) {
             Choice::Boot(_, boot) => Ok(boot),
-            other => panic!("{other:?}"),
+            // As EDK2 does: the file that is named beside it does not count.
+            Choice::Ask { server, .. } => {
+                assert_eq!((server, firmware), (OWN, Firmware::Pxe));
+                let asked = machine(firmware, arch).ask_boot_server(3, [10, 0, 0, 9].into(), None);
+                let (reply, _) = answer(&asked, Asked::BootServer, told, &kernels()).unwrap();
+                let packet = Packet::read(&reply.unwrap().write()).unwrap();
+                Ok(Offer { from: OWN, packet }.boot().unwrap())
+            }
+            other @ Choice::Nothing(_) => panic!("{other:?}"),
         }
     }
 

@@ -33,12 +33,16 @@ fn refused(world: &World) -> String {
 fn only_what_is_green_is_served() {
     let world = World::new();
     assert_eq!(world.run().ends()[0].1, "green");
+    let link = world.project().join("_out/assets/link");
+    std::os::unix::fs::symlink("image", link).unwrap();
     let serving = Serving::start(command(&world, &[]));
     assert_eq!(serving.get("/assets/image").text(), "arm64\n");
+    assert_eq!(serving.get("/assets/link").text(), "arm64\n");
     // Another file under the name of what was judged is not given, however long it is served.
     fs::write(world.project().join("_out/assets/image"), "amd64\n").unwrap();
     let changed = serving.get("/assets/image");
     assert_eq!(changed.status, 404);
+    assert_eq!(serving.get("/assets/link").status, 404);
     let told = serving.event("http", |event| event["status"] == 404);
     assert_eq!(told["note"], "it was changed after it was judged");
     drop(serving);

@@ -1,6 +1,7 @@
 //! Servers at the other end of a wire, in a network namespace of the test's own.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::peers::{own_network, peer};
@@ -79,23 +80,73 @@ pub(super) fn with_machine(
     machine: &str,
     meanwhile: impl FnOnce(),
 ) -> Option<Report> {
+    let other = Other { confs, ..Other::default() };
+    let other = match server {
+        "" => other,
+        server => {
+            let folder = world.path().display();
+            fs::create_dir_all(world.path().join("files")).unwrap();
+            let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+                .iter()
+                .map(|kind| format!("{kind}_temp_path {folder}/tmp;\n"))
+                .collect();
+            let settings = format!(
+                "user root; daemon off; master_process off; pid {folder}/web.pid; error_log stderr;\nevents {{}}\n\
+                 http {{\n{temporary}access_log off; default_type application/octet-stream;\n\
+                 server {{ listen 10.77.0.1:80; root {folder}/files;\n{server} }}\n}}\n"
+            );
+            Other { program: peer("nginx")?, settings, ..other }
+        }
+    };
+    at_the_other_end(world, &other, (address, spec), machine, meanwhile)
+}
+
+/// Does the same with `tdg serve` at the other end, and a dnsmasq that gives addresses alone. What the
+/// server tells is in `serve.log`.
+pub(super) fn with_serve(
+    world: &World,
+    arguments: &str,
+    address: &str,
+    spec: &str,
+) -> Option<Report> {
+    let script = format!(
+        "#!/bin/sh
+'{}' serve {arguments} --interface there >serve.log 2>&1 &
+for turn in $(seq 500); do
+  ! grep -q 'boot-server listens' serve.log || {{ echo $! >web.pid; break; }}
+  sleep 0.02
+done
+cat serve.log >&2
+wait
+",
+        env!("CARGO_BIN_EXE_tdg")
+    );
+    let program = world.write("serve.sh", script);
+    world.mode("serve.sh", 0o755);
+    let other = Other {
+        confs: ["dhcp-range=10.77.0.50,10.77.0.99,10m\n", ""],
+        program,
+        settings: arguments.to_owned(),
+    };
+    at_the_other_end(world, &other, (address, spec), "", || {})
+}
+
+/// Who is at the other end: a dnsmasq for each configuration, and a web server, where there are settings.
+#[derive(Default)]
+struct Other<'c> {
+    confs: [&'c str; 2],
+    program: PathBuf,
+    settings: String,
+}
+
+fn at_the_other_end(
+    world: &World,
+    other: &Other,
+    (address, spec): (&str, &str),
+    machine: &str,
+    meanwhile: impl FnOnce(),
+) -> Option<Report> {
     let (dnsmasq, unshare) = (peer("dnsmasq")?, own_network()?);
-    let mut web = String::new();
-    let mut nginx = Default::default();
-    if !server.is_empty() {
-        nginx = peer("nginx")?;
-        let folder = world.path().display();
-        fs::create_dir_all(world.path().join("files")).unwrap();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .map(|kind| format!("{kind}_temp_path {folder}/tmp;\n"))
-            .collect();
-        web = format!(
-            "user root; daemon off; master_process off; pid {folder}/web.pid; error_log stderr;\nevents {{}}\n\
-             http {{\n{temporary}access_log off; default_type application/octet-stream;\n\
-             server {{ listen 10.77.0.1:80; root {folder}/files;\n{server} }}\n}}\n"
-        );
-    }
     world.write("specs/it.yaml", spec);
     let tdg = world.command(&["run", "specs", "--format", "json", "--jobs", "1"]);
     let mut command = Command::new(unshare);
@@ -103,15 +154,15 @@ pub(super) fn with_machine(
         .args(["-rn", "--pid", "--fork", "--kill-child"])
         .args(["sh", "-c", WIRE, "sh", address])
         .args([
-            world.write("first", confs[0]),
-            world.write("second", confs[1]),
-            world.write("web", web),
+            world.write("first", other.confs[0]),
+            world.write("second", other.confs[1]),
+            world.write("web", &other.settings),
         ])
         .arg(tdg.get_program())
         .args(tdg.get_args())
         .current_dir(world.path())
         .env("DNSMASQ", dnsmasq)
-        .env("WEB_SERVER", nginx)
+        .env("WEB_SERVER", &other.program)
         .env("MACHINE", machine);
     for (name, value) in tdg.get_envs() {
         match value {

@@ -1,6 +1,7 @@
 //! What a machine asks for when it boots over the network, asked of real servers.
 
 pub(crate) mod beside;
+mod boots;
 mod dhcp;
 mod ipxe;
 mod paired;

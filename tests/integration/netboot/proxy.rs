@@ -1,50 +1,21 @@
 //! `tdg serve` beside a server that gives addresses, on a wire of the test's own.
 
 use std::net::UdpSocket;
-use std::process::Command;
 use std::time::Duration;
 
 use tdg::format::dhcp::{Firmware, Machine, Offer, Packet};
 
+use super::beside::with_serve;
 use super::program;
-use crate::peers::{own_network, peer};
 use crate::serving::Serving;
-use crate::world::{Report, World, ran};
-
-/// Two network cards with a wire between them. At the other end is dnsmasq, which gives addresses and
-/// says nothing of booting, and the program, which is all there is to say of it. Nothing outlives the
-/// script: it is the first process of a namespace.
-const WIRE: &str = r#"
-set -eu
-ip link set lo up
-unshare -n sh -c '
-  : >there
-  for turn in $(seq 500); do ip link show there >/dev/null 2>&1 && break; sleep 0.02; done
-  ip link set lo up; ip addr add 10.77.0.1/24 dev there; ip addr add 10.77.0.2/24 dev there; ip link set there up
-  "$DNSMASQ" --no-daemon --conf-file=/dev/null --pid-file= --port=0 --interface=there --bind-interfaces \
-    --dhcp-range=10.77.0.50,10.77.0.99,10m --no-ping --leasefile-ro --log-facility="$PWD/dnsmasq.log" 2>/dev/null &
-  "$TDG" serve boot --interface there >serve.log 2>&1 &
-  sleep 60' &
-other=$!
-for turn in $(seq 500); do [ ! -e there ] || break; sleep 0.02; done
-ip link add name here type veth peer name there netns $other
-ip link set here up; ip addr add 10.77.0.9/24 dev here
-for turn in $(seq 500); do grep -q "boot-server listens" serve.log && grep -q started dnsmasq.log 2>/dev/null && break; sleep 0.02; done
-[ "$turn" != 500 ] || { cat serve.log dnsmasq.log >&2; exit 99; }
-"$@"
-"#;
+use crate::world::World;
 
 #[test]
 fn machines_that_get_an_address_elsewhere_are_told_what_to_boot() {
-    let (Some(dnsmasq), Some(unshare)) = (peer("dnsmasq"), own_network()) else {
-        return;
-    };
     let world = World::new();
     world.write("boot/ipxe-arm64.efi", program(0xaa64));
     world.write("boot/undionly.kpxe", "a program of a BIOS");
-    world.write(
-        "specs/it.yaml",
-        "
+    let spec = "
 spec: proxy
 checks:
   - name: pass ARM64 by PXE
@@ -71,27 +42,10 @@ checks:
   - name: pass the file over HTTP
     http: 'http://10.77.0.1:8080/assets/ipxe-arm64.efi'
     expect: { status: 200 }
-",
-    );
-    let tdg = world.command(&["run", "specs", "--format", "json", "--jobs", "1"]);
-    let mut command = Command::new(unshare);
-    command
-        .args(["-rn", "--pid", "--fork", "--kill-child"])
-        .args(["sh", "-c", WIRE, "sh"])
-        .arg(tdg.get_program())
-        .args(tdg.get_args())
-        .current_dir(world.path())
-        .env("DNSMASQ", dnsmasq)
-        .env("TDG", tdg.get_program());
-    for (name, value) in tdg.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
-    let report = Report::of(ran(&mut command));
+";
+    let Some(report) = with_serve(&world, "boot", "10.77.0.9", spec) else {
+        return;
+    };
     report.as_named();
     let log = std::fs::read_to_string(world.path().join("serve.log")).unwrap();
     let told = "dhcp   02:74:64:67:00:01 pxe, architecture 11: ipxe-arm64.efi";
