@@ -8,6 +8,7 @@ use super::paths::Paths;
 use super::state::State;
 use crate::probe::record::BuildRecord;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The artifacts of one variant that lie in a folder.
@@ -26,7 +27,7 @@ pub struct Outputs {
 pub struct Output {
     /// Its path, relative to the folder.
     pub path: PathBuf,
-    /// When it was changed last, seconds and nanoseconds, as it was judged.
+    /// When it was changed last, seconds and nanoseconds, where it is what was judged.
     pub changed: (i64, i64),
     /// Its size.
     pub bytes: u64,
@@ -65,20 +66,27 @@ pub fn outputs(folder: &Path) -> Result<Vec<Outputs>, GenerateError> {
         let collected = state
             .success(&variant, Stage::Collect)
             .map(|(_, success)| success);
+        let written = collected
+            .map(|success| success.files.as_slice())
+            .unwrap_or_default();
+        // A copy has other times than what was judged, and its content is compared below: these are
+        // the times before that.
+        let now: Vec<_> = written
+            .iter()
+            .map(|f| stamp(&project.join(&f.path)))
+            .collect();
         let not_green = match (collected, state.success(&variant, Stage::Verify)) {
             (Some(collected), Some(_)) => {
                 touched(&paths, collected).map(|what| format!("{what} after its specs had held"))
             }
             (None, _) | (_, None) => Some("its specs did not hold when they ran last".to_owned()),
         };
-        let files = collected
-            .map(|success| success.files.as_slice())
-            .unwrap_or_default();
-        let files = files.iter().filter_map(|file| {
+        let files = written.iter().zip(now).filter_map(|(file, now)| {
+            let (changed, bytes) = now.unwrap_or((file.changed, file.bytes));
             Some(Output {
                 path: inside(&file.path)?,
-                changed: file.changed,
-                bytes: file.bytes,
+                changed,
+                bytes,
             })
         });
         all.push(Outputs {
@@ -88,6 +96,12 @@ pub fn outputs(folder: &Path) -> Result<Vec<Outputs>, GenerateError> {
         });
     }
     Ok(all)
+}
+
+/// Gives when a file was changed last, and its size.
+fn stamp(path: &Path) -> Option<((i64, i64), u64)> {
+    let meta = std::fs::metadata(path).ok()?;
+    Some(((meta.ctime(), meta.ctime_nsec()), meta.len()))
 }
 
 /// Lists the variants that have a record, in the order of their names.

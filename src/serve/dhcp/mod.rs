@@ -7,7 +7,7 @@ use super::error::ServeError;
 use super::event::{Event, OnEvent};
 use crate::format::dhcp::{CLIENT_PORT, Packet, SERVER_PORT};
 use crate::probe::dhcp::open;
-pub use answer::{Asked, Told};
+pub use answer::{Asked, Told, answer};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};

@@ -46,6 +46,12 @@ fn only_what_is_green_is_served() {
     let told = serving.event("http", |event| event["status"] == 404);
     assert_eq!(told["note"], "it was changed after it was judged");
     drop(serving);
+    // A copy of what was judged is what was judged, whatever its times.
+    fs::write(world.project().join("_out/assets/image"), "arm64\n").unwrap();
+    let copied = Serving::start(command(&world, &[]));
+    assert_eq!(copied.get("/assets/image").text(), "arm64\n");
+    drop(copied);
+    fs::write(world.project().join("_out/assets/image"), "amd64\n").unwrap();
     let said = refused(&world);
     assert!(
         said.contains("default is not green: _out/assets/image was changed"),

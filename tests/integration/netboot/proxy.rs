@@ -135,3 +135,62 @@ fn a_relay_and_a_boot_server_are_answered_and_strangers_are_not() {
     let told = serving.event("dhcp", |event| event["arch"] == 11);
     assert!(told["note"].as_str().unwrap().contains("TFTP"), "{told}");
 }
+
+#[test]
+fn where_all_addresses_are_listened_at_dhcp_is_left_out_and_that_is_said() {
+    let world = World::new();
+    world.write("boot/ipxe-arm64.efi", program(0xaa64));
+    let all = ["serve", "boot", "--listen", "0.0.0.0", "--format", "json"];
+    let any = ["--http-port", "0", "--tftp-port", "0"];
+    let serving = Serving::start(world.command(&[&all[..], &any[..]].concat()));
+    let servers: Vec<_> = serving
+        .events("listening")
+        .iter()
+        .map(|event| event["server"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(servers, ["http", "tftp"]);
+    let (code, said) = serving.interrupt();
+    assert_eq!(code, Some(0));
+    assert!(said.contains("note: dhcp is left out"), "{said}");
+    let only = world.tdg(&[&all[..], &["--only", "dhcp"]].concat());
+    assert_eq!((only.code, only.stdout.as_str()), (4, ""));
+    assert!(only.stderr.contains("--interface CARD"), "{}", only.stderr);
+}
+
+#[test]
+fn what_is_killed_leaves_no_port_taken() {
+    let world = World::new();
+    world.write("boot/ipxe-arm64.efi", program(0xaa64));
+    let any = [
+        "--http-port",
+        "0",
+        "--tftp-port",
+        "0",
+        "--dhcp-port",
+        "0",
+        "--boot-server-port",
+        "0",
+    ];
+    let more = [
+        "serve",
+        "boot",
+        "--only",
+        "http,tftp,dhcp",
+        "--format",
+        "json",
+    ];
+    let serving = Serving::start(world.command(&[&more[..], &any[..]].concat()));
+    let http = serving.port("http");
+    let others = ["tftp", "dhcp", "boot-server"].map(|server| serving.port(server));
+    assert!(UdpSocket::bind(("127.0.0.1", others[0])).is_err());
+    let process = format!("/proc/{}", serving.pid());
+    // SIGKILL.
+    drop(serving);
+    assert!(!std::path::Path::new(&process).exists());
+    std::net::TcpListener::bind(("127.0.0.1", http)).unwrap();
+    for port in others {
+        UdpSocket::bind(("127.0.0.1", port)).unwrap();
+    }
+    let entries = std::fs::read_dir(world.path().join("boot")).unwrap();
+    assert_eq!(entries.count(), 1);
+}
