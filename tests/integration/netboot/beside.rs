@@ -80,7 +80,10 @@ pub(super) fn with_machine(
     machine: &str,
     meanwhile: impl FnOnce(),
 ) -> Option<Report> {
-    let other = Other { confs, ..Other::default() };
+    let other = Other {
+        confs,
+        ..Other::default()
+    };
     let other = match server {
         "" => other,
         server => {
@@ -95,7 +98,11 @@ pub(super) fn with_machine(
                  http {{\n{temporary}access_log off; default_type application/octet-stream;\n\
                  server {{ listen 10.77.0.1:80; root {folder}/files;\n{server} }}\n}}\n"
             );
-            Other { program: peer("nginx")?, settings, ..other }
+            Other {
+                program: peer("nginx")?,
+                settings,
+                ..other
+            }
         }
     };
     at_the_other_end(world, &other, (address, spec), machine, meanwhile)
