@@ -13,6 +13,8 @@ pub mod ask;
 pub mod nothing;
 pub mod offer;
 pub mod packet;
+#[cfg(test)]
+mod recorded;
 pub mod select;
 
 pub use ask::{Firmware, Machine};
