@@ -84,6 +84,11 @@ pub trait Kind: Send + Sync + 'static {
         subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Self::Evidence, ProbeError>;
+
+    /// Draws what was seen, for people to whom a check that failed is told; a line each.
+    fn picture(_evidence: &Value) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A kind with its types hidden behind values and shapes.
@@ -123,6 +128,8 @@ pub trait AnyKind: Send + Sync {
         subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Value, ProbeError>;
+    /// Draws what was seen; nothing where a kind has no picture.
+    fn picture(&self, evidence: &Value) -> Vec<String>;
 }
 
 /// Hides the types of a kind.
@@ -200,5 +207,9 @@ impl<K: Kind> AnyKind for Erased<K> {
         let evidence = K::observe(args, subject, context)?;
         serde_json::to_value(evidence)
             .map_err(|e| ProbeError::new(format!("the evidence of `{}`: {e}", K::NAME)))
+    }
+
+    fn picture(&self, evidence: &Value) -> Vec<String> {
+        K::picture(evidence)
     }
 }

@@ -1,6 +1,7 @@
 //! `netboot`: a machine's whole way over the network, to the kernel that it starts.
 
 mod evidence;
+mod picture;
 
 use super::dhcp::asking::{Asked, machine, wait, way};
 use super::{Context, Kind, ProbeError, SubjectUse};
@@ -129,6 +130,10 @@ impl Kind for TheKind {
             cancel: context.cancel,
         };
         Ok(Evidence::of(walk(&asking)?))
+    }
+
+    fn picture(evidence: &serde_json::Value) -> Vec<String> {
+        picture::draw(evidence)
     }
 }
 

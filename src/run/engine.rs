@@ -104,7 +104,12 @@ impl<'p> Session<'p> {
                 Some(reason) => (Ending::Skip(reason), None, 0, Vec::new()),
                 None => self.tries(index, trial),
             };
-            let failed = matches!(ending, Ending::Fail(_)) && self.options.evidence > 0;
+            let failed = matches!(ending, Ending::Fail(_));
+            let picture = match seen.as_deref().filter(|_| failed) {
+                Some(seen) => trial.kind.0.picture(&self.secrets.hide_value(seen)),
+                None => Vec::new(),
+            };
+            let failed = failed && self.options.evidence > 0;
             // Before it is cut: half a secret is one too.
             let evidence = seen.filter(|_| failed).map(|seen| {
                 let (value, truncated) =
@@ -124,6 +129,7 @@ impl<'p> Session<'p> {
                 duration: begin.elapsed(),
                 tries,
                 evidence,
+                picture,
                 notes: notes.iter().map(|n| self.secrets.hide(n)).collect(),
             }
         })

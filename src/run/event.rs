@@ -102,6 +102,8 @@ pub struct Outcome {
     pub tries: u32,
     /// Of one that failed, what was seen, where the run keeps it.
     pub evidence: Option<Evidence>,
+    /// Of one that failed, what was seen, drawn for people, a line each; most kinds draw nothing.
+    pub picture: Vec<String>,
     /// What else is worth saying, e.g. that a quarantined check passes again.
     pub notes: Vec<String>,
 }

@@ -43,6 +43,9 @@ pub fn ending(outcome: &Outcome) -> String {
                 failure(first, &alike[1..], &mut out);
                 rest = other;
             }
+            for line in &outcome.picture {
+                out.push_str(&format!("  {}\n", printable(line)));
+            }
         }
     }
     for note in &outcome.notes {

@@ -28,7 +28,7 @@ use regex::Regex;
 mod example;
 mod iso;
 mod kinds;
-mod markdown;
+pub(crate) mod markdown;
 mod network;
 mod picture;
 mod remedy;

@@ -18,7 +18,7 @@ const HEAD: usize = 24;
 ///
 /// An archive keeps its files at multiples of 4, so that programs are found without reading it; what is
 /// compressed inside of it is not looked into.
-pub(super) fn arch(source: &Source, own: &str) -> Option<String> {
+pub fn arch(source: &Source, own: &str) -> Option<String> {
     let head = source.up_to(0, Content::HEAD).ok()?;
     let compression = Compression::detect(&head);
     let archive = Content::detect(&head) == Content::Cpio;

@@ -51,22 +51,22 @@ impl Program {
 }
 
 /// What a file is.
-pub(super) struct Looked {
+pub struct Looked {
     /// `script`, or as [`Content::name`] says it.
-    pub(super) content: &'static str,
+    pub content: &'static str,
     /// What a program is; nothing of what is none.
-    pub(super) program: Option<Program>,
+    pub program: Option<Program>,
     /// The machine of its PE header.
-    pub(super) pe_machine: Option<u16>,
+    pub pe_machine: Option<u16>,
     /// What is missing of a file that ends too early.
-    pub(super) cut: Option<String>,
+    pub cut: Option<String>,
 }
 
 /// Looks at a file. `bios` says that it is for a PC's BIOS, where any bytes are a program.
 ///
 /// # Errors
 /// Where it cannot be read.
-pub(super) fn look(source: &Source, bios: bool) -> Result<Looked, FormatError> {
+pub fn look(source: &Source, bios: bool) -> Result<Looked, FormatError> {
     let head = source.up_to(0, Content::HEAD)?;
     if is_script(&head) {
         return Ok(Looked {

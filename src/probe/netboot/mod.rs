@@ -15,9 +15,9 @@ pub mod fault;
 mod fetch;
 mod files;
 mod firmware;
-mod initramfs;
+pub mod initramfs;
 mod loader;
-mod look;
+pub mod look;
 
 pub use course::walk;
 pub use fault::{Fault, Stage};

@@ -1,5 +1,6 @@
 //! What a machine asks for when it boots over the network, asked of real servers.
 
+mod bastion;
 pub(crate) mod beside;
 mod boots;
 mod dhcp;

@@ -6,10 +6,10 @@ use crate::world::{Report, World};
 use std::sync::Mutex;
 
 /// What stands in iPXE, and in no other program.
-const TAG_LINE: &[u8] = b"\0Open Source Network Boot Firmware\0";
+pub(super) const TAG_LINE: &[u8] = b"\0Open Source Network Boot Firmware\0";
 
 /// A program of 4 KiB for UEFI with one section, that ends where its section does.
-fn sectioned(machine: u16, mark: &[u8]) -> Vec<u8> {
+pub(super) fn sectioned(machine: u16, mark: &[u8]) -> Vec<u8> {
     let mut bytes = program(machine);
     bytes.resize(0x1000, 0);
     bytes[0x46] = 1;
@@ -27,7 +27,7 @@ fn sectioned(machine: u16, mark: &[u8]) -> Vec<u8> {
 }
 
 /// A kernel for ARM64 as its build makes it: an `Image` that UEFI starts.
-fn kernel(mark: &[u8]) -> Vec<u8> {
+pub(super) fn kernel(mark: &[u8]) -> Vec<u8> {
     let mut bytes = sectioned(0xaa64, mark);
     bytes[0x38..0x3c].copy_from_slice(b"ARM\x64");
     bytes
@@ -213,7 +213,7 @@ checks:
 }
 
 /// A check that says which fault is to be found, and what the screen says.
-fn stuck(name: &str, firmware: &str, fault: &str, stage: &str, screen: &str) -> String {
+pub(super) fn stuck(name: &str, firmware: &str, fault: &str, stage: &str, screen: &str) -> String {
     format!(
         "  - name: pass {name}\n    netboot: {{ arch: arm64, firmware: {firmware}, interface: here }}\n    \
          expect: {{ outcome: stopped, fault: {fault}, stage: {stage}, kernel: null, transcript: {{ any: {{ contain: '{screen}' }} }} }}\n"
@@ -424,34 +424,6 @@ fn http_boot_without_option_60_gets_stuck() {
             "dhcp",
             "Server response timeout"
         )
-    );
-    if let Some(report) = with_web(&world, [&conf, ""], WEB, "10.77.0.9", &spec) {
-        report.as_named();
-    }
-}
-
-/// The block of a project that boots nodes: 7 is x64, and `dnsmasq --test` has nothing against it.
-#[test]
-fn a_block_that_takes_7_for_arm64_is_caught() {
-    let world = bastion();
-    let conf = format!(
-        "dhcp-range=10.77.0.50,10.77.0.99,10m\nenable-tftp\ntftp-root={}/tftp\n\
-         dhcp-match=set:efi-arm64,option:client-arch,7 # ARM64\n\
-         dhcp-boot=tag:efi-arm64,ipxe-arm64.efi\ndhcp-boot=undionly.kpxe\n",
-        world.path().display()
-    );
-    let spec = format!(
-        "spec: seven\nchecks:\n{}  - name: fail it boots\n    netboot: {{ arch: arm64, interface: here }}\n    expect: {{ outcome: boot }}\n\
-         {}",
-        stuck(
-            "a program for a BIOS",
-            "pxe",
-            "not-a-program",
-            "boot-file",
-            "failed to load Boot0001"
-        ),
-        "  - name: pass and AMD64 gets that of ARM64\n    netboot: { arch: amd64, interface: here }\n    \
-         expect: { fault: wrong-architecture, reason: { contain: 'is for arm64, and the machine is amd64' } }\n"
     );
     if let Some(report) = with_web(&world, [&conf, ""], WEB, "10.77.0.9", &spec) {
         report.as_named();
