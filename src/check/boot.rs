@@ -256,7 +256,7 @@ impl Kind for TheKind {
 
 /// Boots the machine.
 fn look(args: &Args, context: &Context<'_>) -> Result<Booted, ProbeError> {
-    let folder = Folder::new(context.cancel)?;
+    let folder = Folder::new()?;
     let given = |name: &str, path: &Option<String>| match path {
         Some(path) => local(path, name, &folder, context).map(Some),
         None => Ok(None),

@@ -106,6 +106,9 @@ pub fn run_with(
     follow(request, each_line, &mut |_, _| {})
 }
 
+/// How long a wait for what releases an input takes at a time.
+const RELEASE: Duration = Duration::from_secs(3600);
+
 /// Runs a command to its end and hands on its output as it comes, in pieces of any length and with
 /// everything in it.
 ///
@@ -132,7 +135,14 @@ fn follow(
     };
     let begin = Instant::now();
     let (mut child, mut tree) = start(request)?;
-    let held = child.stdin.take_if(|_| request.hold);
+    let mut held = child.stdin.take_if(|_| request.hold);
+    if let (Some(release), true) = (request.release.clone(), held.is_some()) {
+        let input = held.take();
+        std::thread::spawn(move || {
+            while !release.wait(RELEASE) {}
+            drop(input);
+        });
+    }
     let events = listen(&mut child, &request.stdin).map_err(|source| ExecError::Io {
         program: program_name(request),
         source,

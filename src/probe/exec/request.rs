@@ -15,6 +15,7 @@ pub struct Request {
     pub(super) env: Vec<(OsString, OsString)>,
     pub(super) stdin: Vec<u8>,
     pub(super) hold: bool,
+    pub(super) release: Option<Cancel>,
     pub(super) timeout: Option<Duration>,
     pub(super) grace: Duration,
     pub(super) keep: usize,
@@ -40,6 +41,7 @@ impl Request {
             env: Vec::new(),
             stdin: Vec::new(),
             hold: false,
+            release: None,
             timeout: None,
             grace: GRACE,
             keep: KEEP,
@@ -84,6 +86,13 @@ impl Request {
     #[must_use]
     pub fn hold_input(mut self) -> Self {
         self.hold = true;
+        self
+    }
+
+    /// Closes an input that is held once this flag is set, on which the command can end in peace.
+    #[must_use]
+    pub fn release(mut self, release: &Cancel) -> Self {
+        self.release = Some(release.clone());
         self
     }
 

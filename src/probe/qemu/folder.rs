@@ -9,7 +9,6 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long the guard may take until it is there.
@@ -24,7 +23,6 @@ const REMOVER: &str = r#"trap '' HUP INT; echo; read -r _; exec rm -rf -- "$0""#
 pub struct Folder {
     path: PathBuf,
     remover: Cancel,
-    waits: Option<JoinHandle<()>>,
 }
 
 impl Folder {
@@ -32,22 +30,22 @@ impl Folder {
     ///
     /// # Errors
     /// Where the folder for temporary files is full or cannot be written to, or there is no shell.
-    pub fn new(cancel: &Cancel) -> Result<Self, QemuError> {
+    pub fn new() -> Result<Self, QemuError> {
         let temporary = std::env::temp_dir();
         let temporary = std::path::absolute(&temporary).map_err(|error| file(&temporary, error))?;
         // Nobody else has a folder of this name, which the guard would remove.
         let number = RandomState::new().hash_one(std::process::id());
         let path = temporary.join(format!("tdg-boot-{number:016x}"));
-        let remover = cancel.child();
+        let remover = Cancel::new();
         let command: [OsString; 4] = [
             "sh".into(),
             "-c".into(),
             REMOVER.into(),
             path.clone().into(),
         ];
-        let request = Request::new(command).hold_input().cancel(&remover);
+        let request = Request::new(command).hold_input().release(&remover);
         let (there, is_there) = mpsc::channel();
-        let waits = std::thread::spawn(move || {
+        std::thread::spawn(move || {
             let begun = there.clone();
             let ran = exec::run_raw(&request, &mut |_, _| drop(begun.send(Ok(()))));
             // Nothing but the end of the run ends it before its time.
@@ -55,11 +53,7 @@ impl Folder {
                 ran.map_or_else(QemuError::Exec, |_| QemuError::Interrupted)
             ));
         });
-        let folder = Self {
-            path,
-            remover,
-            waits: Some(waits),
-        };
+        let folder = Self { path, remover };
         match is_there.recv_timeout(BEGINS) {
             Ok(begun) => begun?,
             Err(_) => return Err(file(&folder.path, io::ErrorKind::TimedOut.into())),
@@ -79,9 +73,7 @@ impl Drop for Folder {
     fn drop(&mut self) {
         // What cannot be removed stays: nobody is left who could do it.
         let _ = std::fs::remove_dir_all(&self.path);
+        // It ends by itself then: nothing is left to remove, and nobody waits for it.
         self.remover.set();
-        if let Some(waits) = self.waits.take() {
-            let _ = waits.join();
-        }
     }
 }
