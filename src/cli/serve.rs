@@ -5,11 +5,10 @@ use crate::generate::{Outputs, outputs};
 use crate::model::path::printable;
 use crate::probe::exec::watch_signals;
 use crate::serve::dhcp::cards;
-use crate::serve::folder::Stamp;
+use crate::serve::folder::{Judged, Stamp};
 use crate::serve::{OnEvent, Ports, ServeError, Site, serve};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Serve a folder to machines that boot over the network: HTTP with matchbox's routes, TFTP and ProxyDHCP
@@ -95,12 +94,19 @@ pub fn run(args: &Args) -> u8 {
         ));
         return exit::USAGE;
     }
-    // Whether it is a folder at all is told before what was built there.
-    if let Err(error) = Site::open(&args.folder, args.boot.as_deref(), BTreeMap::new(), "") {
+    let boot = args.boot.as_deref();
+    // Whether they are folders at all is told before what was built there.
+    let none = Judged::default();
+    let opened = Site::open((&args.folder, &none), boot.map(|boot| (boot, &none)), "");
+    if let Err(error) = opened {
         look::complain(&error.to_string());
         return exit::ERROR;
     }
-    let judged = match judged(args) {
+    let of_both = judged(&args.folder, args.force).and_then(|own| {
+        let of_boot = boot.map(|boot| judged(boot, args.force));
+        Ok((own, of_boot.transpose()?.unwrap_or_default()))
+    });
+    let (own, of_boot) = match of_both {
         Ok(judged) => judged,
         Err(code) => return code,
     };
@@ -119,7 +125,8 @@ pub fn run(args: &Args) -> u8 {
             return exit::ERROR;
         }
     };
-    let served = Site::open(&args.folder, args.boot.as_deref(), judged, &args.cmdline)
+    let boot = boot.map(|boot| (boot, &of_boot));
+    let served = Site::open((&args.folder, &own), boot, &args.cmdline)
         .and_then(|site| serve(&site, &ports, &cancel, &on_event));
     match served {
         Ok(()) => 0,
@@ -190,11 +197,19 @@ fn writer(format: look::Format) -> OnEvent {
 }
 
 /// Gives the files that a loop found green, as they were then; the exit code where they are not.
-fn judged(args: &Args) -> Result<BTreeMap<String, Stamp>, u8> {
-    let all = outputs(&args.folder).map_err(|error| {
+fn judged(folder: &Path, force: bool) -> Result<Judged, u8> {
+    let left = outputs(folder).map_err(|error| {
         look::complain(&error.to_string());
         exit::ERROR
     })?;
+    if let Some(pid) = left.at_work.as_ref().filter(|_| !force) {
+        look::complain(&format!(
+            "a loop (process {pid}) builds what is in {}: start again once it has ended, or serve \
+             what is there (--force)",
+            folder.display()
+        ));
+        return Err(exit::FAILED);
+    }
     let red = |outputs: &Outputs| {
         let why = outputs.not_green.as_ref()?;
         Some(printable(&format!(
@@ -202,8 +217,8 @@ fn judged(args: &Args) -> Result<BTreeMap<String, Stamp>, u8> {
             outputs.variant
         )))
     };
-    let red: Vec<String> = all.iter().filter_map(red).collect();
-    if !red.is_empty() && !args.force {
+    let red: Vec<String> = left.variants.iter().filter_map(red).collect();
+    if !red.is_empty() && !force {
         look::complain(&format!(
             "{}: build it until its specs hold (tdg generate), or serve it all the same (--force)",
             red.join("; ")
@@ -213,7 +228,8 @@ fn judged(args: &Args) -> Result<BTreeMap<String, Stamp>, u8> {
     for why in &red {
         look::complain_line(&format!("warning: {why}"));
     }
-    let green = all.iter().filter(|outputs| outputs.not_green.is_none());
+    let green = left.variants.iter();
+    let green = green.filter(|outputs| outputs.not_green.is_none());
     let files = green.flat_map(|outputs| &outputs.files).map(|file| {
         let stamp = Stamp {
             changed: file.changed,
@@ -221,5 +237,10 @@ fn judged(args: &Args) -> Result<BTreeMap<String, Stamp>, u8> {
         };
         (file.path.to_string_lossy().into_owned(), stamp)
     });
-    Ok(files.collect())
+    let alone = left.of_loops.iter().filter(|_| !force);
+    let alone = alone.map(|path| path.to_string_lossy().into_owned());
+    Ok(Judged {
+        files: files.collect(),
+        alone: alone.collect(),
+    })
 }

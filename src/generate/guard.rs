@@ -3,7 +3,7 @@
 use super::error::GenerateError;
 use crate::probe::exec::{self, MarkAll};
 use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,25 @@ impl Guard {
             ended,
             _all: all,
         })
+    }
+}
+
+/// Gives the process of the loop that holds a lock; nothing where none does.
+pub(super) fn holder(path: &Path) -> Result<Option<String>, GenerateError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(GenerateError::io(path))?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            // What a torn write left names no process.
+            let _ = (&file).take(4096).read_to_string(&mut text);
+            let pid = text.split_whitespace().next().unwrap_or("unknown");
+            Ok(Some(pid.to_owned()))
+        }
+        Err(TryLockError::Error(error)) => Err(GenerateError::io(path)(error)),
     }
 }
 

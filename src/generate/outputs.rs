@@ -3,13 +3,25 @@
 use super::artifacts::touched;
 use super::error::GenerateError;
 use super::event::Stage;
-use super::journal;
 use super::paths::Paths;
 use super::state::State;
+use super::{guard, journal};
 use crate::probe::record::BuildRecord;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// What loops left in a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// The artifacts of each variant that has some there.
+    pub variants: Vec<Outputs>,
+    /// The folders that loops alone write to, relative to the folder; an empty one is the folder
+    /// itself. What lies there and is no artifact of a variant was judged by none.
+    pub of_loops: Vec<PathBuf>,
+    /// The process of a loop that is at work there.
+    pub at_work: Option<String>,
+}
 
 /// The artifacts of one variant that lie in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,19 +45,35 @@ pub struct Output {
     pub bytes: u64,
 }
 
+/// Where loops put what they make, relative to the project.
+const OF_LOOPS: [&str; 2] = ["_out/assets", "_out/package"];
+
 /// Lists what loops left in a folder, by variant; nothing where no loop collects into it.
 ///
 /// # Errors
 /// Where the folder, a record or the journal cannot be read.
-pub fn outputs(folder: &Path) -> Result<Vec<Outputs>, GenerateError> {
+pub fn outputs(folder: &Path) -> Result<Left, GenerateError> {
     let named = std::path::absolute(folder).map_err(GenerateError::io(folder))?;
     let folder = folder.canonicalize().map_err(GenerateError::io(folder))?;
-    let own = |project: &&Path| project.join(".tdg/records").is_dir();
+    let own = |project: &&Path| {
+        let own = project.join(".tdg");
+        own.join("records").is_dir() || own.join("loop.lock").is_file()
+    };
     // A link on the way into a project leads to it as the folder's own place does.
     let Some(project) = folder.ancestors().chain(named.ancestors()).find(own) else {
-        return Ok(Vec::new());
+        return Ok(Left::default());
     };
     let paths = Paths::new(project);
+    // Before anything else is looked at: a loop that begins later changes what is judged here.
+    let at_work = guard::holder(&paths.guard())?;
+    let of_loops = OF_LOOPS.iter().filter_map(|place| {
+        let place = project.join(place).canonicalize().ok()?;
+        match folder.starts_with(&place) {
+            true => Some(PathBuf::new()),
+            false => place.strip_prefix(&folder).ok().map(Path::to_owned),
+        }
+    });
+    let of_loops = of_loops.collect();
     let state = State::replay(&journal::read(&paths.journal())?);
     let mut all = Vec::new();
     for variant in variants(project)? {
@@ -95,7 +123,11 @@ pub fn outputs(folder: &Path) -> Result<Vec<Outputs>, GenerateError> {
             not_green,
         });
     }
-    Ok(all)
+    Ok(Left {
+        variants: all,
+        of_loops,
+        at_work,
+    })
 }
 
 /// Gives when a file was changed last, and its size.
@@ -109,7 +141,11 @@ fn variants(project: &Path) -> Result<Vec<String>, GenerateError> {
     let folder = project.join(".tdg/records");
     let names = || {
         let mut names = Vec::new();
-        for entry in std::fs::read_dir(&folder)? {
+        let entries = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+            entries => entries?,
+        };
+        for entry in entries {
             let name = entry?.file_name();
             names.extend(
                 name.to_str()

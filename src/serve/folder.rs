@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// Entries of a folder that are looked at.
 const MAX_ENTRIES: usize = 10_000;
+/// How often a name that is renamed meanwhile is looked for.
+const TRIES: usize = 32;
 /// Bytes of a name.
 const MAX_NAME: usize = 4096;
 
@@ -29,17 +31,65 @@ pub struct Stamp {
     pub size: u64,
 }
 
+/// What was judged in a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// Files, by their path in the folder, as they were then.
+    pub files: BTreeMap<String, Stamp>,
+    /// Folders in it of which nothing else is served; an empty name is the folder itself.
+    pub alone: Vec<String>,
+}
+
+impl Judged {
+    /// Tells why a file, by its path and as it is now, is not served.
+    fn refuses(&self, path: &str, now: Stamp) -> Option<Refusal> {
+        let within = |folder: &String| {
+            folder.is_empty()
+                || path
+                    .strip_prefix(folder)
+                    .is_some_and(|r| r.starts_with('/'))
+        };
+        match self.files.get(path) {
+            Some(then) => (*then != now).then_some(Refusal::Changed),
+            None => self.alone.iter().any(within).then_some(Refusal::Unjudged),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.alone.is_empty()
+    }
+
+    /// Gives what was judged in a folder in it.
+    fn below(&self, folder: &str) -> Self {
+        let within = format!("{folder}/");
+        let inside = |path: &String| path.strip_prefix(&within).map(str::to_owned);
+        let files = self.files.iter();
+        let files = files.filter_map(|(path, stamp)| Some((inside(path)?, *stamp)));
+        let alone = self.alone.iter().filter_map(|of| {
+            let around = of.is_empty() || of == folder || folder.starts_with(&format!("{of}/"));
+            if around {
+                Some(String::new())
+            } else {
+                inside(of)
+            }
+        });
+        Self {
+            files: files.collect(),
+            alone: alone.collect(),
+        }
+    }
+}
+
 /// A folder.
 #[derive(Debug)]
 pub struct Folder {
     root: OwnedFd,
     path: PathBuf,
-    /// Files that were judged, by their path in the folder, as they were then.
-    judged: BTreeMap<String, Stamp>,
+    judged: Judged,
 }
 
 /// Why a name leads to nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Refusal {
     /// Nothing is there.
     NotThere,
@@ -49,10 +99,14 @@ pub enum Refusal {
     Hidden,
     /// It is neither a file nor a folder.
     Special,
-    /// It may not be read.
+    /// It may not be read, or cannot be just now.
     Unreadable,
     /// It is not what was judged any more.
     Changed,
+    /// A loop's folder holds it, and no loop judged it.
+    Unjudged,
+    /// It is larger than what is read of it.
+    Large,
 }
 
 impl Refusal {
@@ -63,8 +117,15 @@ impl Refusal {
             Self::Outside => "it leads out of the folder",
             Self::Hidden => "names that begin with a dot are not served",
             Self::Special => "it is neither a file nor a folder",
-            Self::Unreadable => "it may not be read",
-            Self::Changed => "it was changed after it was judged",
+            Self::Unreadable => "it cannot be read",
+            Self::Changed => {
+                "it was changed after it was judged: build it until it is green and start tdg serve \
+                 again"
+            }
+            Self::Unjudged => {
+                "no loop judged it: start tdg serve again once it is green, or with --force"
+            }
+            Self::Large => "it is too large",
         }
     }
 }
@@ -85,6 +146,8 @@ pub struct Entry {
     pub name: String,
     /// Whether it is a folder; of a link, what it leads to.
     pub folder: bool,
+    /// Why it cannot be had.
+    pub refused: Option<Refusal>,
 }
 
 impl Folder {
@@ -98,15 +161,15 @@ impl Folder {
         let folder = Self {
             root,
             path: path.to_owned(),
-            judged: BTreeMap::new(),
+            judged: Judged::default(),
         };
         folder.beneath(".", OFlag::O_DIRECTORY)?;
         Ok(folder)
     }
 
-    /// Serves these files only as long as they are what was judged.
+    /// Serves what was judged only as long as it is what was judged.
     #[must_use]
-    pub fn with_judged(mut self, judged: BTreeMap<String, Stamp>) -> Self {
+    pub fn with_judged(mut self, judged: Judged) -> Self {
         self.judged = judged;
         self
     }
@@ -121,14 +184,10 @@ impl Folder {
             true => name.to_owned(),
             false => self.place(&root)?,
         };
-        let within = format!("{within}/");
-        let judged = self.judged.iter();
-        let judged = judged
-            .filter_map(|(path, stamp)| Some((path.strip_prefix(&within)?.to_owned(), *stamp)));
         Some(Self {
             root,
             path: self.path.join(name),
-            judged: judged.collect(),
+            judged: self.judged.below(&within),
         })
     }
 
@@ -142,11 +201,15 @@ impl Folder {
         let flags =
             flags | OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-        openat2(
-            &self.root,
-            path,
-            OpenHow::new().flags(flags).resolve(resolve),
-        )
+        let how = OpenHow::new().flags(flags).resolve(resolve);
+        // The kernel gives up where something on the way was renamed meanwhile.
+        for _ in 0..TRIES {
+            match openat2(&self.root, path, how) {
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                opened => return opened,
+            }
+        }
+        Err(Errno::EAGAIN)
     }
 
     /// Finds what a name leads to. Slashes at its beginning and end do not matter.
@@ -156,7 +219,12 @@ impl Folder {
     pub fn find(&self, name: &str) -> Result<Found, Refusal> {
         let path = plain(name)?;
         let opened = self.beneath(if path.is_empty() { "." } else { &path }, OFlag::empty());
-        let file = File::from(opened.map_err(refusal)?);
+        let file = opened.map_err(|error| match refusal(error) {
+            // That it is gone makes nothing else what was judged.
+            Refusal::NotThere if self.judged.files.contains_key(&path) => Refusal::Changed,
+            why => why,
+        });
+        let file = File::from(file?);
         let meta = file.metadata().map_err(|_| Refusal::Unreadable)?;
         if meta.is_dir() {
             return Ok(Found::Folder(file.into()));
@@ -170,8 +238,8 @@ impl Folder {
         };
         if !self.judged.is_empty() {
             let at = self.place(&file).ok_or(Refusal::Changed)?;
-            if self.judged.get(&at).is_some_and(|then| *then != now) {
-                return Err(Refusal::Changed);
+            if let Some(why) = self.judged.refuses(&at, now) {
+                return Err(why);
             }
         }
         Ok(Found::File(Opened::file(file, &meta)))
@@ -205,14 +273,22 @@ impl Folder {
         }
     }
 
-    /// Reads a small file whole; `None` where it is none, or larger.
-    pub fn small(&self, name: &str, most: usize) -> Option<Vec<u8>> {
-        let opened = self.file(name).ok()?;
-        let bytes = opened.read_at(0, most + 1).ok()?;
-        (bytes.len() <= most).then_some(bytes)
+    /// Reads a small file whole.
+    ///
+    /// # Errors
+    /// Says why it cannot be had.
+    pub fn small(&self, name: &str, most: usize) -> Result<Vec<u8>, Refusal> {
+        let opened = self.file(name)?;
+        let bytes = opened.read_at(0, most + 1);
+        let bytes = bytes.map_err(|_| Refusal::Unreadable)?;
+        match bytes.len() <= most {
+            true => Ok(bytes),
+            false => Err(Refusal::Large),
+        }
     }
 
-    /// Lists a folder in the order of names, without those that begin with a dot.
+    /// Lists a folder in the order of names, without those that begin with a dot: also what cannot be
+    /// had, and what was judged and is gone.
     ///
     /// # Errors
     /// Says why it leads to no folder.
@@ -230,16 +306,29 @@ impl Folder {
             if entry.starts_with('.') {
                 continue;
             }
-            let folder = match self.find(&format!("{name}/{entry}")) {
-                Ok(Found::Folder(_)) => true,
-                Ok(Found::File(_)) => false,
-                // What cannot be had is not shown.
-                Err(_) => continue,
+            let (folder, refused) = match self.find(&format!("{name}/{entry}")) {
+                Ok(Found::Folder(_)) => (true, None),
+                Ok(Found::File(_)) => (false, None),
+                Err(why) => (false, Some(why)),
             };
             entries.push(Entry {
                 name: entry.to_owned(),
                 folder,
+                refused,
             });
+        }
+        let within = match plain(name)? {
+            own if own.is_empty() => own,
+            other => format!("{other}/"),
+        };
+        for path in self.judged.files.keys() {
+            let gone = path.strip_prefix(&within);
+            let gone = gone.filter(|n| !n.contains('/') && entries.iter().all(|e| e.name != *n));
+            entries.extend(gone.map(|name| Entry {
+                name: name.to_owned(),
+                folder: false,
+                refused: Some(Refusal::Changed),
+            }));
         }
         entries.sort();
         Ok(entries)
@@ -249,10 +338,10 @@ impl Folder {
 fn refusal(error: Errno) -> Refusal {
     match error {
         Errno::EXDEV | Errno::ELOOP => Refusal::Outside,
-        Errno::EACCES | Errno::EPERM => Refusal::Unreadable,
         Errno::ENXIO | Errno::ENODEV => Refusal::Special,
-        // Whatever else: no name is given away by it.
-        _ => Refusal::NotThere,
+        Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG => Refusal::NotThere,
+        // Also where there is no room for another file: that says nothing of what is there.
+        _ => Refusal::Unreadable,
     }
 }
 
@@ -312,14 +401,95 @@ mod tests {
         for name in ["file", "/file", "//./file", "sub/good"] {
             assert_eq!(folder.small(name, 3).unwrap(), b"abc", "{name}");
         }
-        assert_eq!(folder.small("file", 2), None);
+        assert_eq!(folder.small("file", 2), Err(Refusal::Large));
         let names = |name: &str| {
-            let listed = folder.list(name).unwrap();
-            listed.into_iter().map(|e| e.name).collect::<Vec<_>>()
+            let listed = folder.list(name).unwrap().into_iter();
+            let listed = listed.filter(|entry| entry.refused.is_none());
+            listed.map(|entry| entry.name).collect::<Vec<_>>()
         };
         assert_eq!(names("/"), ["file", "sub"]);
         assert_eq!(names("sub"), ["good"]);
-        assert_eq!(folder.below("sub").unwrap().list("").unwrap().len(), 0);
+        let sub = folder.below("sub").unwrap().list("").unwrap();
+        assert!(
+            sub.iter()
+                .all(|entry| entry.refused == Some(Refusal::Outside))
+        );
+        assert_eq!(sub.len(), 2);
+        for (error, why) in [
+            (Errno::EMFILE, Refusal::Unreadable),
+            (Errno::EIO, Refusal::Unreadable),
+            (Errno::ENAMETOOLONG, Refusal::NotThere),
+        ] {
+            assert_eq!(refusal(error), why, "{error}");
+        }
+    }
+
+    fn stamp(path: &Path) -> Stamp {
+        let meta = std::fs::metadata(path).unwrap();
+        Stamp {
+            changed: (meta.ctime(), meta.ctime_nsec()),
+            size: meta.len(),
+        }
+    }
+
+    fn judged(files: &[(&str, Stamp)], alone: &[&str]) -> Judged {
+        let files = files
+            .iter()
+            .map(|(path, stamp)| ((*path).to_owned(), *stamp));
+        Judged {
+            files: files.collect(),
+            alone: alone.iter().map(|path| (*path).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn beside_what_was_judged_nothing_is_served_where_loops_write() {
+        let world = tempfile::tempdir().unwrap();
+        let at = |name: &str| world.path().join(name);
+        std::fs::create_dir_all(at("out/one")).unwrap();
+        for name in ["out/one/kernel", "out/one/later", "outside"] {
+            std::fs::write(at(name), "abc").unwrap();
+        }
+        symlink("out/one/later", at("link")).unwrap();
+        let files = [("out/one/kernel", stamp(&at("out/one/kernel")))];
+        let why = |alone: &[&str], name: &str| {
+            let folder = Folder::open(world.path()).unwrap();
+            folder.with_judged(judged(&files, alone)).file(name).err()
+        };
+        let unjudged = Some(Refusal::Unjudged);
+        for name in ["out/one/later", "link"] {
+            assert_eq!(why(&["out"], name), unjudged, "{name}");
+            assert_eq!(why(&[], name), None, "{name}");
+        }
+        for name in ["out/one/kernel", "outside"] {
+            assert_eq!(why(&["out"], name), None, "{name}");
+        }
+        assert_eq!(why(&[""], "outside"), unjudged);
+        // Also where nothing was judged at all, and from a folder in it.
+        let folder = Folder::open(world.path()).unwrap();
+        let folder = folder.with_judged(judged(&[], &["out"]));
+        let one = folder.below("out/one").unwrap();
+        for found in [one.file("kernel"), folder.file("out/one/kernel")] {
+            assert_eq!(found.unwrap_err(), Refusal::Unjudged);
+        }
+    }
+
+    #[test]
+    fn what_was_judged_and_is_gone_is_no_free_name() {
+        let world = tempfile::tempdir().unwrap();
+        let path = world.path().join("initrd");
+        std::fs::write(&path, "abc").unwrap();
+        let judged = judged(&[("initrd", stamp(&path))], &[]);
+        let folder = Folder::open(world.path()).unwrap().with_judged(judged);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(folder.file("initrd").unwrap_err(), Refusal::Changed);
+        assert_eq!(folder.file("other").unwrap_err(), Refusal::NotThere);
+        let gone = Entry {
+            name: "initrd".to_owned(),
+            folder: false,
+            refused: Some(Refusal::Changed),
+        };
+        assert_eq!(folder.list("/").unwrap(), [gone]);
     }
 
     #[test]
@@ -328,13 +498,9 @@ mod tests {
         let path = world.path().join("sub");
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("kernel"), "abc").unwrap();
-        let meta = std::fs::metadata(path.join("kernel")).unwrap();
-        let stamp = Stamp {
-            changed: (meta.ctime(), meta.ctime_nsec()),
-            size: 3,
-        };
+        let files = [("sub/kernel", stamp(&path.join("kernel")))];
         let folder = Folder::open(world.path()).unwrap();
-        let folder = folder.with_judged(BTreeMap::from([("sub/kernel".to_owned(), stamp)]));
+        let folder = folder.with_judged(judged(&files, &[]));
         let sub = folder.below("sub").unwrap();
         assert!(folder.file("sub/kernel").is_ok() && sub.file("kernel").is_ok());
         std::fs::write(path.join("kernel"), "abcd").unwrap();
@@ -351,13 +517,9 @@ mod tests {
         std::fs::write(at("other"), "none judged this").unwrap();
         symlink("sub/kernel", at("link")).unwrap();
         symlink("sub", at("latest")).unwrap();
-        let meta = std::fs::metadata(at("sub/kernel")).unwrap();
-        let stamp = Stamp {
-            changed: (meta.ctime(), meta.ctime_nsec()),
-            size: 3,
-        };
+        let before = stamp(&at("sub/kernel"));
         let folder = Folder::open(world.path()).unwrap();
-        let folder = folder.with_judged(BTreeMap::from([("sub/kernel".to_owned(), stamp)]));
+        let folder = folder.with_judged(judged(&[("sub/kernel", before)], &[]));
         let latest = folder.below("latest").unwrap();
         let found = || {
             let of = |folder: &Folder, name: &str| folder.file(name).err();
@@ -370,7 +532,14 @@ mod tests {
         };
         assert_eq!(found(), [None; 4]);
         let changed = Some(Refusal::Changed);
-        std::fs::write(at("sub/kernel"), "xyz").unwrap();
+        // The clock of files is a coarse one.
+        for _ in 0..1000 {
+            std::fs::write(at("sub/kernel"), "xyz").unwrap();
+            if stamp(&at("sub/kernel")) != before {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         assert_eq!(found(), [changed, changed, changed, None]);
         // Another file of that name is none that was judged, whatever it holds.
         std::fs::write(at("new"), "abc").unwrap();

@@ -1,6 +1,6 @@
 //! What matchbox's groups and profiles say, read anew for each machine that asks, as matchbox does.
 
-use super::folder::Folder;
+use super::folder::{Folder, Found, Refusal};
 use crate::format::matchbox::{Group, Profile, labels, select};
 use crate::model::path::printable;
 use serde_json::{Map, Value};
@@ -27,22 +27,33 @@ pub struct Matched {
 
 /// Tells whether groups decide what a machine gets.
 pub fn decide(folder: &Folder) -> bool {
-    folder.below("groups").is_some() || folder.below("profiles").is_some()
+    // One that cannot be read decides too: without it, what is in it would be an asset.
+    let there = |name| match folder.find(name) {
+        Ok(Found::Folder(_)) => true,
+        Ok(Found::File(_)) => false,
+        Err(why) => why != Refusal::NotThere,
+    };
+    there("groups") || there("profiles")
 }
 
 /// Finds the group of a machine by what it says of itself.
-pub fn group(folder: &Folder, said: &BTreeMap<String, String>) -> Option<Matched> {
+///
+/// # Errors
+/// Names a group that cannot be had: it may be the machine's own.
+pub fn group(folder: &Folder, said: &BTreeMap<String, String>) -> Result<Option<Matched>, String> {
     let mut files = Vec::new();
     let mut groups = Vec::new();
-    let entries = folder.list("groups").ok()?;
+    let entries = match folder.list("groups") {
+        Err(Refusal::NotThere) => return Ok(None),
+        entries => entries.map_err(|why| format!("groups: {}", why.shown()))?,
+    };
     let named = entries
         .iter()
         .filter(|e| !e.folder && e.name.ends_with(".json"));
     for entry in named.take(MAX_DOCUMENTS) {
         let file = format!("groups/{}", entry.name);
-        let Some(bytes) = folder.small(&file, MAX_DOCUMENT) else {
-            continue;
-        };
+        let bytes = folder.small(&file, MAX_DOCUMENT);
+        let bytes = bytes.map_err(|why| format!("{}: {}", printable(&file), why.shown()))?;
         // matchbox passes over what is no group; `tdg run` with the kind `matchbox` tells it.
         if let Ok(group) = Group::parse(&bytes) {
             files.push((file, bytes));
@@ -50,19 +61,22 @@ pub fn group(folder: &Folder, said: &BTreeMap<String, String>) -> Option<Matched
         }
     }
     let found = select(&groups, &labels(said));
-    let first = *found.first()?;
-    let (file, bytes) = files.get(first)?;
+    let first = found.first().copied();
+    let first = first.and_then(|first| Some((files.get(first)?, groups.get(first)?)));
+    let Some(((file, bytes), group)) = first else {
+        return Ok(None);
+    };
     let others: Vec<String> = found
         .iter()
         .filter_map(|index| Some(printable(&files.get(*index)?.0)))
         .collect();
-    Some(Matched {
+    Ok(Some(Matched {
         file: file.clone(),
-        group: groups.get(first)?.clone(),
+        group: group.clone(),
         metadata: metadata(bytes),
         ambiguous: (others.len() > 1)
             .then(|| format!("{} match equally; the first is taken", others.join(", "))),
-    })
+    }))
 }
 
 fn metadata(bytes: &[u8]) -> Map<String, Value> {
@@ -90,7 +104,12 @@ pub fn script(folder: &Folder, matched: &Matched) -> Result<String, String> {
     let file = format!("profiles/{name}.json");
     let shown = printable(&file);
     let bytes = folder.small(&file, MAX_DOCUMENT);
-    let bytes = bytes.ok_or_else(|| format!("{from} names {shown}, which cannot be read"))?;
+    let bytes = bytes.map_err(|why| {
+        format!(
+            "{from} names {shown}, which cannot be read: {}",
+            why.shown()
+        )
+    })?;
     let profile = Profile::parse(&bytes).map_err(|why| format!("{shown}: {why}"))?;
     let script = profile.script();
     script.ok_or_else(|| format!("{shown} has no `boot`"))
@@ -189,7 +208,9 @@ mod tests {
         ]);
         assert!(decide(&folder));
         let script = |pairs: &[(&str, &str)]| {
-            group(&folder, &said(pairs)).map(|matched| script(&folder, &matched))
+            group(&folder, &said(pairs))
+                .unwrap()
+                .map(|matched| script(&folder, &matched))
         };
         assert_eq!(
             script(&[("mac", "52-54-00-00-00-01")]).unwrap().unwrap(),
@@ -208,6 +229,11 @@ mod tests {
                 .unwrap_err()
                 .contains("names no profile")
         );
+        // A group that cannot be had may be the one of this machine.
+        let place = folder.path().join("groups/d.json");
+        std::os::unix::fs::symlink("/nowhere", place).unwrap();
+        let why = group(&folder, &said(&[("mac", "52-54-00-00-00-01")])).unwrap_err();
+        assert!(why.contains("groups/d.json: it leads out"), "{why}");
     }
 
     #[test]
@@ -217,7 +243,7 @@ mod tests {
             r#"{"profile": "p", "selector": {"os": "x"}, "metadata": {"b": {"c": 1, "d": true}, "l": [1], "n": "t"}}"#,
         )]);
         let asked = said(&[("os", "x"), ("mac", "52-54-00-00-00-01")]);
-        let matched = group(&folder, &asked).unwrap();
+        let matched = group(&folder, &asked).unwrap().unwrap();
         assert_eq!(
             told(&matched, &asked, "os=x"),
             "B_C=1\nB_D=true\nN=t\nOS=x\nREQUEST_QUERY_MAC=52:54:00:00:00:01\nREQUEST_QUERY_OS=x\nREQUEST_RAW_QUERY=os=x\n"

@@ -1,12 +1,17 @@
 //! What is started where no groups decide: the kernel and the initramfs of the folder, told by
 //! their content and, for an initramfs, by the architecture in its name.
 
-use super::folder::Folder;
+use super::folder::{Entry, Folder, Refusal};
 use crate::format::Content;
 use crate::format::matchbox::{Boot, Profile};
 use crate::model::path::printable;
 use crate::probe::boot_file::arch;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// Writes a path as it stands in an address on the web.
+pub fn encoded(path: &str) -> String {
+    utf8_percent_encode(path, PATH).to_string()
+}
 
 /// What stays as it is in a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -16,6 +21,10 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/')
     .remove(b'+');
+
+/// How the names of kernels begin, and those of initramfs.
+const KERNEL: [&str; 6] = ["vmlinuz", "vmlinux", "kernel", "image", "bzimage", "linux"];
+const ARCHIVE: [&str; 2] = ["initramfs", "initrd"];
 
 /// Folders, one in the other, that are looked into where each is alone in its own.
 const DEEPEST: usize = 8;
@@ -43,6 +52,9 @@ pub struct Kernels {
     initramfs: Vec<Part>,
     /// The boot loaders, the best of each architecture first.
     pub loaders: Vec<Loader>,
+    /// Files that may be one of these and cannot be had, and why. Without one of them a machine would
+    /// start another, or a kernel without its initramfs.
+    missed: Vec<(Part, Refusal)>,
 }
 
 impl Kernels {
@@ -51,32 +63,100 @@ impl Kernels {
     pub fn find(folder: &Folder) -> Self {
         let mut found = Self::default();
         let mut within = String::new();
-        let mut entries = folder.list("").unwrap_or_default();
+        let mut entries = found.list(folder, "");
         for _ in 0..DEEPEST {
             let [only] = entries.as_slice() else { break };
             if !only.folder {
                 break;
             }
             within = format!("{within}{}/", only.name);
-            entries = folder.list(&within).unwrap_or_default();
+            entries = found.list(folder, &within);
         }
         for entry in entries.iter().filter(|entry| !entry.folder) {
             let name = format!("{within}{}", entry.name);
-            let head = folder.file(&name).ok();
-            let head = head.and_then(|file| file.read_at(0, Content::HEAD).ok());
-            if let Some(head) = head {
-                found.add(&name, &head);
+            let head = folder.file(&name).and_then(|file| {
+                let head = file.read_at(0, Content::HEAD);
+                head.map_err(|_| Refusal::Unreadable)
+            });
+            match head {
+                Ok(head) => found.add(&name, &head),
+                Err(why) => found.miss(&name, why),
             }
         }
         found.sorted()
     }
 
+    /// Lists what can be had of a folder, and notes what cannot.
+    fn list(&mut self, folder: &Folder, within: &str) -> Vec<Entry> {
+        let (refused, entries): (Vec<_>, Vec<_>) = match folder.list(within) {
+            Ok(all) => all.into_iter().partition(|entry| entry.refused.is_some()),
+            Err(why) => {
+                self.miss(within, why);
+                return Vec::new();
+            }
+        };
+        for entry in refused {
+            if let Some(why) = entry.refused {
+                self.miss(&format!("{within}{}", entry.name), why);
+            }
+        }
+        entries
+    }
+
+    fn miss(&mut self, name: &str, why: Refusal) {
+        let lower = file_name(name).to_ascii_lowercase();
+        let counts = match why {
+            // It may be anything: its content is not seen.
+            Refusal::Changed | Refusal::Unreadable => true,
+            // It was never one that machines get here, unless it is meant to be.
+            Refusal::NotThere
+            | Refusal::Outside
+            | Refusal::Hidden
+            | Refusal::Special
+            | Refusal::Unjudged
+            | Refusal::Large => begins(&lower, &KERNEL) || begins(&lower, &ARCHIVE),
+        };
+        if counts {
+            let arch = named_arch(&lower).map(str::to_owned);
+            let name = name.to_owned();
+            self.missed.push((Part { name, arch }, why));
+        }
+    }
+
+    /// Tells of the first file that cannot be had and may be one for an architecture; without one, of
+    /// any.
+    ///
+    /// # Errors
+    /// Says which, and why.
+    pub fn complete(&self, arch: Option<&str>) -> Result<(), String> {
+        let fits = |part: &Part| match (&part.arch, arch) {
+            (Some(own), Some(arch)) => own == arch || arch == "bios",
+            (None, _) | (_, None) => true,
+        };
+        match self.missed.iter().find(|(part, _)| fits(part)) {
+            Some((part, why)) if part.name.is_empty() => {
+                Err(format!("the folder: {}", why.shown()))
+            }
+            Some((part, why)) => Err(format!("{}: {}", printable(&part.name), why.shown())),
+            None => Ok(()),
+        }
+    }
+
     /// Adds the boot loaders of another folder, except those whose names lead to something else.
     #[must_use]
     pub fn with_loaders(mut self, folder: &Folder, taken: impl Fn(&str) -> bool) -> Self {
-        let loaders = Self::find(folder).loaders.into_iter();
+        let found = Self::find(folder);
+        let loaders = found.loaders.into_iter();
         self.loaders
             .extend(loaders.filter(|loader| !taken(&loader.name)));
+        // Kernels are not taken from there.
+        let loader = |name: &str| {
+            let lower = file_name(name).to_ascii_lowercase();
+            !begins(&lower, &KERNEL) && !begins(&lower, &ARCHIVE) && !taken(name)
+        };
+        let missed = found.missed.into_iter();
+        self.missed
+            .extend(missed.filter(|(part, _)| part.name.is_empty() || loader(&part.name)));
         self.sorted()
     }
 
@@ -88,9 +168,7 @@ impl Kernels {
 
     fn add(&mut self, name: &str, head: &[u8]) {
         let lower = file_name(name).to_ascii_lowercase();
-        let begins = |words: &[&str]| words.iter().any(|word| lower.starts_with(word));
-        let kernel = begins(&["vmlinuz", "vmlinux", "kernel", "image", "bzimage", "linux"]);
-        let archive = begins(&["initramfs", "initrd"]);
+        let (kernel, archive) = (begins(&lower, &KERNEL), begins(&lower, &ARCHIVE));
         let part = |arch: Option<String>| Part {
             name: name.to_owned(),
             arch: arch.or_else(|| named_arch(&lower).map(str::to_owned)),
@@ -149,7 +227,7 @@ impl Kernels {
     /// Says why there is none, and what to do.
     pub fn script(&self, arch: Option<&str>, cmdline: &str) -> Result<String, String> {
         let (kernel, initramfs) = self.parts(arch)?;
-        let place = |name: &str| format!("/assets/{}", utf8_percent_encode(name, PATH));
+        let place = |name: &str| format!("/assets/{}", encoded(name));
         // The stub of an EFI kernel finds it by this name.
         let named = initramfs.map(|_| "initrd=initramfs".to_owned());
         let words = cmdline.split_whitespace().map(str::to_owned);
@@ -181,6 +259,7 @@ impl Kernels {
 
     fn parts(&self, arch: Option<&str>) -> Result<(&Part, Option<&Part>), String> {
         let arch = arch.and_then(built_for);
+        self.complete(arch)?;
         let kernel = one(&self.kernels, arch, "kernel")?;
         let kernel = kernel.ok_or_else(|| match arch {
             Some(arch) => format!("no kernel for {arch} is in the folder"),
@@ -198,6 +277,10 @@ impl Kernels {
     pub fn loader(&self, arch: &str) -> Option<&Loader> {
         self.loaders.iter().find(|loader| loader.arch == arch)
     }
+}
+
+fn begins(name: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| name.starts_with(word))
 }
 
 fn file_name(path: &str) -> &str {
@@ -264,6 +347,7 @@ fn one<'p>(parts: &'p [Part], arch: Option<&str>, what: &str) -> Result<Option<&
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::serve::folder::{Judged, Stamp};
 
     pub(in crate::serve) fn pe(machine: u16) -> Vec<u8> {
         let mut bytes = vec![0; 0x400];
@@ -347,6 +431,40 @@ pub(super) mod tests {
         let names: Vec<&str> = all.loaders.iter().map(|l| l.name.as_str()).collect();
         assert_eq!(names, ["ipxe-arm64.efi", "talos/arm64/boot/grub.efi"]);
         assert!(all.names(None).is_ok(), "another kernel was taken");
+    }
+
+    #[test]
+    fn without_one_that_cannot_be_had_nothing_is_started() {
+        let world = tempfile::tempdir().unwrap();
+        let at = |name: &str| world.path().join(name);
+        std::fs::write(at("vmlinuz-arm64"), pe(0xaa64)).unwrap();
+        std::fs::write(at("vmlinuz-amd64"), pe(0x8664)).unwrap();
+        let folder = Folder::open(world.path()).unwrap();
+        assert!(Kernels::find(&folder).script(Some("arm64"), "").is_ok());
+        std::os::unix::fs::symlink("/nowhere", at("initrd-arm64")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", at("notes")).unwrap();
+        let kernels = Kernels::find(&folder);
+        for arch in [Some("arm64"), None] {
+            let why = kernels.script(arch, "").unwrap_err();
+            assert!(why.contains("initrd-arm64: it leads out"), "{why}");
+        }
+        assert!(kernels.script(Some("x86_64"), "").is_ok());
+        assert!(kernels.complete(Some("bios")).is_err());
+        // What was judged and is gone is missed, whatever its name says.
+        let stamp = Stamp {
+            changed: (0, 0),
+            size: 0,
+        };
+        let judged = Judged {
+            files: [("blob".to_owned(), stamp)].into(),
+            alone: Vec::new(),
+        };
+        std::fs::remove_file(at("initrd-arm64")).unwrap();
+        let kernels = Kernels::find(&folder.with_judged(judged));
+        let why = kernels.script(Some("x86_64"), "").unwrap_err();
+        assert!(why.contains("blob: it was changed"), "{why}");
+        let other = found(&[]).with_loaders(&Folder::open(world.path()).unwrap(), |_| false);
+        assert_eq!(other.complete(None), Ok(()));
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! What is served: the folder, the folder of its assets, and what is started.
 
 use super::error::ServeError;
-use super::folder::{Folder, Found, Refusal, Stamp};
+use super::folder::{Folder, Found, Judged, Refusal};
 use super::opened::Opened;
 use super::{groups, kernels::Kernels, menu};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,28 +30,25 @@ impl Site {
     /// # Errors
     /// Where it is no folder, or may not be read.
     pub fn open(
-        path: &Path,
-        loaders: Option<&Path>,
-        judged: BTreeMap<String, Stamp>,
+        (path, judged): (&Path, &Judged),
+        loaders: Option<(&Path, &Judged)>,
         cmdline: &str,
     ) -> Result<Arc<Self>, ServeError> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            |source| ServeError::Folder { path, source }
-        };
-        let open = || {
-            let folder = Folder::open(path).map_err(failed(path))?;
+        let open = |path: &Path, judged: &Judged| {
+            let folder = Folder::open(path).map_err(|source| ServeError::Folder {
+                path: path.to_owned(),
+                source,
+            })?;
             Ok(folder.with_judged(judged.clone()))
         };
-        let folder = open()?;
-        let loaders = match loaders {
-            Some(loaders) => Some(Folder::open(loaders).map_err(failed(loaders))?),
-            None => None,
-        };
+        let folder = open(path, judged)?;
+        let loaders = loaders
+            .map(|(path, judged)| open(path, judged))
+            .transpose()?;
         let grouped = groups::decide(&folder);
         let assets = match grouped {
             true => folder.below("assets"),
-            false => Some(open()?),
+            false => Some(open(path, judged)?),
         };
         Ok(Arc::new(Self {
             folder,

@@ -3,7 +3,7 @@
 
 use crate::format::dhcp::{Firmware, Packet};
 use crate::serve::event::Event;
-use crate::serve::kernels::Kernels;
+use crate::serve::kernels::{Kernels, encoded};
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
@@ -27,12 +27,13 @@ pub enum Asked {
     BootServer,
 }
 
-/// Answers a packet; `None` where it is none of a machine that boots, or is for another server.
+/// Answers a packet; `None` where it is none of a machine that boots, or is for another server. Only a
+/// machine that boots is worth a look at what there is.
 pub fn answer(
     asked: &Packet,
     at: Asked,
     told: Told,
-    kernels: &Kernels,
+    kernels: impl FnOnce() -> Kernels,
 ) -> Option<(Option<Packet>, Event)> {
     let (question, kind) = match at {
         Asked::Everybody => (1, 2),
@@ -52,7 +53,7 @@ pub fn answer(
         return None;
     };
     let arch = *asked.architectures().first()?;
-    let file = file(firmware, arch, told, kernels);
+    let file = file(firmware, arch, told, &kernels());
     let event = Event::Dhcp {
         mac: mac(asked.mac),
         arch,
@@ -77,14 +78,15 @@ fn file(firmware: Firmware, arch: u16, told: Told, kernels: &Kernels) -> Result<
         Some(port) => Ok(format!("http://{}:{port}/{path}", told.own)),
         None => Err("it boots over HTTP, which is not served".to_owned()),
     };
+    let name = match arch {
+        0 => Some("bios"),
+        7 | 9 | 16 => Some("amd64"),
+        11 | 19 => Some("arm64"),
+        27 | 28 => Some("riscv64"),
+        _ => None,
+    };
+    kernels.complete(name)?;
     let loader = || {
-        let name = match arch {
-            0 => Some("bios"),
-            7 | 9 | 16 => Some("amd64"),
-            11 | 19 => Some("arm64"),
-            27 | 28 => Some("riscv64"),
-            _ => None,
-        };
         let found = name.and_then(|name| kernels.loader(name));
         let found = found.map(|loader| loader.name.clone());
         found.ok_or_else(|| {
@@ -94,7 +96,7 @@ fn file(firmware: Firmware, arch: u16, told: Told, kernels: &Kernels) -> Result<
     };
     match firmware {
         Firmware::Ipxe => url("boot.ipxe"),
-        Firmware::Http => url(&format!("assets/{}", loader()?)),
+        Firmware::Http => url(&format!("assets/{}", encoded(&loader()?))),
         Firmware::Pxe if told.tftp => loader(),
         Firmware::Pxe => Err("it boots over TFTP, which is not served at port 69".to_owned()),
     }
@@ -173,6 +175,11 @@ mod tests {
         kernels
     }
 
+    /// For packets that are not worth a look.
+    fn unseen() -> Kernels {
+        panic!("the folder was looked at")
+    }
+
     fn machine(firmware: Firmware, arch: u16) -> Machine {
         Machine {
             mac: [0x52, 0x54, 0, 0, 0, 1],
@@ -185,7 +192,7 @@ mod tests {
     /// What a machine boots that gets an address elsewhere, or why it boots nothing.
     fn boots(firmware: Firmware, arch: u16, told: Told) -> Result<Boot, String> {
         let asked = machine(firmware, arch).discover(9, None);
-        let (reply, event) = answer(&asked, Asked::Everybody, told, &kernels()).unwrap();
+        let (reply, event) = answer(&asked, Asked::Everybody, told, kernels).unwrap();
         let Some(reply) = reply else {
             let Event::Dhcp { note, .. } = event else {
                 panic!()
@@ -209,7 +216,7 @@ mod tests {
             Choice::Ask { server, .. } => {
                 assert_eq!((server, firmware), (OWN, Firmware::Pxe));
                 let asked = machine(firmware, arch).ask_boot_server(3, [10, 0, 0, 9].into(), None);
-                let (reply, _) = answer(&asked, Asked::BootServer, told, &kernels()).unwrap();
+                let (reply, _) = answer(&asked, Asked::BootServer, told, kernels).unwrap();
                 let packet = Packet::read(&reply.unwrap().write()).unwrap();
                 Ok(Offer { from: OWN, packet }.boot().unwrap())
             }
@@ -258,8 +265,8 @@ mod tests {
         );
         assert!(boots(Firmware::Pxe, 11, none).unwrap_err().contains("TFTP"));
         let asked = machine(Firmware::Pxe, 11).ask_boot_server(3, [10, 0, 0, 9].into(), None);
-        assert!(answer(&asked, Asked::Everybody, all, &kernels()).is_none());
-        let (reply, _) = answer(&asked, Asked::BootServer, all, &kernels()).unwrap();
+        assert!(answer(&asked, Asked::Everybody, all, kernels).is_none());
+        let (reply, _) = answer(&asked, Asked::BootServer, all, kernels).unwrap();
         let reply = reply.unwrap();
         assert_eq!(
             (reply.option(53), reply.file.as_slice()),
@@ -279,7 +286,7 @@ mod tests {
             let mut asked = good.clone();
             asked.options.retain(|(code, _)| *code != without);
             assert!(
-                answer(&asked, Asked::Everybody, told, &kernels()).is_none(),
+                answer(&asked, Asked::Everybody, told, unseen).is_none(),
                 "{without}"
             );
         }
@@ -287,6 +294,26 @@ mod tests {
             reply: true,
             ..good
         };
-        assert!(answer(&reply, Asked::Everybody, told, &kernels()).is_none());
+        assert!(answer(&reply, Asked::Everybody, told, unseen).is_none());
+    }
+
+    #[test]
+    fn a_name_in_an_address_is_encoded() {
+        let told = Told {
+            own: OWN,
+            http: Some(80),
+            tftp: true,
+        };
+        let loaders = || {
+            let mut kernels = kernels();
+            kernels.loaders[0].name = "my ipxe#1?.efi".to_owned();
+            kernels
+        };
+        let asked = machine(Firmware::Http, 19).discover(9, None);
+        let (reply, _) = answer(&asked, Asked::Everybody, told, loaders).unwrap();
+        assert_eq!(
+            reply.unwrap().text(67).unwrap(),
+            "http://10.0.0.5/assets/my%20ipxe%231%3F.efi"
+        );
     }
 }

@@ -114,9 +114,7 @@ impl Dhcp {
             let (site, at, told) = (Arc::clone(&self.site), self.asked, self.told);
             let to = to(&asked, from, at);
             let made = tokio::task::spawn_blocking(move || {
-                // Only a machine that boots is worth a look at the folder.
-                let kernels = asked.option(60).map(|_| site.kernels())?;
-                answer::answer(&asked, at, told, &kernels)
+                answer::answer(&asked, at, told, || site.kernels())
             });
             let Ok(Some((reply, mut event))) = made.await else {
                 continue;

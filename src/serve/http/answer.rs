@@ -109,8 +109,10 @@ fn labels(query: &str) -> BTreeMap<String, String> {
 fn ipxe(site: &Site, query: &str) -> Answer {
     let said = labels(query);
     let script = if site.grouped {
-        let Some(matched) = groups::group(&site.folder, &said) else {
-            return Answer::missing("no group matches");
+        let matched = match groups::group(&site.folder, &said) {
+            Ok(Some(matched)) => matched,
+            Ok(None) => return Answer::missing("no group matches"),
+            Err(why) => return Answer::missing(why),
         };
         let script = groups::script(&site.folder, &matched);
         script.map(|script| (script, matched.ambiguous))
@@ -133,7 +135,7 @@ fn ipxe(site: &Site, query: &str) -> Answer {
 fn metadata(site: &Site, query: &str) -> Answer {
     let said = labels(query);
     match groups::group(&site.folder, &said) {
-        Some(matched) => Answer {
+        Ok(Some(matched)) => Answer {
             note: matched.ambiguous.clone(),
             // That is what matchbox calls it, and what its clients know.
             ..Answer::text(
@@ -142,7 +144,8 @@ fn metadata(site: &Site, query: &str) -> Answer {
                 groups::told(&matched, &said, query),
             )
         },
-        None => Answer::missing("no group matches"),
+        Ok(None) => Answer::missing("no group matches"),
+        Err(why) => Answer::missing(why),
     }
 }
 

@@ -161,7 +161,8 @@ fn kind(name: &str, file: &Opened) -> &'static str {
 /// Writes a folder as a page of links.
 pub fn listing(entries: &[Entry]) -> String {
     let mut page = "<!doctype html>\n<pre>\n".to_owned();
-    for entry in entries {
+    // What cannot be had is not shown.
+    for entry in entries.iter().filter(|entry| entry.refused.is_none()) {
         let slash = if entry.folder { "/" } else { "" };
         let link = utf8_percent_encode(&entry.name, NON_ALPHANUMERIC);
         let shown: String = crate::model::path::printable(&entry.name)
@@ -217,9 +218,12 @@ mod tests {
         let entry = Entry {
             name: "<a&\"b\n'.x".to_owned(),
             folder: false,
+            refused: None,
         };
+        let mut other = entry.clone();
+        other.refused = Some(crate::serve::folder::Refusal::Changed);
         assert_eq!(
-            listing(&[entry]),
+            listing(&[entry, other]),
             "<!doctype html>\n<pre>\n<a href=\"%3Ca%26%22b%0A%27%2Ex\">&lt;a&amp;&#34;b\\n&#39;.x</a>\n</pre>\n"
         );
         assert_eq!(date(784_111_777).unwrap(), "Sun, 06 Nov 1994 08:49:37 GMT");
