@@ -109,6 +109,11 @@ fn failed(error: &TftpError) -> Failed {
 }
 
 impl Fetch for BootFiles<'_> {
+    fn over(&self) -> bool {
+        let late = |deadline| Instant::now() >= deadline;
+        self.cancel.is_set() || self.limits.deadline.is_some_and(late)
+    }
+
     fn fetch(&mut self, url: &Url) -> Result<Loaded, Failed> {
         match url.scheme() {
             "http" | "https" => self.http(url),

@@ -6,7 +6,8 @@ use url::Url;
 use super::evaluate::{After, Done, Evaluator};
 use super::options::Parsed;
 use super::walk::{Failed, Loaded, Outcome, Picked, Platform, plain};
-use crate::format::pe;
+use crate::format::{Content, pe};
+use crate::model::Sha256Digest;
 
 /// What iPXE fetches of its own accord, and what is fetched here.
 const SCHEMES: &[&str] = &["http", "https", "tftp"];
@@ -24,6 +25,8 @@ pub(super) struct Image {
     url: Option<Url>,
     arguments: String,
     loaded: Loaded,
+    /// What a script is, whole: looked at often, and read once.
+    digest: Option<Sha256Digest>,
     /// Whether it is forgotten once it has run.
     once: bool,
 }
@@ -36,9 +39,30 @@ impl Image {
             shown: name.to_owned(),
             url,
             arguments: String::new(),
+            digest: Some(Sha256Digest::of(&bytes)),
             loaded: Loaded::Script(bytes),
             once: false,
         }
+    }
+
+    /// Gives all that the course of a script depends on, without what may be large.
+    pub(super) fn state(&self) -> impl std::fmt::Debug {
+        let Self {
+            id,
+            name,
+            shown: _,
+            url,
+            arguments,
+            loaded,
+            digest,
+            once,
+        } = self;
+        let (content, size) = match loaded {
+            Loaded::Script(bytes) => ("script", Some(bytes.len() as u64)),
+            Loaded::Other { content, size, .. } => (content.as_str(), *size),
+        };
+        let url = url.as_ref().map(Url::as_str);
+        (id, name, url, arguments, content, size, digest, once)
     }
 
     fn picked(&self) -> Picked {
@@ -181,6 +205,10 @@ impl Evaluator<'_> {
                     shown: plain(url.as_str()),
                     url: Some(url),
                     arguments: String::new(),
+                    digest: match &loaded {
+                        Loaded::Script(bytes) => Some(Sha256Digest::of(bytes)),
+                        Loaded::Other { .. } => None,
+                    },
                     loaded,
                     once: false,
                 }))
@@ -225,8 +253,12 @@ impl Evaluator<'_> {
         loop {
             let bytes = match &image.loaded {
                 Loaded::Script(bytes) => bytes.clone(),
-                Loaded::Other { pe_machine, .. } => {
-                    if let Some(why) = self.wrong_machine(*pe_machine) {
+                Loaded::Other {
+                    content,
+                    pe_machine,
+                    ..
+                } => {
+                    if let Some(why) = self.wrong_machine(content, *pe_machine) {
                         self.not_started = Some(image.picked());
                         return Ok(Err(why));
                     }
@@ -287,7 +319,15 @@ impl Evaluator<'_> {
     }
 
     /// Says why firmware would not start a file: it is for another machine than iPXE.
-    fn wrong_machine(&self, pe_machine: Option<u16>) -> Option<String> {
+    fn wrong_machine(&self, content: &str, pe_machine: Option<u16>) -> Option<String> {
+        let elsewhere = [Content::Arm64Image, Content::RiscvImage, Content::Zboot];
+        if self.machine.platform == Platform::Bios
+            && elsewhere.iter().any(|kernel| kernel.name() == content)
+        {
+            return Some(format!(
+                "could not boot: a kernel of another machine ({content}), and this is a PC with a BIOS"
+            ));
+        }
         let built = self.machine.settings.get("buildarch")?;
         let own = match built.as_str() {
             "x86_64" => "amd64",

@@ -259,6 +259,10 @@ impl Evaluator<'_> {
                 "{place}: more than {steps} commands"
             )));
         }
+        if self.fetch.over() {
+            let place = self.place(line);
+            return Err(Outcome::Limit(format!("{place}: no time is left")));
+        }
         let index = self.steps.len();
         let command: Vec<String> = words.iter().map(|word| plain(word)).collect();
         self.steps.push(Step {
@@ -314,9 +318,10 @@ impl Evaluator<'_> {
 
     /// Gives all that the further course depends on; with or without the scripts around.
     fn state(&self, what: &str, around: bool) -> Sha256Digest {
+        let images: Vec<_> = self.images.iter().map(Image::state).collect();
         let mut state = format!(
-            "{what}\n{:?}\n{:?}\n{:?}\n",
-            self.images, self.selected, self.menus
+            "{what}\n{images:?}\n{:?}\n{:?}\n",
+            self.selected, self.menus
         );
         if around {
             for frame in &self.frames {

@@ -77,6 +77,11 @@ pub trait Fetch {
     /// # Errors
     /// Where it is not there, or nothing is known of it.
     fn fetch(&mut self, url: &Url) -> Result<Loaded, Failed>;
+
+    /// Tells that no time is left, so that the walk ends at the next command.
+    fn over(&self) -> bool {
+        false
+    }
 }
 
 /// One command that was carried out.

@@ -7,6 +7,7 @@ use crate::format::Source;
 use crate::format::ipxe::walk::plain;
 use crate::format::ipxe::{Failed, Fetch, Loaded, script};
 use std::collections::BTreeMap;
+use std::time::Instant;
 use url::Url;
 
 /// What iPXE's download gives to its scripts, with all that was seen of it.
@@ -18,6 +19,8 @@ pub(super) struct Files<'c, 'a> {
     /// What no script has an answer to, because nothing ends.
     pub(super) deadly: Option<(Fault, String)>,
     pub(super) local: Option<String>,
+    /// Which server gave no answer, the last of them.
+    pub(super) silent: Option<String>,
 }
 
 impl<'c, 'a> Files<'c, 'a> {
@@ -28,11 +31,17 @@ impl<'c, 'a> Files<'c, 'a> {
             missed: Vec::new(),
             deadly: None,
             local: None,
+            silent: None,
         }
     }
 }
 
 impl Fetch for Files<'_, '_> {
+    fn over(&self) -> bool {
+        let asking = self.course.asking;
+        asking.cancel.is_set() || Instant::now() >= asking.deadline
+    }
+
     fn fetch(&mut self, url: &Url) -> Result<Loaded, Failed> {
         let shown = plain(url.as_str());
         let (body, looked) = match self.course.fetch(&Place::Url(url), Who::Ipxe) {
@@ -55,7 +64,10 @@ impl Fetch for Files<'_, '_> {
                         self.missed.push((fault, why.clone()));
                         (Failed::Refused(why), "")
                     }
-                    Missed::Unreachable(why) => (Failed::Unreachable(why), " Connection timed out"),
+                    Missed::Unreachable(why) => {
+                        self.silent = Some(format!("{shown}: {why}"));
+                        (Failed::Unreachable(why), " Connection timed out")
+                    }
                     Missed::Local(why) => {
                         self.local.get_or_insert(why.clone());
                         (Failed::Unreachable(why), "")

@@ -2,7 +2,7 @@
 
 use super::course::{Course, End, Place, made};
 use super::fetch::{Missed, Who};
-use super::{Fault, File, NetbootError, Stage};
+use super::{Fault, File, NetbootError, Program, Stage};
 use crate::format::dhcp::{Boot, Firmware, Machine};
 use crate::model::value::clip;
 use std::net::Ipv4Addr;
@@ -80,6 +80,20 @@ impl Course<'_> {
                 format!("`{name}` is a script of iPXE, and the firmware is not iPXE"),
             )),
             (None, _) => Some((
+                Fault::NotAProgram,
+                format!(
+                    "`{name}` is no program that UEFI starts (a PE file), but {}",
+                    file.content
+                ),
+            )),
+            (Some(Program::Kernel | Program::Uki), None) if bios => Some((
+                Fault::NotAProgram,
+                format!(
+                    "`{name}` is a kernel ({}), which the BIOS of a PC does not start by itself",
+                    file.content
+                ),
+            )),
+            (Some(_), None) if !bios => Some((
                 Fault::NotAProgram,
                 format!(
                     "`{name}` is no program that UEFI starts (a PE file), but {}",

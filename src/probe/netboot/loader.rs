@@ -5,6 +5,7 @@ use super::fetch::Who;
 use super::files::Files;
 use super::initramfs;
 use super::{Fault, File, NetbootError, Outcome, Program, Stage};
+use crate::format::Content;
 use crate::format::dhcp::{Boot, Firmware, Machine};
 use crate::format::ipxe::walk::plain;
 use crate::format::ipxe::{self, Bounds, Picked, Platform, Start, script};
@@ -85,6 +86,7 @@ impl Course<'_> {
             missed,
             deadly,
             local,
+            silent,
             ..
         } = files;
         if let Some(why) = local {
@@ -127,37 +129,21 @@ impl Course<'_> {
                 };
                 return stop(fault, stage, why);
             }
-            ipxe::Outcome::Exit => {
-                return stop(
-                    Fault::NothingStarted,
-                    Stage::Script,
-                    "the script leaves iPXE".to_owned(),
-                );
-            }
-            ipxe::Outcome::Ended => {
-                let why = "the script ends, and has started nothing";
-                return stop(Fault::NothingStarted, Stage::Script, why.to_owned());
-            }
-            ipxe::Outcome::Shell => {
-                return stop(
-                    Fault::NothingStarted,
-                    Stage::Script,
-                    "a shell is opened".to_owned(),
-                );
-            }
-            ipxe::Outcome::Reboot => {
-                return stop(
-                    Fault::NothingStarted,
-                    Stage::Script,
-                    "the machine starts again".to_owned(),
-                );
-            }
-            ipxe::Outcome::PowerOff => {
-                return stop(
-                    Fault::NothingStarted,
-                    Stage::Script,
-                    "the machine is switched off".to_owned(),
-                );
+            ended @ (ipxe::Outcome::Exit
+            | ipxe::Outcome::Ended
+            | ipxe::Outcome::Shell
+            | ipxe::Outcome::Reboot
+            | ipxe::Outcome::PowerOff) => {
+                let what = nothing_started(&ended);
+                // What a script does about a file that it does not get tells why it came to that.
+                if let Some(why) = silent {
+                    let why = format!("{why}; {what}");
+                    return Err(End::Error(NetbootError::Unreachable(why)));
+                }
+                return match missed.last() {
+                    Some((fault, why)) => stop(*fault, stage, format!("{why}; {what}")),
+                    None => stop(Fault::NothingStarted, Stage::Script, what.to_owned()),
+                };
             }
         };
         let of = |picked: &Picked| match files.get(&picked.url) {
@@ -197,6 +183,10 @@ impl Course<'_> {
                 Err(self.again(stage, &kernel.url))
             }
             Some(Program::Kernel | Program::Uki) => {
+                if let Some(why) = self.other_machine(&kernel) {
+                    let fault = Fault::WrongArchitecture;
+                    return Err(self.stop(fault, Stage::Kernel, Firmware::Ipxe, why));
+                }
                 self.found.kernel = Some(kernel);
                 self.initramfs()?;
                 self.as_built()?;
@@ -211,6 +201,27 @@ impl Course<'_> {
                 );
                 self.found.note = Some(why);
                 self.no_kernel(Outcome::Program)
+            }
+        }
+    }
+
+    /// Says why a kernel is none for this machine.
+    fn other_machine(&self, kernel: &File) -> Option<String> {
+        let (own, url) = (self.asking.arch, &kernel.url);
+        let bzimage = kernel.content == Content::BzImage.name();
+        match (self.asking.machine.arch, &kernel.arch) {
+            (0, _) if !bzimage => Some(format!(
+                "{url} is no kernel that starts on a PC with a BIOS (a bzImage), but {}",
+                kernel.content
+            )),
+            (_, _) if bzimage && !matches!(own, "amd64" | "i386") => {
+                Some(format!("{url} is for x86, and the machine is {own}"))
+            }
+            (0, _) => None,
+            (_, Some(arch)) if arch == own => None,
+            (_, arch) => {
+                let arch = arch.as_deref().unwrap_or("another way to start");
+                Some(format!("{url} is for {arch}, and the machine is {own}"))
             }
         }
     }
@@ -286,6 +297,23 @@ impl Course<'_> {
         set("hostname", packet.text(12));
         set("domain", packet.text(15));
         settings
+    }
+}
+
+/// Says how a script ended that started nothing.
+fn nothing_started(ended: &ipxe::Outcome) -> &'static str {
+    match ended {
+        ipxe::Outcome::Exit => "the script leaves iPXE",
+        ipxe::Outcome::Shell => "a shell is opened",
+        ipxe::Outcome::Reboot => "the machine starts again",
+        ipxe::Outcome::PowerOff => "the machine is switched off",
+        ipxe::Outcome::Ended
+        | ipxe::Outcome::Boot(_)
+        | ipxe::Outcome::SanBoot(_)
+        | ipxe::Outcome::Failed(_)
+        | ipxe::Outcome::Loop(_)
+        | ipxe::Outcome::Unknown(_)
+        | ipxe::Outcome::Limit(_) => "the script ends, and has started nothing",
     }
 }
 

@@ -1,8 +1,8 @@
 //! Beside a running QEMU: starts the machine, watches its time, and ends it.
 
-use super::EMULATED;
 use super::qmp::Qmp;
 use super::watch::{Step, Watch};
+use super::{EMULATED, QemuError};
 use crate::model::path::printable;
 use crate::model::size::show_duration;
 use crate::probe::exec::Cancel;
@@ -111,8 +111,10 @@ pub(super) struct Conducted {
     pub(super) duration: Duration,
     /// Why there is no picture of a screen that was there to the end.
     pub(super) no_picture: Option<String>,
-    /// Why the machine is off, as QEMU names it.
-    off: Option<String>,
+    /// How the machine ended by itself: it powered off, or would have started anew.
+    off: Option<Ending>,
+    /// Why nothing more is known of the machine: QEMU ended, or does not answer any more.
+    lost: Option<String>,
     late: Option<Late>,
 }
 
@@ -130,6 +132,9 @@ impl Conductor<'_> {
         let conducted = self.begin().map(|(mut qmp, mut conducted)| {
             self.follow(&mut qmp, &mut conducted);
             conducted.duration = self.shared.watch().since_start();
+            if conducted.lost.is_some() {
+                return conducted;
+            }
             if let (Some(path), None) = (self.picture, &conducted.off) {
                 conducted.no_picture = picture(&mut qmp, path);
             }
@@ -153,6 +158,7 @@ impl Conductor<'_> {
             duration: Duration::ZERO,
             no_picture: None,
             off: None,
+            lost: None,
             late: None,
         };
         Ok((qmp, conducted))
@@ -183,16 +189,33 @@ impl Conductor<'_> {
 
     fn follow(&self, qmp: &mut Qmp, conducted: &mut Conducted) {
         let mut pressed = false;
+        let mut unanswered: Option<io::Error> = None;
         loop {
-            let Some(events) = qmp.events() else {
+            let events = qmp.events();
+            if let Some(reason) = events.iter().flatten().find_map(shutdown) {
+                match reason.as_str() {
+                    "guest-shutdown" => conducted.off = Some(Ending::Off),
+                    "guest-reset" => conducted.off = Some(Ending::Restart),
+                    other => conducted.lost = Some(format!("not the machine ended it: {other}")),
+                }
                 return;
-            };
-            if let Some(reason) = events.iter().find_map(shutdown) {
-                conducted.off = Some(reason);
+            }
+            // Where it does not answer because the machine is off, it has said so before.
+            if events.as_ref().is_none_or(Vec::is_empty)
+                && let Some(error) = &unanswered
+            {
+                conducted.lost = Some(format!("it does not answer: {error}"));
+                return;
+            }
+            if events.is_none() {
+                conducted.lost = Some("it ended, and does not say why".to_owned());
                 return;
             }
             if self.stop.is_set() {
                 return;
+            }
+            if unanswered.is_some() {
+                continue;
             }
             let mut watch = self.shared.watch();
             watch.look_at_prompt();
@@ -209,9 +232,7 @@ impl Conductor<'_> {
                     Finish::PowerButton if !pressed => {
                         pressed = true;
                         drop(watch);
-                        if qmp.ask("system_powerdown", &json!({})).is_err() {
-                            return;
-                        }
+                        unanswered = qmp.ask("system_powerdown", &json!({})).err();
                         continue;
                     }
                     Finish::PowerButton | Finish::Wait => {}
@@ -265,12 +286,15 @@ fn shutdown(event: &Value) -> Option<String> {
 
 impl Conducted {
     /// Puts together what the console said and what QEMU did.
-    pub(super) fn judge(&self, watch: &Watch, finish: Finish) -> (Ending, Option<String>) {
-        let off = match self.off.as_deref() {
-            Some("guest-reset") => Some(Ending::Restart),
-            Some(_) => Some(Ending::Off),
-            None => None,
-        };
+    ///
+    /// # Errors
+    /// Where QEMU is lost, so that nothing is known of the machine.
+    pub(super) fn judge(
+        &self,
+        watch: &Watch,
+        finish: Finish,
+    ) -> Result<(Ending, Option<String>), QemuError> {
+        let off = self.off;
         let last = match printable(&watch.last_line()) {
             line if line.is_empty() => "the console said nothing".to_owned(),
             line => format!("the last line is `{line}`"),
@@ -279,10 +303,13 @@ impl Conducted {
         if let Some(fault) = watch.fault() {
             let (after, line) = (show_duration(fault.after), printable(&fault.line));
             let says = fault.kind.says();
-            return (
+            return Ok((
                 Ending::Fault,
                 Some(format!("{says} after {after}: `{line}`")),
-            );
+            ));
+        }
+        if let Some(why) = &self.lost {
+            return Err(QemuError::BrokeDown(format!("after {ran}"), why.clone()));
         }
         let missing = watch.missing();
         let ended = match off {
@@ -292,9 +319,9 @@ impl Conducted {
         if let (Some(off), Some(pattern)) = (off, missing.first()) {
             let why =
                 format!("the machine {ended} after {ran}, before /{pattern}/ was seen; {last}");
-            return (off, Some(why));
+            return Ok((off, Some(why)));
         }
-        match (&self.late, off, finish) {
+        Ok(match (&self.late, off, finish) {
             (_, Some(Ending::Restart), Finish::PowerButton | Finish::Wait) => {
                 let why =
                     format!("the machine did not power off but restarted after {ran}; {last}");
@@ -318,13 +345,39 @@ impl Conducted {
             }
             (None, None, _) => match missing.first() {
                 None => (Ending::Seen, None),
-                // QEMU closed its control socket and said nothing.
                 Some(pattern) => {
-                    let why =
-                        format!("QEMU ended after {ran}, before /{pattern}/ was seen; {last}");
-                    (Ending::Off, Some(why))
+                    let why = format!("it was ended before /{pattern}/ was seen; {last}");
+                    return Err(QemuError::BrokeDown(format!("after {ran}"), why));
                 }
             },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qemu_that_is_lost_is_no_machine_that_did_what_it_had_to() {
+        let conducted = |off, lost: Option<&str>| Conducted {
+            hardware: true,
+            version: String::new(),
+            duration: Duration::ZERO,
+            no_picture: None,
+            off,
+            lost: lost.map(str::to_owned),
+            late: None,
+        };
+        let watch = Watch::new(Vec::new(), Vec::new());
+        for finish in [Finish::Stop, Finish::PowerButton, Finish::Wait] {
+            let judged = conducted(None, Some("it does not answer")).judge(&watch, finish);
+            assert!(
+                matches!(judged, Err(QemuError::BrokeDown(..))),
+                "{finish:?}"
+            );
+            let judged = conducted(Some(Ending::Off), None).judge(&watch, finish);
+            assert_eq!(judged.unwrap(), (Ending::Off, None));
         }
     }
 }

@@ -52,7 +52,7 @@ const SAID: &[(FaultKind, &str)] = &[
     (FaultKind::Panic, r"Kernel panic - not syncing"),
     (
         FaultKind::Oops,
-        r"Internal error: .*\[#\d+\]|\bOops: .*\[#\d+\]|\bBUG: unable to handle|\bBUG: kernel NULL pointer|kernel BUG at |Unable to handle kernel |general protection fault,? .*\[#\d+\]",
+        r"Internal error: .*\[#\d+\]|\bOops: .*\[#\d+\]|\bBUG: unable to handle|\bBUG: kernel NULL pointer|kernel BUG at |Unable to handle kernel |general protection fault,? .*\[#\d+\]|: [0-9a-f]{4,} \[#\d+\]",
     ),
     (
         FaultKind::EmergencyShell,
@@ -104,6 +104,16 @@ mod tests {
                 "[    9.9] Unable to handle kernel paging request at virtual address dead000000000108",
                 "oops",
             ),
+            (
+                "[    9.9] general protection fault: 0000 [#1] PREEMPT SMP PTI",
+                "oops",
+            ),
+            (
+                "[    9.9] general protection fault, probably for non-canonical address 0xdead000000000108: 0000 [#1] SMP",
+                "oops",
+            ),
+            ("[    9.9] divide error: 0000 [#1] SMP", "oops"),
+            ("[    9.9] invalid opcode: 0000 [#2] SMP NOPTI", "oops"),
             ("[    9.9] kernel BUG at mm/slub.c:4100!", "oops"),
             (
                 "You are in emergency mode. After logging in, type \"journalctl -xb\" to view",
@@ -143,6 +153,7 @@ mod tests {
             "[    0.0] Kernel command line: console=ttyAMA0 panic=-1 oops=panic",
             "[    1.0] Kernel panic timeout set",
             "[    2.0] debug: no BUG here",
+            "[    2.0] queue: 12 [#1], 0000 [1]",
             "[    0.1] Run /init as init process",
             "Starting Emergency Shell... skipped",
             "root@dracut:/# is a prompt in a text",

@@ -219,7 +219,7 @@ fn attempt(boot: &Boot<'_>, hardware: bool) -> Result<Booted, QemuError> {
     }
     let mut watch = shared.watch();
     watch.finish();
-    let (ending, problem) = conducted.judge(&watch, boot.finish);
+    let (ending, problem) = conducted.judge(&watch, boot.finish)?;
     Ok(Booted {
         seen: watch.seen().to_vec(),
         missing: watch.missing(),

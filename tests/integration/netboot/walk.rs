@@ -97,6 +97,17 @@ fn bastion() -> World {
         "files/loop.ipxe",
         "#!ipxe\n:top\nchain nowhere.ipxe || sleep 1\ngoto top\n",
     );
+    world.write("files/exit.ipxe", "#!ipxe\nkernel kernel-armm64 || exit\n");
+    world.write(
+        "files/silent.ipxe",
+        "#!ipxe\nchain http://10.77.0.1:9/it.ipxe || shell\n",
+    );
+    // A kernel of x86 that was built without what UEFI starts.
+    let mut bzimage = vec![0; 0x1000];
+    bzimage[0x1fe..0x200].copy_from_slice(b"\x55\xaa");
+    bzimage[0x202..0x206].copy_from_slice(b"HdrS");
+    bzimage[0x206..0x208].copy_from_slice(b"\x0f\x02");
+    world.write("tftp/bzimage", &bzimage);
     world.write("files/over.ipxe", "#!ipxe\necho nothing to do\n");
     world.write("kernel-arm64", kernel(b"one"));
     world.write("other-kernel", kernel(b"two"));
@@ -272,6 +283,10 @@ fn firmware_that_boots_by_pxe_gets_stuck() {
             ),
         ),
         (
+            ["bzimage", "", BOOT],
+            pxe("not-a-program", "boot-file", "failed to load Boot0001"),
+        ),
+        (
             ["cut.efi", "", BOOT],
             pxe("cut-short", "boot-file", "failed to load Boot0001"),
         ),
@@ -353,6 +368,8 @@ fn ipxe_gets_stuck() {
     let could_not = "Could not boot: Error 0x7f048183";
     let goes_on = "  - name: pass it goes on\n    netboot: { arch: arm64, interface: here }\n    \
                    expect: { outcome: boot, fault: null, kernel: { url: { ends-with: /kernel-arm64 } } }\n";
+    let silent = "  - name: error a server that is not there\n    netboot: { arch: arm64, interface: here }\n    \
+                  expect: { fault: nothing-started }\n";
     all(vec![
         (
             ["ipxe-arm64.efi", "", on("amd64.ipxe")],
@@ -381,6 +398,14 @@ fn ipxe_gets_stuck() {
         (
             ["ipxe-arm64.efi", "", on("loop.ipxe")],
             ipxe("loop", "script", "loop.ipxe... ok"),
+        ),
+        (
+            ["ipxe-arm64.efi", "", on("exit.ipxe")],
+            ipxe("not-found", "kernel", "kernel-armm64... Not found"),
+        ),
+        (
+            ["ipxe-arm64.efi", "", on("silent.ipxe")],
+            vec![silent.to_owned()],
         ),
         (
             ["ipxe-arm64.efi", "", on("over.ipxe")],

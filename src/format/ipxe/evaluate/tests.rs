@@ -229,3 +229,63 @@ fn what_gives_no_answer_is_told_from_what_is_not_there() {
     let seen = one("#!ipxe\nchain http://me:secret@h/z\n");
     assert!(!format!("{seen:?}").contains("secret"), "{seen:?}");
 }
+
+/// Gives the same script for every address, until a time.
+struct Large(String, std::time::Instant);
+
+impl Fetch for Large {
+    fn fetch(&mut self, _: &Url) -> Result<Loaded, Failed> {
+        Ok(Loaded::Script(self.0.clone().into_bytes()))
+    }
+
+    fn over(&self) -> bool {
+        std::time::Instant::now() >= self.1
+    }
+}
+
+fn among_large(script: String, time: u64) -> Outcome {
+    let start = Start::Script {
+        name: "it".to_owned(),
+        bytes: script.into_bytes(),
+        base: Url::parse("http://h/").ok(),
+    };
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(time);
+    let mut served = Large(format!("#!ipxe\n{}", "# nothing\n".repeat(10_000)), end);
+    evaluate(&start, &machine(), &mut served, &Bounds::default()).outcome
+}
+
+#[test]
+fn a_loop_among_large_images_costs_no_more_than_another() {
+    let mut script = "#!ipxe\nset x:int32 0\n".to_owned();
+    for number in 0..99 {
+        script.push_str(&format!("imgfetch --name i{number} it\n"));
+    }
+    script.push_str(":top\ninc x\niseq ${x} 1000 || goto top\nexit\n");
+    assert_eq!(among_large(script, 60), Outcome::Exit);
+}
+
+#[test]
+fn a_walk_ends_when_its_time_does() {
+    let counts = "#!ipxe\nset x:int32 0\n:top\ninc x\ngoto top\n";
+    let Outcome::Limit(why) = among_large(counts.to_owned(), 0) else {
+        panic!("it goes on");
+    };
+    assert!(why.contains("no time is left"), "{why}");
+}
+
+#[test]
+fn a_bios_starts_no_kernel_of_another_machine() {
+    let mut served = Served(BTreeMap::from([("http://h/k", "aa64")]));
+    let start = Start::Script {
+        name: "it".to_owned(),
+        bytes: b"#!ipxe\nkernel http://h/k\nboot\n".to_vec(),
+        base: None,
+    };
+    let machine = Machine {
+        platform: super::super::Platform::Bios,
+        ..Machine::default()
+    };
+    let walk = evaluate(&start, &machine, &mut served, &Bounds::default());
+    assert!(matches!(walk.outcome, Outcome::Failed(_)), "{walk:?}");
+    assert!(walk.not_started.is_some());
+}

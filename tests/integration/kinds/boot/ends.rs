@@ -96,6 +96,35 @@ fn a_qemu_that_breaks_down_is_no_verdict_on_the_machine() {
     nothing_is_left(&world);
 }
 
+#[test]
+fn a_qemu_that_something_else_ends_is_no_machine_that_powered_off() {
+    let world = World::new();
+    let Some(()) = machine(&world) else { return };
+    for then in ["wait", "power-button"] {
+        let more = format!("sees: [still here], then: {then}, keep: out");
+        let check = check("error it", "chatter", &more, "problem: null");
+        world.write("specs/it.yaml", spec(&[&check]));
+        let mut command = world.command(&["run", "specs", "--format", "json"]);
+        command.env("TMPDIR", world.path().join("tmp"));
+        let ran = ran_while(&mut command, |_| {
+            says(&world, "still here");
+            // It ends in order, with exit code 0.
+            for pid in machines_of(world.path()) {
+                let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                if name.starts_with("qemu") {
+                    kill(pid, Signal::SIGTERM).unwrap();
+                }
+            }
+        });
+        let report = Report::of(ran);
+        report.as_named();
+        let why = report.why("error it");
+        assert!(why.contains("QEMU broke down"), "{why}");
+        nothing_is_left(&world);
+        fs::remove_file(world.path().join("out/console.log")).unwrap();
+    }
+}
+
 /// Waits until the console that is kept says something.
 fn says(world: &World, what: &str) {
     let log = world.path().join("out/console.log");
