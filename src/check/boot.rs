@@ -3,18 +3,22 @@
 mod evidence;
 mod files;
 mod plan;
+mod wire;
 
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::model::Address;
+use crate::model::size::show_duration;
 use crate::probe::qemu::{
     self, Arch, Boot, Booted, Ending, FaultKind, Finish, Firmware, Folder, Medium, Protocol,
     QemuError, Start, Wire,
 };
-use files::{LOG, PCAP, PICTURE, address, bare, files, kept_at, local, there_is};
+use files::{LOG, PCAP, PICTURE, address, bare, clear, files, kept_at, local};
 use plan::{First, cmdline, duration, finish, first, machine, never, steps};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::sync::PoisonError;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use wire::{held, there_is, wire};
 
 /// The kind.
 pub struct TheKind;
@@ -86,7 +90,8 @@ pub struct Args {
     #[serde(default)]
     pub screenshot: bool,
     /// A folder, relative to the working directory, in which the console (`console.log`), all packets
-    /// of the network (`network.pcap`) and the picture of the screen are kept.
+    /// of the network (`network.pcap`) and the picture of the screen are kept. Each boot needs one of
+    /// its own.
     pub keep: Option<String>,
 }
 
@@ -237,7 +242,9 @@ impl Kind for TheKind {
         let question =
             serde_json::to_string(&args).map_err(|error| ProbeError::new(error.to_string()))?;
         let question = format!("{question} {time}");
-        let booted = context.subjects.boot(question, || look(&args, context))?;
+        let keep = kept_at(&args, &question, context)?;
+        let look = || look(&args, keep.as_deref(), context);
+        let booted = context.subjects.boot(question, look)?;
         // What a check asks for instead has to be what went wrong: `end: off` alone says nothing of
         // patterns that were not seen.
         let instead = match (&booted.fault, booted.missing.is_empty()) {
@@ -255,7 +262,7 @@ impl Kind for TheKind {
 }
 
 /// Boots the machine.
-fn look(args: &Args, context: &Context<'_>) -> Result<Booted, ProbeError> {
+fn look(args: &Args, keep: Option<&Path>, context: &Context<'_>) -> Result<Booted, ProbeError> {
     let folder = Folder::new()?;
     let given = |name: &str, path: &Option<String>| match path {
         Some(path) => local(path, name, &folder, context).map(Some),
@@ -279,8 +286,7 @@ fn look(args: &Args, context: &Context<'_>) -> Result<Booted, ProbeError> {
         }
         First::Netboot(protocol) => by_firmware(machine.arch, Medium::Network(protocol))?,
     };
-    let keep = kept_at(args, context)?;
-    let in_keep = |name| keep.as_ref().map(|keep| keep.join(name));
+    let in_keep = |name| keep.map(|keep| keep.join(name));
     if let Some(network) = &mut machine.network {
         network.pcap = in_keep(PCAP);
         if let Wire::Inside { boot_file } = &mut network.wire {
@@ -290,15 +296,20 @@ fn look(args: &Args, context: &Context<'_>) -> Result<Booted, ProbeError> {
     let wire = match &args.interface {
         Some(name) => {
             there_is(name)?;
-            Some(context.subjects.wire(name)?)
+            Some((name, wire(name)))
         }
         None => None,
     };
-    // A panic of another check while it had the wire says nothing of the wire.
-    let _held = wire
-        .as_ref()
-        .map(|wire| wire.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(qemu::boot(&Boot {
+    let begin = Instant::now();
+    let _held = match &wire {
+        Some((name, wire)) => Some(held(wire, name, context)?),
+        None => None,
+    };
+    let waited = begin.elapsed();
+    if let Some(keep) = keep {
+        clear(keep)?;
+    }
+    let booted = qemu::boot(&Boot {
         machine,
         steps: steps(args)?,
         never: never(args)?,
@@ -309,7 +320,16 @@ fn look(args: &Args, context: &Context<'_>) -> Result<Booted, ProbeError> {
         log: in_keep(LOG),
         picture: in_keep(PICTURE).filter(|_| args.screenshot),
         folder: &folder,
-    })?)
+    })?;
+    // What it would have done with all of its time is not known.
+    match booted.cut && waited >= Duration::from_secs(1) {
+        true => Err(ProbeError::new(format!(
+            "the machine had less than its time: other boots had its network card for {}",
+            show_duration(waited)
+        ))
+        .remedy("give the check more time (`timeout`), or each boot a tap device of its own")),
+        false => Ok(booted),
+    }
 }
 
 fn by_firmware(arch: Arch, from: Medium) -> Result<Start, ProbeError> {
@@ -332,12 +352,18 @@ impl From<QemuError> for ProbeError {
             QemuError::DoesNotStart(_) => {
                 said.remedy("see whether this QEMU (7.2 or newer) has what the machine asks for")
             }
-            QemuError::BrokeDown(..)
-            | QemuError::BrokeDownAtOnce(..)
-            | QemuError::Interrupted
-            | QemuError::NoPicture(_)
-            | QemuError::File { .. }
-            | QemuError::Exec(_) => said,
+            QemuError::BrokeDown(..) | QemuError::BrokeDownAtOnce(..) => said.remedy(
+                "run it again; where it breaks down again, give the machine less (`memory`, `cpus`) \
+                 or take another QEMU",
+            ),
+            QemuError::NoPicture(_) => said.remedy("leave `screenshot` out"),
+            QemuError::Packets(_) => {
+                said.remedy("leave `keep` out, or see who sends so much on this network")
+            }
+            QemuError::File { .. } => {
+                said.remedy("free space in that folder, or name another: TMPDIR, or `keep`")
+            }
+            QemuError::Interrupted | QemuError::Exec(_) => said,
         }
     }
 }

@@ -78,8 +78,8 @@ pub struct Subjects {
     opened: Mutex<HashMap<String, Opened>>,
     /// By what was asked of the machine.
     boots: Mutex<Boots>,
-    /// By the name of a network card that only one machine can have at a time.
-    wires: Mutex<HashMap<String, Arc<Mutex<()>>>>,
+    /// What was asked of the machine whose files are kept in a folder.
+    kept: Mutex<HashMap<PathBuf, String>>,
     limits: Limits,
     cache: Option<Arc<Cache>>,
 }
@@ -91,7 +91,7 @@ impl Subjects {
         Self {
             opened: Mutex::default(),
             boots: Mutex::default(),
-            wires: Mutex::default(),
+            kept: Mutex::default(),
             limits,
             cache: Cache::shared(),
         }
@@ -133,16 +133,17 @@ impl Subjects {
         cell.get_or_init(|| boot().map(Arc::new)).clone()
     }
 
-    /// Gives what has to be held by who uses a network card that only one can have.
+    /// Tells whether a folder is for the files of the boot that asks this, and of no other in this run.
     ///
     /// # Errors
     /// Where another check panicked just here.
-    pub fn wire(&self, name: &str) -> Result<Arc<Mutex<()>>, ProbeError> {
-        match self.wires.lock() {
-            Ok(mut wires) => Ok(wires.entry(name.to_owned()).or_default().clone()),
-            Err(_) => Err(ProbeError::new(
-                "another check panicked on this network card",
-            )),
+    pub fn keeps(&self, folder: &Path, question: &str) -> Result<bool, ProbeError> {
+        match self.kept.lock() {
+            Ok(mut kept) => {
+                let first = kept.entry(folder.to_owned());
+                Ok(first.or_insert_with(|| question.to_owned()) == question)
+            }
+            Err(_) => Err(ProbeError::new("another check panicked while it booted")),
         }
     }
 

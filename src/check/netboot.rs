@@ -197,7 +197,12 @@ impl From<NetbootError> for ProbeError {
                 "describe the machine by more `settings`, or leave `kernel` and `initrds` out where \
                  a boot loader other than iPXE loads them",
             ),
-            NetbootError::Limit(_) | NetbootError::Local(_) => said,
+            NetbootError::Limit(_) => said.remedy(
+                "give the check more time (`timeout`), or see why the script goes on for so long",
+            ),
+            NetbootError::Local(_) => {
+                said.remedy("see whether the folder for temporary files has space: TMPDIR")
+            }
         }
     }
 }

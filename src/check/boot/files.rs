@@ -15,14 +15,30 @@ pub(super) const PICTURE: &str = "screen.png";
 /// All of them.
 const KEPT: [&str; 3] = [LOG, PCAP, PICTURE];
 
-pub(super) fn kept_at(args: &Args, context: &Context<'_>) -> Result<Option<PathBuf>, ProbeError> {
+/// Makes the folder in which a boot's files are kept, for what this boot asks and no other.
+pub(super) fn kept_at(
+    args: &Args,
+    question: &str,
+    context: &Context<'_>,
+) -> Result<Option<PathBuf>, ProbeError> {
     let Some(keep) = &args.keep else {
         return Ok(None);
     };
     let path = context.resolve(keep);
-    let made = std::fs::create_dir_all(&path).and_then(|()| std::path::absolute(&path));
+    let made = std::fs::create_dir_all(&path).and_then(|()| std::fs::canonicalize(&path));
     let made = made.map_err(|error| disk::unreadable(&path, &error))?;
-    // What is there of a boot before is none of this one's evidence.
+    match context.subjects.keeps(&made, question)? {
+        true => Ok(Some(made)),
+        false => Err(ProbeError::new(format!(
+            "another boot keeps its files in {} too, and they would be lost",
+            path.display()
+        ))
+        .remedy("give each boot a `keep` of its own")),
+    }
+}
+
+/// Removes what is there of a boot before: none of it is this one's evidence.
+pub(super) fn clear(made: &Path) -> Result<(), ProbeError> {
     for name in KEPT {
         match std::fs::remove_file(made.join(name)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -31,7 +47,7 @@ pub(super) fn kept_at(args: &Args, context: &Context<'_>) -> Result<Option<PathB
             Ok(()) | Err(_) => {}
         }
     }
-    Ok(Some(made))
+    Ok(())
 }
 
 pub(super) fn files(args: &Args, context: &Context<'_>) -> Vec<String> {
@@ -110,20 +126,5 @@ pub(super) fn bare(path: &Path) -> Result<(), ProbeError> {
         ))
         .remedy("convert it: qemu-img convert -O raw")),
         None => Ok(()),
-    }
-}
-
-/// Tells whether there is such a network card: QEMU would make one that nobody listens to.
-pub(super) fn there_is(interface: &str) -> Result<(), ProbeError> {
-    let path = Path::new("/proc/self/net/dev");
-    let cards = std::fs::read_to_string(path).map_err(|error| disk::unreadable(path, &error))?;
-    let mut names = cards.lines().filter_map(|line| line.split_once(':'));
-    match names.any(|(name, _)| name.trim() == interface) {
-        true => Ok(()),
-        false => Err(ProbeError::new(format!(
-            "there is no network card `{}`",
-            interface.escape_debug()
-        ))
-        .remedy("make it: ip tuntap add NAME mode tap, and ip link set NAME up")),
     }
 }

@@ -154,7 +154,7 @@ mod tests {
                 };
                 let packet = Packet::read(&buffer[..length]).unwrap();
                 if packet.option(53) == Some(&[7]) {
-                    wait = Duration::from_millis(300);
+                    wait = Duration::from_secs(1);
                 } else if let Some((message, address)) = answer {
                     assert_eq!(packet.address(50), Some(OFFERED));
                     // Somebody else's answer comes first.
@@ -167,7 +167,11 @@ mod tests {
                 heard.push(packet);
             }
         });
-        let wait = Duration::from_millis(400);
+        // An answer ends it; where none comes, all of it is waited for.
+        let wait = match answer {
+            Some(_) => Duration::from_secs(20),
+            None => Duration::from_millis(400),
+        };
         let lease = lease(&machine(), &way, &offer, wait, cancel);
         (lease, heard.join().unwrap())
     }

@@ -279,7 +279,7 @@ fn start(request: &Request) -> Result<(Child, tree::Tree), ExecError> {
     if let Some(folder) = &request.cwd {
         command.current_dir(folder);
     }
-    tree::Tree::start(&own, || {
+    tree::Tree::start(&own, request.outlives, || {
         let child = spawn(&mut command)?;
         let pid = child.id();
         Ok((child, pid))

@@ -106,7 +106,7 @@ impl Pump<'_> {
         let global = Cancel::global();
         let mut looked = Instant::now();
         loop {
-            if self.request.cancel.is_set() || global.is_set() {
+            if self.request.cancel.is_set() || !self.request.outlives && global.is_set() {
                 return End::Cancelled;
             }
             let over = self.request.timeout.map(|t| begin + t);

@@ -16,6 +16,7 @@ pub struct Request {
     pub(super) stdin: Vec<u8>,
     pub(super) hold: bool,
     pub(super) release: Option<Cancel>,
+    pub(super) outlives: bool,
     pub(super) timeout: Option<Duration>,
     pub(super) grace: Duration,
     pub(super) keep: usize,
@@ -42,6 +43,7 @@ impl Request {
             stdin: Vec::new(),
             hold: false,
             release: None,
+            outlives: false,
             timeout: None,
             grace: GRACE,
             keep: KEEP,
@@ -96,6 +98,15 @@ impl Request {
         self
     }
 
+    /// Leaves the command alone where this process is told to end: for what cleans up behind it, and
+    /// ends when its standard input closes or its own flag is set.
+    #[must_use]
+    pub fn outlives(mut self) -> Self {
+        self.outlives = true;
+        self.cancel = Cancel::new();
+        self
+    }
+
     /// Ends the command, and all it started, after a time.
     #[must_use]
     pub fn timeout(mut self, time: Duration) -> Self {
@@ -131,7 +142,8 @@ impl Request {
         self
     }
 
-    /// Ends the command when this flag is set too; the process-wide one always ends it.
+    /// Ends the command when this flag is set too; the process-wide one ends every command but those
+    /// that [outlive](Self::outlives) it.
     #[must_use]
     pub fn cancel(mut self, cancel: &Cancel) -> Self {
         self.cancel = cancel.clone();

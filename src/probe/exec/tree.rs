@@ -134,15 +134,17 @@ struct Running {
     started: u64,
     /// It sweeps, or will no more: nothing can be left to it.
     ending: bool,
+    /// It cleans up behind this process.
+    outlives: bool,
 }
 
 fn running() -> MutexGuard<'static, Vec<Running>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Kills the process group of every command, without a wait: for a program that exits right after.
+/// Kills the process group of every command but those that clean up, without a wait: for a program that exits right after.
 pub(super) fn kill_every_group() {
-    for command in running().iter() {
+    for command in running().iter().filter(|command| !command.outlives) {
         let _ = killpg(Pid::from_raw(command.leader), Signal::SIGKILL);
     }
 }
@@ -173,6 +175,7 @@ impl Tree {
     /// The process has to lead a process group of its own and to carry the marker.
     pub(super) fn start<T, E>(
         marker: &str,
+        outlives: bool,
         spawn: impl FnOnce() -> Result<(T, u32), E>,
     ) -> Result<(T, Self), E> {
         adopt_orphans();
@@ -185,6 +188,7 @@ impl Tree {
             leader,
             started,
             ending: false,
+            outlives,
         });
         let tree = Self {
             leader,

@@ -117,11 +117,13 @@ impl Fetcher<'_> {
     /// UEFI asks by HEAD how long it is, and where that tells nothing begins to fetch it. Sources:
     /// `HttpBootGetBootFileCaller` of EDK2; `http_tx_request` of iPXE.
     fn http(&self, url: &Url, who: Who) -> Result<Body, Missed> {
+        let mut announced = None;
         if who == Who::Firmware {
-            // What is wrong with this answer shows again in the next.
+            // What else is wrong with this answer shows again in the next.
             match self.asked(Method::HEAD, url, who, Nothing) {
                 (Err(error), _) if error.is_transient() => return Err(self.failed(error)),
-                (Err(_) | Ok(_), _) => {}
+                (Ok(answer), _) => announced = answer.head.as_ref().and_then(length),
+                (Err(_), _) => {}
             }
         }
         let download = Download::new(url, self.limits.max_decoded, "max_decoded");
@@ -145,14 +147,22 @@ impl Fetcher<'_> {
             .finish()
             .map_err(|error| self.failed(error))?;
         let source: Source = Arc::new(source);
+        let size = source
+            .size()
+            .map_err(|error| Missed::Local(error.to_string()))?;
+        if let Some(announced) = announced.filter(|announced| *announced != size) {
+            let what = format!(
+                "the server says to HEAD that it is {announced} bytes, for which firmware makes room, \
+                 and sends {size}"
+            );
+            return Err(Missed::Fault(Fault::NoLength, what));
+        }
         let media = answer
             .head
             .as_ref()
             .and_then(|head| head.headers.get(CONTENT_TYPE));
         Ok(Body {
-            size: source
-                .size()
-                .map_err(|error| Missed::Local(error.to_string()))?,
+            size,
             source,
             sha256,
             media: media.map(|media| String::from_utf8_lossy(media.as_bytes()).into_owned()),
@@ -229,6 +239,12 @@ fn missed(error: TftpError) -> Missed {
         | TftpError::Limit { .. }
         | TftpError::Local { .. } => Missed::Local(what),
     }
+}
+
+/// Gives the length that an answer announces.
+fn length(head: &Head) -> Option<u64> {
+    let value = head.headers.get(CONTENT_LENGTH)?.to_str().ok()?;
+    value.trim().parse().ok().filter(|_| head.status == 200)
 }
 
 /// Takes nothing of a body.

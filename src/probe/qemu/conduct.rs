@@ -23,6 +23,9 @@ const QUITS: Duration = Duration::from_secs(2);
 /// How long a machine that is lost may go on, to say why.
 const LAST_WORDS: Duration = Duration::from_millis(400);
 
+/// More bytes of packets than this are not kept.
+const MOST_PACKETS: u64 = 1 << 30;
+
 /// What is done once all has been seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
@@ -101,6 +104,8 @@ pub(super) struct Conductor<'a> {
     pub(super) finish_within: Option<Duration>,
     pub(super) deadline: Instant,
     pub(super) picture: Option<&'a Path>,
+    /// Where the packets of its network are written down.
+    pub(super) packets: Option<&'a Path>,
     pub(super) stop: &'a Cancel,
 }
 
@@ -115,6 +120,8 @@ pub(super) struct Conducted {
     off: Option<Ending>,
     /// Why nothing more is known of the machine: QEMU ended, or does not answer any more.
     lost: Option<String>,
+    /// Whether more packets came than are kept.
+    flood: bool,
     late: Option<Late>,
 }
 
@@ -159,6 +166,7 @@ impl Conductor<'_> {
             no_picture: None,
             off: None,
             lost: None,
+            flood: false,
             late: None,
         };
         Ok((qmp, conducted))
@@ -188,6 +196,7 @@ impl Conductor<'_> {
     }
 
     fn follow(&self, qmp: &mut Qmp, conducted: &mut Conducted) {
+        let scale = if conducted.hardware { 1 } else { EMULATED };
         let mut pressed = false;
         let mut unanswered: Option<io::Error> = None;
         loop {
@@ -217,8 +226,12 @@ impl Conductor<'_> {
             if unanswered.is_some() {
                 continue;
             }
+            if self.packets.is_some_and(|path| larger(path, MOST_PACKETS)) {
+                conducted.flood = true;
+                return;
+            }
             let mut watch = self.shared.watch();
-            watch.look_at_prompt();
+            watch.look_at_prompt(scale);
             if let Some(fault) = watch.fault() {
                 if watch.since_start().saturating_sub(fault.after) >= LAST_WORDS {
                     return;
@@ -238,7 +251,6 @@ impl Conductor<'_> {
                     Finish::PowerButton | Finish::Wait => {}
                 }
             }
-            let scale = if conducted.hardware { 1 } else { EMULATED };
             let within = step.map_or(self.finish_within, |step| step.within);
             let within = within.map(|within| within.saturating_mul(scale));
             let late = within.is_some_and(|within| watch.since_step() >= within);
@@ -273,6 +285,11 @@ fn picture(qmp: &mut Qmp, path: &Path) -> Option<String> {
     (error.kind() == io::ErrorKind::Other).then(|| error.to_string())
 }
 
+/// Tells whether a file has more bytes than it may have.
+fn larger(path: &Path, most: u64) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.len() > most)
+}
+
 /// Reads why the machine is off, from an event.
 fn shutdown(event: &Value) -> Option<String> {
     let reason = || {
@@ -285,6 +302,11 @@ fn shutdown(event: &Value) -> Option<String> {
 }
 
 impl Conducted {
+    /// Tells that the time of the check was up, not that of a step.
+    pub(super) fn is_cut(&self) -> bool {
+        self.late.as_ref().is_some_and(|late| late.within.is_none())
+    }
+
     /// Puts together what the console said and what QEMU did.
     ///
     /// # Errors
@@ -310,6 +332,9 @@ impl Conducted {
         }
         if let Some(why) = &self.lost {
             return Err(QemuError::BrokeDown(format!("after {ran}"), why.clone()));
+        }
+        if self.flood {
+            return Err(QemuError::Packets(MOST_PACKETS));
         }
         let missing = watch.missing();
         let ended = match off {
@@ -367,6 +392,7 @@ mod tests {
             no_picture: None,
             off,
             lost: lost.map(str::to_owned),
+            flood: false,
             late: None,
         };
         let watch = Watch::new(Vec::new(), Vec::new());

@@ -36,6 +36,7 @@ impl Folder {
         // Nobody else has a folder of this name, which the guard would remove.
         let number = RandomState::new().hash_one(std::process::id());
         let path = temporary.join(format!("tdg-boot-{number:016x}"));
+        // Where the run ends, there is a folder to remove.
         let remover = Cancel::new();
         let command: [OsString; 4] = [
             "sh".into(),
@@ -43,7 +44,10 @@ impl Folder {
             REMOVER.into(),
             path.clone().into(),
         ];
-        let request = Request::new(command).hold_input().release(&remover);
+        let request = Request::new(command)
+            .hold_input()
+            .outlives()
+            .release(&remover);
         let (there, is_there) = mpsc::channel();
         std::thread::spawn(move || {
             let begun = there.clone();

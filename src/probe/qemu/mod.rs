@@ -61,6 +61,9 @@ pub enum QemuError {
     /// What its screen shows could not be kept.
     #[error("QEMU makes no picture of the screen: {0}")]
     NoPicture(String),
+    /// More came over its network than is kept.
+    #[error("more than {} of packets came over its network, which are not kept", crate::model::size::show_size(*.0))]
+    Packets(u64),
     /// A file cannot be made or written.
     #[error("{}: {source}", path.display())]
     File {
@@ -118,6 +121,8 @@ pub struct Booted {
     pub fault: Option<Fault>,
     /// How it ended.
     pub ending: Ending,
+    /// Whether the time of the whole boot was up, and not that of a step.
+    pub cut: bool,
     /// What is wrong; nothing where all was seen.
     pub problem: Option<String>,
     /// All that the console said, as lines.
@@ -188,6 +193,11 @@ fn attempt(boot: &Boot<'_>, hardware: bool) -> Result<Booted, QemuError> {
         finish_within: boot.finish_within,
         deadline: boot.deadline.checked_sub(ENDING).unwrap_or(boot.deadline),
         picture: boot.picture.as_deref(),
+        packets: boot
+            .machine
+            .network
+            .as_ref()
+            .and_then(|network| network.pcap.as_deref()),
         stop: &stop,
     };
     let (ran, conducted) = std::thread::scope(|scope| {
@@ -225,6 +235,7 @@ fn attempt(boot: &Boot<'_>, hardware: bool) -> Result<Booted, QemuError> {
         missing: watch.missing(),
         fault: watch.fault().cloned(),
         ending,
+        cut: conducted.is_cut(),
         problem,
         console: text(&output),
         hardware: conducted.hardware,

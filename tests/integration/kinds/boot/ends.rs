@@ -158,6 +158,15 @@ fn nothing_is_left_of_a_run_that_is_interrupted_or_killed() {
     fs::remove_file(world.path().join("out/console.log")).unwrap();
     ran_while(&mut command(), |pid| {
         says(&world, "still here");
+        kill(pid, Signal::SIGINT).unwrap();
+        // The second one does not wait until the first has been seen to.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let _ = kill(pid, Signal::SIGINT);
+    });
+    nothing_is_left(&world);
+    fs::remove_file(world.path().join("out/console.log")).unwrap();
+    ran_while(&mut command(), |pid| {
+        says(&world, "still here");
         kill(pid, Signal::SIGKILL).unwrap();
     });
     nothing_is_left(&world);
