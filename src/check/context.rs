@@ -214,3 +214,19 @@ impl From<ImageError> for ProbeError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_for_the_files_of_one_boot() {
+        let subjects = Subjects::new(Limits::default());
+        let keeps = |folder: &str, question| subjects.keeps(Path::new(folder), question).unwrap();
+        assert!(
+            keeps("/a", "one") && keeps("/a", "one"),
+            "one boot, many checks"
+        );
+        assert!(!keeps("/a", "two") && keeps("/b", "two"));
+    }
+}
