@@ -6,10 +6,13 @@ use crate::model::path::printable;
 use crate::probe::exec::watch_signals;
 use crate::serve::dhcp::cards;
 use crate::serve::folder::{Judged, Stamp};
-use crate::serve::{OnEvent, Ports, ServeError, Site, serve};
+use crate::serve::{Event, OnEvent, Ports, ServeError, Site, serve};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
 
 /// Serve a folder to machines that boot over the network: HTTP with matchbox's routes, TFTP and ProxyDHCP
 ///
@@ -117,7 +120,7 @@ pub fn run(args: &Args) -> u8 {
             return exit::ERROR;
         }
     };
-    let on_event = writer(args.format);
+    let (on_event, written) = writer(args.format);
     let ports = match ports(args) {
         Ok(ports) => ports,
         Err(error) => {
@@ -128,6 +131,9 @@ pub fn run(args: &Args) -> u8 {
     let boot = boot.map(|boot| (boot, &of_boot));
     let served = Site::open((&args.folder, &own), boot, &args.cmdline)
         .and_then(|site| serve(&site, &ports, &cancel, &on_event));
+    drop(on_event);
+    // The last lines, unless nobody takes them.
+    let _ = written.recv_timeout(LAST);
     match served {
         Ok(()) => 0,
         Err(error) => {
@@ -183,17 +189,47 @@ fn ports(args: &Args) -> Result<Ports, ServeError> {
     })
 }
 
-/// Writes each event as a line. Events come from several threads: a line is written at once.
-fn writer(format: look::Format) -> OnEvent {
-    Arc::new(move |event| {
-        put!(
-            "{}\n",
-            match format {
-                look::Format::Human => event.human(),
-                look::Format::Json => event.json(&jiff::Timestamp::now().to_string()).to_string(),
+/// Lines that wait until they are written; what comes beyond them is left out.
+const LINES: usize = 1000;
+/// How long the last lines may take.
+const LAST: Duration = Duration::from_secs(2);
+
+/// Writes each event as a line. A reader that takes none stops no server: a thread of its own writes;
+/// the receiver hears when it has written all.
+fn writer(format: look::Format) -> (OnEvent, Receiver<()>) {
+    let (lines, waiting) = sync_channel::<(String, bool)>(LINES);
+    let (ended, written) = sync_channel(1);
+    let shown = move |event: &Event| match format {
+        look::Format::Human => event.human(),
+        look::Format::Json => event.json(&jiff::Timestamp::now().to_string()).to_string(),
+    };
+    std::thread::spawn(move || {
+        while let Ok((line, last)) = waiting.recv() {
+            put!("{line}\n");
+            if last {
+                break;
             }
-        );
-    })
+        }
+        let _ = ended.send(());
+    });
+    let left_out = AtomicU64::new(0);
+    let on_event = move |event: &Event| {
+        let count = left_out.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            let text = format!("{count} events were left out: nobody took them");
+            if lines
+                .try_send((shown(&Event::Note { text }), false))
+                .is_err()
+            {
+                left_out.fetch_add(count, Ordering::Relaxed);
+            }
+        }
+        let last = *event == Event::Closed;
+        if lines.try_send((shown(event), last)).is_err() {
+            left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    (Arc::new(on_event), written)
 }
 
 /// Gives the files that a loop found green, as they were then; the exit code where they are not.

@@ -86,6 +86,14 @@ impl Packet {
                 return Err(FormatError::corrupt(NAME, 0, what));
             }
         };
+        // Another network's address is no MAC address, and would be answered as one.
+        if head.get(1..3) != Some(&[1, 6]) {
+            return Err(FormatError::corrupt(
+                NAME,
+                1,
+                "a network that is no Ethernet",
+            ));
+        }
         let mut options = Vec::new();
         read_options(bytes, OPTIONS, bytes.len(), &mut options)?;
         let overload = find(&options, 52)
@@ -290,7 +298,7 @@ mod tests {
     fn what_is_no_packet_is_refused() {
         let good = Packet::of([1; 6], 7).write();
         assert!(Packet::read(&good[..239]).is_err());
-        for (at, byte) in [(0, 3), (237, 0)] {
+        for (at, byte) in [(0, 3), (1, 32), (2, 0), (2, 16), (237, 0)] {
             let mut bad = good.clone();
             bad[at] = byte;
             assert!(Packet::read(&bad).is_err());

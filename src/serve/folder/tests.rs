@@ -1,3 +1,5 @@
+//! What is found in a folder, and what is not.
+
 use super::*;
 use std::os::unix::fs::symlink;
 

@@ -1,3 +1,5 @@
+//! What is started, and what is not.
+
 use super::*;
 use crate::serve::folder::{Judged, Stamp};
 

@@ -9,11 +9,13 @@ use super::folder::{Found, Refusal};
 use super::opened::Opened;
 use crate::format::tftp::{Asked, Code, Packet};
 use crate::model::value::clip;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
+use tokio::sync::Notify;
 use transfer::Transfer;
 
 /// Transfers at a time. Each holds less than 300 KiB.
@@ -34,34 +36,78 @@ pub struct Tftp {
 /// The transfers that are under way, by whom they go to.
 #[derive(Debug, Default)]
 struct Running {
-    peers: Mutex<HashSet<SocketAddr>>,
+    peers: Mutex<HashMap<SocketAddr, Held>>,
+}
+
+/// A transfer that is under way.
+#[derive(Debug)]
+struct Held {
+    /// What was asked for, as it came.
+    request: Vec<u8>,
+    /// Whether its client answered.
+    heard: Arc<AtomicBool>,
+    /// Ends it.
+    stop: Arc<Notify>,
 }
 
 /// A transfer's place, given back when it is dropped.
 struct Place {
     running: Arc<Running>,
     peer: SocketAddr,
+    heard: Arc<AtomicBool>,
+    stop: Arc<Notify>,
+}
+
+/// Why a request gets no place.
+enum Taken {
+    /// The same is under way, and is sent again until its client answers.
+    Same,
+    /// Too many are under way.
+    Full,
 }
 
 impl Running {
-    /// Takes a place, unless the same is under way, or too many are.
-    fn take(self: &Arc<Self>, peer: SocketAddr) -> Option<Place> {
+    /// Takes a place, unless the same is under way, or too many are. Who asks anew wants nothing of
+    /// what is under way any more.
+    fn take(self: &Arc<Self>, peer: SocketAddr, request: &[u8]) -> Result<Place, Taken> {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = |ip: IpAddr| peers.iter().filter(|peer| peer.ip() == ip).count();
-        if peers.len() >= TRANSFERS || of(peer.ip()) >= OF_ONE || !peers.insert(peer) {
-            return None;
+        if let Some(held) = peers.get(&peer) {
+            // A request that was sent twice is one.
+            if held.request == request && !held.heard.load(Ordering::Relaxed) {
+                return Err(Taken::Same);
+            }
+            held.stop.notify_one();
+            peers.remove(&peer);
         }
-        let running = Arc::clone(self);
-        Some(Place { running, peer })
+        let of = |ip: IpAddr| peers.keys().filter(|peer| peer.ip() == ip).count();
+        if peers.len() >= TRANSFERS || of(peer.ip()) >= OF_ONE {
+            return Err(Taken::Full);
+        }
+        let place = Place {
+            running: Arc::clone(self),
+            peer,
+            heard: Arc::default(),
+            stop: Arc::default(),
+        };
+        let held = Held {
+            request: request.to_vec(),
+            heard: Arc::clone(&place.heard),
+            stop: Arc::clone(&place.stop),
+        };
+        peers.insert(peer, held);
+        Ok(place)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let peers = self.running.peers.lock();
-        peers
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.peer);
+        let mut peers = peers.unwrap_or_else(PoisonError::into_inner);
+        // Another transfer may have taken its place.
+        let own = |held: &Held| Arc::ptr_eq(&held.stop, &self.stop);
+        if peers.get(&self.peer).is_some_and(own) {
+            peers.remove(&self.peer);
+        }
     }
 }
 
@@ -91,6 +137,7 @@ impl Tftp {
     pub async fn run(self, on_event: OnEvent) {
         let own = self.at().map(|at| at.ip());
         let mut buffer = vec![0; MAX_PACKET];
+        let mut told: Option<Instant> = None;
         loop {
             let (length, peer) = match self.socket.recv_from(&mut buffer).await {
                 Ok(came) => came,
@@ -114,8 +161,26 @@ impl Tftp {
             else {
                 continue;
             };
-            let (Ok(own), Some(place)) = (&own, self.running.take(peer)) else {
-                continue;
+            let Ok(own) = &own else { continue };
+            let bytes = buffer.get(..length).unwrap_or_default();
+            let place = match self.running.take(peer, bytes) {
+                Ok(place) => place,
+                Err(Taken::Same) => continue,
+                Err(Taken::Full) => {
+                    // Of a flood, one each second.
+                    if told.is_none_or(|told| told.elapsed() >= Duration::from_secs(1)) {
+                        told = Some(Instant::now());
+                        on_event(&Event::Tftp {
+                            from: peer,
+                            file: clip(&file, 500),
+                            sent: 0,
+                            size: 0,
+                            again: 0,
+                            failure: Some("too many transfers are under way".to_owned()),
+                        });
+                    }
+                    continue;
+                }
             };
             let request = Request {
                 own: *own,
@@ -127,8 +192,7 @@ impl Tftp {
             };
             let (site, on_event) = (Arc::clone(&self.site), Arc::clone(&on_event));
             tokio::spawn(async move {
-                let _place = place;
-                request.answer(&site, &on_event).await;
+                request.answer(&site, &place, &on_event).await;
             });
         }
     }
@@ -145,7 +209,7 @@ struct Request {
 }
 
 impl Request {
-    async fn answer(self, site: &Arc<Site>, on_event: &OnEvent) {
+    async fn answer(self, site: &Arc<Site>, place: &Place, on_event: &OnEvent) {
         // Each transfer has a port of its own; who else sends to it is not heard.
         let socket = async {
             let socket = UdpSocket::bind((self.own, 0)).await?;
@@ -160,10 +224,19 @@ impl Request {
         };
         let failure = match self.open(site).await {
             Ok(file) => {
-                let transfer = Transfer::new(socket, Arc::new(file), &self.asked);
-                let (sent, size, again, failure) = transfer.carry_out().await;
-                event = Told { sent, size, again };
-                failure
+                let heard = Arc::clone(&place.heard);
+                let size = file.size;
+                let transfer = Transfer::new(socket, Arc::new(file), &self.asked, heard);
+                tokio::select! {
+                    (sent, size, again, failure) = transfer.carry_out() => {
+                        event = Told { sent, size, again };
+                        failure
+                    }
+                    () = place.stop.notified() => {
+                        event.size = size;
+                        Some("its client asked anew".to_owned())
+                    }
+                }
             }
             Err((code, why)) => {
                 let message = match code {
@@ -222,4 +295,31 @@ struct Told {
     sent: u64,
     size: u64,
     again: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_anew_takes_the_place_of_what_was_asked() {
+        let running = Arc::new(Running::default());
+        let peer = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        let Ok(first) = running.take(peer(1), b"a") else {
+            panic!("no place")
+        };
+        assert!(matches!(running.take(peer(1), b"a"), Err(Taken::Same)));
+        first.heard.store(true, Ordering::Relaxed);
+        let second = running.take(peer(1), b"a");
+        // The one whose place it was gives nothing back.
+        drop(first);
+        assert_eq!(running.peers.lock().unwrap().len(), 1);
+        let third = running.take(peer(1), b"b");
+        assert!(second.is_ok() && third.is_ok());
+        let others: Vec<_> = (2..40).map(|port| running.take(peer(port), b"a")).collect();
+        let places = others.iter().filter(|place| place.is_ok()).count();
+        assert_eq!(places, OF_ONE - 1);
+        drop((second, third, others));
+        assert!(running.peers.lock().unwrap().is_empty());
+    }
 }

@@ -6,6 +6,7 @@ use crate::model::value::clip;
 use crate::serve::opened::Opened;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 
@@ -15,8 +16,13 @@ const FIRST: Duration = Duration::from_secs(1);
 /// does not say it.
 const LEAST: Duration = Duration::from_millis(50);
 const MOST: Duration = Duration::from_secs(4);
-/// How often a window is sent again before the client counts as gone.
-const TRIES: u32 = 7;
+/// How long a client may be silent before it counts as gone.
+const SILENCE: Duration = Duration::from_secs(30);
+/// How often something is sent again to one who never answered: who asked may be another than who is
+/// sent to.
+const UNHEARD: u32 = 2;
+/// The most seconds between repeats that a client may ask for.
+const MAX_TIMEOUT: u8 = 10;
 /// Bytes of a window: a larger one is more than queues on the way hold.
 const MAX_WINDOW: usize = 128 << 10;
 /// Bytes that are read at once.
@@ -32,6 +38,10 @@ pub struct Transfer {
     wait: Duration,
     usual: Option<Duration>,
     again: u64,
+    /// When an answer came last, or the transfer began.
+    last: Instant,
+    /// Whether an answer came at all.
+    heard: Arc<AtomicBool>,
 }
 
 /// Why a transfer ended before its end.
@@ -45,9 +55,14 @@ enum Came {
 
 impl Transfer {
     /// Begins one to whom the socket is connected.
-    pub fn new(socket: UdpSocket, file: Arc<Opened>, asked: &Asked) -> Self {
+    pub fn new(
+        socket: UdpSocket,
+        file: Arc<Opened>,
+        asked: &Asked,
+        heard: Arc<AtomicBool>,
+    ) -> Self {
         let agreed = grant(asked, file.size);
-        let wait = asked
+        let wait = agreed
             .timeout
             .map_or(FIRST, |seconds| Duration::from_secs(seconds.into()));
         Self {
@@ -58,6 +73,8 @@ impl Transfer {
             wait,
             usual: None,
             again: 0,
+            last: Instant::now(),
+            heard,
         }
     }
 
@@ -154,7 +171,8 @@ impl Transfer {
     }
 
     fn slower(&mut self, tries: u32) -> Result<(), Failure> {
-        if tries > TRIES {
+        let unheard = !self.heard.load(Ordering::Relaxed) && tries > UNHEARD;
+        if unheard || self.last.elapsed() >= SILENCE {
             return Err("nothing comes from there any more".to_owned());
         }
         if self.agreed.timeout.is_none() {
@@ -174,7 +192,7 @@ impl Transfer {
         }
     }
 
-    async fn came(&self, within: Duration) -> Result<Came, Failure> {
+    async fn came(&mut self, within: Duration) -> Result<Came, Failure> {
         let end = Instant::now() + within;
         let mut buffer = [0; 600];
         loop {
@@ -190,7 +208,11 @@ impl Transfer {
                 Err(error) => return Err(error.to_string()),
             };
             match buffer.get(..length).map(Packet::read) {
-                Some(Ok(Packet::Ack { block })) => return Ok(Came::Ack(block)),
+                Some(Ok(Packet::Ack { block })) => {
+                    self.last = Instant::now();
+                    self.heard.store(true, Ordering::Relaxed);
+                    return Ok(Came::Ack(block));
+                }
                 Some(Ok(Packet::Error { code, message })) => {
                     let message = clip(&message, 200);
                     return Err(format!("the client says: {message} (error {code})"));
@@ -233,7 +255,7 @@ fn grant(asked: &Asked, size: u64) -> Agreed {
         blksize: asked.blksize,
         tsize: asked.tsize.then_some(size),
         windowsize: asked.windowsize.map(|window| window.min(most)),
-        timeout: asked.timeout,
+        timeout: asked.timeout.filter(|seconds| *seconds <= MAX_TIMEOUT),
     }
 }
 
@@ -247,4 +269,19 @@ fn granted(agreed: &Agreed) -> Vec<(String, String)> {
     let given = pairs.into_iter();
     let given = given.filter_map(|(name, value)| Some((name.to_owned(), value?)));
     given.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_does_not_say_how_long_its_place_is_kept() {
+        let asked = |timeout| Asked {
+            timeout: Some(timeout),
+            ..Asked::default()
+        };
+        assert_eq!(grant(&asked(10), 1).timeout, Some(10));
+        assert_eq!(grant(&asked(11), 1).timeout, None);
+    }
 }

@@ -1,10 +1,10 @@
 //! `tdg serve`: what its servers give, to tdg's own clients and to those of others.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::os::unix::fs::symlink;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::program;
@@ -203,11 +203,11 @@ fn nothing_outside_of_the_folder_is_given() {
         "",
         "/",
     ] {
-        let answer = asks(serving.port("tftp"), &request(1, file, "octet")).unwrap();
+        let answer = asks(serving.port("tftp"), &request(1, file, "octet"));
         assert_eq!(answer[..4], [0, 5, 0, 1], "{file}");
     }
     assert_eq!(
-        asks(serving.port("tftp"), &request(1, "//file", "OCTET")).unwrap(),
+        asks(serving.port("tftp"), &request(1, "//file", "OCTET")),
         b"\0\x03\0\x01f"
     );
 }
@@ -221,16 +221,22 @@ fn request(opcode: u8, file: &str, mode: &str) -> Vec<u8> {
     bytes
 }
 
-/// Sends a packet and gives the first answer; `None` where none comes for a while.
-fn asks(port: u16, packet: &[u8]) -> Option<Vec<u8>> {
+/// Sends packets and gives the first answer that comes.
+fn first(port: u16, packets: &[&[u8]]) -> Vec<u8> {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket
-        .set_read_timeout(Some(Duration::from_millis(300)))
+        .set_read_timeout(Some(Duration::from_secs(10)))
         .unwrap();
-    socket.send_to(packet, ("127.0.0.1", port)).unwrap();
+    for packet in packets {
+        socket.send_to(packet, ("127.0.0.1", port)).unwrap();
+    }
     let mut buffer = [0; 2000];
-    let (length, _) = socket.recv_from(&mut buffer).ok()?;
-    Some(buffer[..length].to_vec())
+    let (length, _) = socket.recv_from(&mut buffer).unwrap();
+    buffer[..length].to_vec()
+}
+
+fn asks(port: u16, packet: &[u8]) -> Vec<u8> {
+    first(port, &[packet])
 }
 
 #[test]
@@ -255,16 +261,18 @@ fn a_broken_packet_is_answered_with_nothing() {
         &[0xff; 1500],
         &long,
     ] {
-        assert_eq!(asks(port, broken), None, "{broken:?}");
+        // The first answer is that to what came behind it.
+        let answer = first(port, &[broken, &request(1, "file", "octet")]);
+        assert_eq!(answer, b"\0\x03\0\x01f", "{broken:?}");
     }
-    let refused = |packet: &[u8]| asks(port, packet).unwrap()[..4].to_vec();
+    let refused = |packet: &[u8]| asks(port, packet)[..4].to_vec();
     assert_eq!(refused(&request(2, "new", "octet")), [0, 5, 0, 2]);
     assert_eq!(refused(&request(1, "file", "netascii")), [0, 5, 0, 0]);
     assert!(!world.path().join("boot/new").exists());
     // Of options that make no sense, none is granted.
     let mut odd = request(1, "file", "octet");
     odd.extend(b"blksize\x007\x00windowsize\x000\x00multicast\x00\x00");
-    assert_eq!(asks(port, &odd).unwrap(), b"\0\x03\0\x01f");
+    assert_eq!(asks(port, &odd), b"\0\x03\0\x01f");
 }
 
 #[test]
@@ -458,4 +466,50 @@ fn a_port_that_cannot_be_had_is_told_with_what_to_do() {
         nothing.stderr
     );
     assert_eq!((elsewhere.code, nothing.code), (4, 4));
+}
+
+#[test]
+fn who_takes_no_events_stops_no_server() {
+    let world = World::new();
+    world.write("boot/file", "f");
+    let more = ["serve", "boot", "--only", "http", "--http-port", "0"];
+    let mut command = world.command(&more);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut port = None;
+    while port.is_none() {
+        let mut line = String::new();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "it ended");
+        let at = line.trim().strip_suffix('/');
+        port = at.and_then(|at| at.rsplit_once(':')?.1.parse::<u16>().ok());
+    }
+    // More than a pipe and what waits for it hold.
+    let target = "x".repeat(500);
+    let mut answers = 0;
+    for _ in 0..1500 {
+        let mut stream = TcpStream::connect(("127.0.0.1", port.unwrap())).unwrap();
+        let limit = Some(Duration::from_secs(10));
+        stream.set_read_timeout(limit).unwrap();
+        let request = format!("GET /{target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        if stream.read_to_end(&mut answer).is_err() {
+            break;
+        }
+        answers += usize::from(answer.starts_with(b"HTTP/1.1 404"));
+    }
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let begin = Instant::now();
+    while child.try_wait().unwrap().is_none() && begin.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ended = child.try_wait().unwrap();
+    let _ = child.kill();
+    let _ = child.wait();
+    assert_eq!((answers, ended.and_then(|e| e.code())), (1500, Some(0)));
 }
