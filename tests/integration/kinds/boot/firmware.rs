@@ -28,6 +28,15 @@ fn fat(world: &World, name: &str, mib: u64, files: &[(&Path, &str)]) -> Option<(
     Some(())
 }
 
+/// Makes the ISO image `cd`, from which firmware starts what is on `disk`.
+fn iso(world: &World, xorriso: &Path) {
+    fs::create_dir(world.path().join("iso")).unwrap();
+    fs::copy(world.path().join("disk"), world.path().join("iso/efi.img")).unwrap();
+    let make = "-as mkisofs -quiet -o cd -e efi.img -no-emul-boot iso";
+    let make: Vec<&str> = make.split(' ').collect();
+    output(xorriso, world.path(), &make);
+}
+
 #[test]
 fn firmware_starts_what_is_on_a_disk_and_on_an_iso_image() {
     let world = World::new();
@@ -40,11 +49,7 @@ fn firmware_starts_what_is_on_a_disk_and_on_an_iso_image() {
     let Some(xorriso) = peer("xorriso") else {
         return;
     };
-    fs::create_dir(world.path().join("iso")).unwrap();
-    fs::copy(world.path().join("disk"), world.path().join("iso/efi.img")).unwrap();
-    let make = "-as mkisofs -quiet -o cd -e efi.img -no-emul-boot iso";
-    let make: Vec<&str> = make.split(' ').collect();
-    output(&xorriso, world.path(), &make);
+    iso(&world, &xorriso);
     world.write("disk.qcow2", b"QFI\xfb\0\0\0\x03");
     world.write("empty", vec![0; 1 << 20]);
     fs::create_dir(world.path().join("tmp")).unwrap();
@@ -80,14 +85,14 @@ checks:
 }
 
 #[test]
-fn firmware_of_amd64_starts_what_is_on_a_disk() {
+fn firmware_of_amd64_starts_a_disk_an_iso_image_and_what_a_network_offers() {
     let installer =
-        Path::new("/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64/linux");
+        Path::new("/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64");
     let firmware = Path::new("/usr/share/OVMF/OVMF_CODE_4M.fd");
     let world = World::new();
-    if peer("qemu-system-x86_64").is_none() {
+    let (Some(_), Some(xorriso)) = (peer("qemu-system-x86_64"), peer("xorriso")) else {
         return;
-    }
+    };
     if !installer.exists() || !firmware.exists() {
         let strict = std::env::var_os("TDG_STRICT").is_some_and(|value| value == "1");
         assert!(
@@ -96,21 +101,38 @@ fn firmware_of_amd64_starts_what_is_on_a_disk() {
         );
         return;
     }
-    let script = world.write("startup.nsh", "fs0:\\linux.efi console=ttyS0\r\n");
-    let files = [(installer, "::linux.efi"), (&script, "::startup.nsh")];
+    let (linux, script) = (
+        installer.join("linux"),
+        world.write("startup.nsh", "fs0:\\linux.efi console=ttyS0\r\n"),
+    );
+    let files: [(&Path, _); 2] = [(&linux, "::linux.efi"), (&script, "::startup.nsh")];
     let Some(()) = fat(&world, "disk", 64, &files) else {
         return;
     };
+    iso(&world, &xorriso);
+    // Debian's shim, which asks the network for GRUB beside it.
+    fs::create_dir(world.path().join("files")).unwrap();
+    for name in ["bootnetx64.efi", "grubx64.efi"] {
+        fs::copy(installer.join(name), world.path().join("files").join(name)).unwrap();
+    }
     fs::create_dir(world.path().join("tmp")).unwrap();
     let report = run(
         &world,
         "
 spec: firmware
 checks:
-  - name: pass it is started
+  - name: pass a disk
     boot: { arch: amd64, disk: disk, sees: ['BdsDxe: starting', 'Linux version'] }
     timeout: 4m
     expect: { problem: null, end: seen, firmware: { contain: OVMF } }
+  - name: pass an ISO
+    boot: { arch: amd64, iso: cd, sees: ['BdsDxe: starting', 'Linux version'] }
+    timeout: 4m
+    expect: { problem: null, end: seen }
+  - name: pass PXE
+    boot: { arch: amd64, netboot: pxe, boot-file: files/bootnetx64.efi, sees: ['Start PXE over IPv4', NBP file downloaded successfully, Fetching Netboot Image] }
+    timeout: 4m
+    expect: { problem: null, end: seen }
 ",
     );
     report.as_named();
