@@ -20,7 +20,7 @@ use std::time::Duration;
 /// assets/ is what it can fetch. Otherwise it is the kernel and the initramfs of the folder, found
 /// by their content; where there are several, by the architecture that asks.
 ///
-/// What `tdg generate` built is served only while its specs hold. Names that lead out of the folder
+/// What `tdg generate` built is served only where its specs hold. Names that lead out of the folder
 /// or begin with a dot are not served.
 #[derive(clap::Args)]
 #[command(after_help = "\

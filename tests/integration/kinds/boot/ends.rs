@@ -68,6 +68,15 @@ fn where_no_machine_comes_about_nothing_is_judged() {
     assert!(report.why("error no kernel").contains("nowhere"));
 }
 
+fn signal_qemu(world: &World, signal: Signal) {
+    for pid in machines_of(world.path()) {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        if name.starts_with("qemu") {
+            kill(pid, signal).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_qemu_that_breaks_down_is_no_verdict_on_the_machine() {
     let world = World::new();
@@ -83,12 +92,7 @@ fn a_qemu_that_breaks_down_is_no_verdict_on_the_machine() {
     command.env("TMPDIR", world.path().join("tmp"));
     let ran = ran_while(&mut command, |_| {
         says(&world, "still here");
-        for pid in machines_of(world.path()) {
-            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            if name.starts_with("qemu") {
-                kill(pid, Signal::SIGKILL).unwrap();
-            }
-        }
+        signal_qemu(&world, Signal::SIGKILL);
     });
     let report = Report::of(ran);
     report.as_named();
@@ -109,12 +113,7 @@ fn a_qemu_that_something_else_ends_is_no_machine_that_powered_off() {
         let ran = ran_while(&mut command, |_| {
             says(&world, "still here");
             // It ends in order, with exit code 0.
-            for pid in machines_of(world.path()) {
-                let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-                if name.starts_with("qemu") {
-                    kill(pid, Signal::SIGTERM).unwrap();
-                }
-            }
+            signal_qemu(&world, Signal::SIGTERM);
         });
         let report = Report::of(ran);
         report.as_named();
