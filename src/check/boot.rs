@@ -6,8 +6,9 @@ mod plan;
 mod wire;
 
 use super::{Context, Kind, ProbeError, SubjectUse};
-use crate::model::Address;
 use crate::model::size::show_duration;
+use crate::model::value::Value;
+use crate::model::{Address, Picture};
 use crate::probe::qemu::{
     self, Arch, Boot, Booted, Ending, FaultKind, Finish, Firmware, Folder, Medium, Protocol,
     QemuError, Start, Wire,
@@ -258,6 +259,16 @@ impl Kind for TheKind {
                 .remedy("a check that names `problem` judges it as evidence")),
             Some(_) | None => Ok(Evidence::of(&booted, files(&args, context))),
         }
+    }
+
+    fn picture(_args: &Value, evidence: &Value) -> Option<Picture> {
+        let files = evidence.get("files").and_then(Value::as_array)?;
+        let files: Vec<String> = files
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        (!files.is_empty()).then_some(Picture::Files(files))
     }
 }
 

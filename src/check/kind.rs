@@ -2,7 +2,7 @@
 
 use super::{Context, ProbeError};
 use crate::model::value::Value;
-use crate::model::{Address, Shape};
+use crate::model::{Address, Picture, Shape};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -85,9 +85,9 @@ pub trait Kind: Send + Sync + 'static {
         context: &Context<'_>,
     ) -> Result<Self::Evidence, ProbeError>;
 
-    /// Draws what was seen, for people to whom a check that failed is told; a line each.
-    fn picture(_evidence: &Value) -> Vec<String> {
-        Vec::new()
+    /// Gives what was seen as something that reports draw; most kinds have nothing like that.
+    fn picture(_args: &Value, _evidence: &Value) -> Option<Picture> {
+        None
     }
 }
 
@@ -128,8 +128,8 @@ pub trait AnyKind: Send + Sync {
         subject: Option<&Address>,
         context: &Context<'_>,
     ) -> Result<Value, ProbeError>;
-    /// Draws what was seen; nothing where a kind has no picture.
-    fn picture(&self, evidence: &Value) -> Vec<String>;
+    /// Gives what was seen as something that reports draw; nothing where a kind has no picture.
+    fn picture(&self, args: &Value, evidence: &Value) -> Option<Picture>;
 }
 
 /// Hides the types of a kind.
@@ -209,7 +209,7 @@ impl<K: Kind> AnyKind for Erased<K> {
             .map_err(|e| ProbeError::new(format!("the evidence of `{}`: {e}", K::NAME)))
     }
 
-    fn picture(&self, evidence: &Value) -> Vec<String> {
-        K::picture(evidence)
+    fn picture(&self, args: &Value, evidence: &Value) -> Option<Picture> {
+        K::picture(args, evidence)
     }
 }

@@ -6,7 +6,8 @@ mod picture;
 use super::dhcp::asking::{Asked, machine, wait, way};
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::format::Limits;
-use crate::model::{Address, Sha256Digest};
+use crate::model::value::Value;
+use crate::model::{Address, Picture, Sha256Digest};
 use crate::probe::netboot::{Asking, Expected, NetbootError, walk};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -132,8 +133,8 @@ impl Kind for TheKind {
         Ok(Evidence::of(walk(&asking)?))
     }
 
-    fn picture(evidence: &serde_json::Value) -> Vec<String> {
-        picture::draw(evidence)
+    fn picture(args: &Value, evidence: &Value) -> Option<Picture> {
+        Some(picture::picture(args, evidence))
     }
 }
 

@@ -7,6 +7,7 @@ pub mod digest;
 pub mod excerpt;
 pub mod glob;
 pub mod path;
+pub mod picture;
 pub mod shape;
 pub mod size;
 pub mod span;
@@ -16,6 +17,7 @@ pub mod words;
 
 pub use address::{Address, AddressError, Origin};
 pub use digest::Sha256Digest;
+pub use picture::Picture;
 pub use shape::{Field, Record, Shape, TextKind};
 pub use span::{SourceId, Span};
 pub use verdict::{Mismatch, SkipReason, Trouble, Verdict};

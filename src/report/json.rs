@@ -3,6 +3,8 @@
 //! `version` is 1. A field may be added within a version; none is removed or changes its meaning.
 
 use super::Reporter;
+use crate::model::Picture;
+use crate::model::picture::Walk;
 use crate::model::value::Value;
 use crate::run::Event;
 use crate::run::event::{Counts, Ending, Failure, Outcome, Place, Summary};
@@ -50,6 +52,30 @@ pub struct Trial<'r> {
     error: Option<Error<'r>>,
     skipped: Option<String>,
     notes: &'r [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    picture: Option<Drawn<'r>>,
+}
+
+/// What was seen, drawn.
+#[derive(Serialize)]
+struct Drawn<'r> {
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    walk: Option<&'r Walk>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<&'r [String]>,
+}
+
+fn drawn(picture: &Picture) -> Drawn<'_> {
+    let (walk, files) = match picture {
+        Picture::Walk(walk) => (Some(walk), None),
+        Picture::Files(files) => (None, Some(files.as_slice())),
+    };
+    Drawn {
+        text: picture.lines().join("\n"),
+        walk,
+        files,
+    }
 }
 
 #[derive(Serialize)]
@@ -91,6 +117,7 @@ pub fn trial(outcome: &Outcome) -> Trial<'_> {
         error,
         skipped,
         notes: &outcome.notes,
+        picture: outcome.picture.as_ref().map(drawn),
     }
 }
 

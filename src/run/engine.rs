@@ -104,12 +104,15 @@ impl<'p> Session<'p> {
                 Some(reason) => (Ending::Skip(reason), None, 0, Vec::new()),
                 None => self.tries(index, trial),
             };
-            let failed = matches!(ending, Ending::Fail(_));
-            let picture = match seen.as_deref().filter(|_| failed) {
-                Some(seen) => trial.kind.0.picture(&self.secrets.hide_value(seen)),
-                None => Vec::new(),
-            };
-            let failed = failed && self.options.evidence > 0;
+            let judged = matches!(ending, Ending::Pass | Ending::Fail(_));
+            let mut picture = seen
+                .as_deref()
+                .filter(|_| judged)
+                .and_then(|seen| trial.kind.0.picture(&trial.args, seen));
+            if let Some(picture) = &mut picture {
+                picture.texts(&|text| self.secrets.hide(text));
+            }
+            let failed = matches!(ending, Ending::Fail(_)) && self.options.evidence > 0;
             // Before it is cut: half a secret is one too.
             let evidence = seen.filter(|_| failed).map(|seen| {
                 let (value, truncated) =

@@ -1,7 +1,7 @@
 //! What happens in a run, as reporters see it.
 
 use crate::model::value::Value;
-use crate::model::{SkipReason, Trouble};
+use crate::model::{Picture, SkipReason, Trouble};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,8 +102,8 @@ pub struct Outcome {
     pub tries: u32,
     /// Of one that failed, what was seen, where the run keeps it.
     pub evidence: Option<Evidence>,
-    /// Of one that failed, what was seen, drawn for people, a line each; most kinds draw nothing.
-    pub picture: Vec<String>,
+    /// Of one that was judged, what was seen, to be drawn; most kinds have nothing like that.
+    pub picture: Option<Picture>,
     /// What else is worth saying, e.g. that a quarantined check passes again.
     pub notes: Vec<String>,
 }

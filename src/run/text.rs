@@ -2,6 +2,7 @@
 
 use super::event::{Ending, Failure, Outcome};
 use super::plan::PlanError;
+use crate::model::Picture;
 use crate::model::path::printable;
 use crate::model::value::{Value, show};
 
@@ -43,8 +44,8 @@ pub fn ending(outcome: &Outcome) -> String {
                 failure(first, &alike[1..], &mut out);
                 rest = other;
             }
-            for line in &outcome.picture {
-                out.push_str(&format!("  {}\n", printable(line)));
+            for line in outcome.picture.iter().flat_map(Picture::lines) {
+                out.push_str(&format!("  {}\n", printable(&line)));
             }
         }
     }

@@ -59,6 +59,10 @@ pub struct Evidence {
 pub struct Step {
     /// `dhcp`, `tftp`, `http` or `https`.
     pub protocol: String,
+    /// What the server is to the machine: as `protocol`, or `proxy-dhcp` (it offers no address) or
+    /// `boot-server` (it was asked on port 4011).
+    #[schemars(extend("enum" = ["dhcp", "proxy-dhcp", "boot-server", "tftp", "http", "https"]))]
+    pub role: String,
     /// Who answered.
     pub from: String,
     /// What was asked for: a message of DHCP, or the address of a file.
@@ -121,6 +125,7 @@ impl Evidence {
 fn step(step: netboot::Step) -> Step {
     Step {
         protocol: step.protocol,
+        role: step.role,
         from: step.from,
         what: step.what,
         came: step.came,

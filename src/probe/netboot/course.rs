@@ -167,14 +167,20 @@ impl Course<'_> {
         let begin = Instant::now();
         let offers = discover(machine, &asking.way, wait(begin), asking.cancel)?;
         for offer in &offers {
-            self.answered(machine, offer, "DISCOVER", begin);
+            let role = if offer.is_proxy() {
+                "proxy-dhcp"
+            } else {
+                "dhcp"
+            };
+            self.answered(machine, offer, role, "DISCOVER", begin);
         }
         let address = offers.iter().find(|offer| !offer.is_proxy()).cloned();
         self.console.address(who, address.as_ref());
         let begin = Instant::now();
         let picked = pick(machine, &asking.way, &offers, wait(begin), asking.cancel)?;
         if let Some(answer) = &picked.boot_server {
-            self.answered(machine, answer, "REQUEST on port 4011", begin);
+            let asked = "REQUEST on port 4011";
+            self.answered(machine, answer, "boot-server", asked, begin);
         }
         match picked.boot {
             Ok((boot, _)) => {
@@ -185,7 +191,14 @@ impl Course<'_> {
         }
     }
 
-    fn answered(&mut self, machine: &Machine, offer: &Offer, asked: &str, begin: Instant) {
+    fn answered(
+        &mut self,
+        machine: &Machine,
+        offer: &Offer,
+        role: &str,
+        asked: &str,
+        begin: Instant,
+    ) {
         let file = match offer.file() {
             Some(file) => format!(
                 "boot file `{}`",
@@ -199,6 +212,7 @@ impl Course<'_> {
         };
         self.steps.push(Step {
             protocol: "dhcp".to_owned(),
+            role: role.to_owned(),
             from: offer.sender(),
             what: format!("{asked} of {}", machine.class()),
             came: format!("{address}, {file}"),
@@ -228,6 +242,7 @@ impl Course<'_> {
         };
         self.steps.push(Step {
             protocol: protocol.to_owned(),
+            role: protocol.to_owned(),
             from,
             what: place.shown(),
             came: match &got {

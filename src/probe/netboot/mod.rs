@@ -98,6 +98,8 @@ impl Outcome {
 pub struct Step {
     /// `dhcp`, `tftp`, `http`, `https`.
     pub protocol: String,
+    /// What the server is to the machine: as the protocol, or `proxy-dhcp` or `boot-server`.
+    pub role: String,
     /// Who answered.
     pub from: String,
     /// What was asked for.

@@ -6,6 +6,7 @@ mod boots;
 mod dhcp;
 mod ipxe;
 mod paired;
+mod pictures;
 mod proxy;
 mod serve;
 mod tftp;

@@ -38,7 +38,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// What the other end has: boot files by TFTP, and everything by HTTP.
-fn bastion() -> World {
+pub(super) fn bastion() -> World {
     let world = World::new();
     let ipxe = sectioned(0xaa64, TAG_LINE);
     let amd64 = sectioned(0x8664, TAG_LINE);

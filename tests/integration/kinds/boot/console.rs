@@ -49,6 +49,11 @@ fn what_a_machine_says_is_seen_in_order_and_one_boot_serves_many_checks() {
         ]),
     );
     report.as_named();
+    // What was kept is named by reports, also where all is right.
+    let kept = serde_json::json!(["out/console.log", "out/network.pcap"]);
+    for check in ["pass all is seen", "fail the same boot"] {
+        assert_eq!(report.trial(check)["picture"]["files"], kept);
+    }
     let log = fs::read_to_string(world.path().join("out/console.log")).unwrap();
     assert_eq!(
         log.matches("init: on aarch64").count(),
