@@ -1,10 +1,11 @@
 //! One transfer: what is sent again and when, and who may answer.
 
 use super::TftpError;
+use super::waiting::Waiting;
 use crate::format::tftp::{Agreed, Asked, Code, Packet, Receiver, Step, Stopped};
 use crate::probe::exec::Cancel;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// How long a request waits for its first answer before it is sent again.
@@ -83,7 +84,7 @@ pub fn get(
 
 struct Transfer<'f> {
     fetch: &'f Fetch<'f>,
-    socket: UdpSocket,
+    socket: Waiting,
     receiver: Receiver,
     /// Where the server sends from; it picks a port for each transfer.
     peer: Option<SocketAddr>,
@@ -103,7 +104,7 @@ impl<'f> Transfer<'f> {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        let socket = UdpSocket::bind((any, 0)).map_err(|error| local("no socket", &error))?;
+        let socket = Waiting::bind((any, 0).into()).map_err(|error| local("no socket", &error))?;
         let now = Instant::now();
         Ok(Self {
             fetch,
@@ -123,7 +124,6 @@ impl<'f> Transfer<'f> {
         let request = self.receiver.request();
         self.send(&request)?;
         let mut buffer = vec![0; 1 << 16];
-        let mut waits = Duration::ZERO;
         loop {
             self.look()?;
             let left = self.wait.saturating_sub(self.sent.elapsed());
@@ -131,14 +131,7 @@ impl<'f> Transfer<'f> {
                 self.repeat()?;
                 continue;
             }
-            let wanted = left.min(LOOK).max(Duration::from_millis(1));
-            // A system call for each packet would cost as much as the packet.
-            if wanted < waits || wanted > waits * 2 {
-                let set = self.socket.set_read_timeout(Some(wanted));
-                set.map_err(|error| local("no time-out of a socket", &error))?;
-                waits = wanted;
-            }
-            let (length, from) = match self.socket.recv_from(&mut buffer) {
+            let (length, from) = match self.socket.receive(&mut buffer, left.min(LOOK)) {
                 Ok(came) => came,
                 Err(error) if is_silence(&error) => continue,
                 Err(error) => return Err(local("nothing can be received", &error)),
@@ -162,17 +155,17 @@ impl<'f> Transfer<'f> {
                     last,
                 } => {
                     self.got.size += bytes.len() as u64;
-                    let size = self.got.size;
+                    self.came();
+                    self.too_much(self.got.size)?;
+                    // Answered first: the server goes on while these bytes are put away.
+                    if let Some(answer) = answer {
+                        self.send(&answer)?;
+                    }
                     let more = sink(bytes)
                         .map_err(|error| local("what came cannot be put away", &error))?;
-                    self.came();
-                    self.too_much(size)?;
                     if !more && !last {
                         self.leave("no more is wanted");
                         return Ok(self.ended(None));
-                    }
-                    if let Some(answer) = answer {
-                        self.send(&answer)?;
                     }
                     if last {
                         self.got.whole = true;
