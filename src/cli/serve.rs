@@ -1,12 +1,14 @@
 //! `tdg serve`: the embedded netboot server.
 
+mod loops;
+
 use super::{exit, look};
-use crate::generate::{Outputs, outputs};
-use crate::model::path::printable;
 use crate::probe::exec::watch_signals;
+use crate::serve::artifact::Choice;
 use crate::serve::dhcp::cards;
-use crate::serve::folder::{Judged, Stamp};
-use crate::serve::{Event, OnEvent, Ports, ServeError, Site, serve};
+use crate::serve::judged::{Always, Judge};
+use crate::serve::{Event, OnEvent, Place, Ports, ServeError, Site, serve};
+use loops::Loops;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,11 +18,15 @@ use std::time::Duration;
 
 /// Serve a folder to machines that boot over the network: HTTP with matchbox's routes, TFTP and ProxyDHCP
 ///
+/// The folder of an OCI layout, such as `tdg generate` packages and `tdg pull` fetches, is served as
+/// the files of its artifact.
+///
 /// Where the folder has matchbox's groups/ and profiles/, these decide what a machine gets, and
 /// assets/ is what it can fetch. Otherwise it is the kernel and the initramfs of the folder, found
 /// by their content; where there are several, by the architecture that asks.
 ///
-/// What `tdg generate` built is served only where its specs hold. Names that lead out of the folder
+/// What `tdg generate` built is served only where, and as long as, its specs hold; an artifact only
+/// where the verdict attached to it says so. Names that lead out of the folder
 /// or begin with a dot are not served.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -29,15 +35,19 @@ Examples:
   tdg serve boot --tftp-port 6969 --cmdline 'console=ttyAMA0'
   sudo tdg serve boot --interface eth1              for the machines of that network
   sudo tdg serve _out/assets/spin-only --boot /srv/loaders --interface eth1
+  tdg serve _out/package/spin-only --only http      the files of what was packaged
 
 Routes: / /boot.ipxe /ipxe?mac=… /metadata?mac=… /assets/
 
 Exit codes: 0 ended by Ctrl-C or SIGTERM; 2 usage; 1 what is built is not green;
 4 it could not be served.")]
 pub struct Args {
-    /// The folder: one with files to boot, one of matchbox, or the artifacts of a build
+    /// The folder: one with files to boot, one of matchbox, the artifacts of a build, or an OCI layout
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    /// What of a layout, by the name in its index or its digest; not needed where it leads to one thing
+    #[arg(long = "ref", value_name = "NAME")]
+    reference: Option<String>,
     /// The address to listen at; 0.0.0.0 for all that this machine has, without dhcp
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
@@ -72,7 +82,7 @@ pub struct Args {
     /// they were in the first
     #[arg(long, value_name = "DIR")]
     boot: Option<PathBuf>,
-    /// Serve what is built although its specs do not hold
+    /// Serve what is there, whatever its verdict is
     #[arg(long)]
     force: bool,
     /// How what happens is written, a line each
@@ -89,29 +99,22 @@ enum Which {
 
 /// Carries the command out and gives the exit code.
 pub fn run(args: &Args) -> u8 {
-    if args.folder.join("oci-layout").is_file() {
-        look::complain(&format!(
-            "{} is a layout of blobs, no folder of files: serve what it was packaged from, such as \
-             _out/assets",
-            args.folder.display()
-        ));
+    if args.reference.is_some() && !is_layout(&args.folder) {
+        look::complain("--ref says what of an OCI layout is meant, and DIR is none");
         return exit::USAGE;
     }
     let boot = args.boot.as_deref();
-    // Whether they are folders at all is told before what was built there.
-    let none = Judged::default();
-    let opened = Site::open((&args.folder, &none), boot.map(|boot| (boot, &none)), "");
-    if let Err(error) = opened {
-        look::complain(&error.to_string());
-        return exit::ERROR;
-    }
-    let of_both = judged(&args.folder, args.force).and_then(|own| {
-        let of_boot = boot.map(|boot| judged(boot, args.force));
-        Ok((own, of_boot.transpose()?.unwrap_or_default()))
+    let both = judged(args, &args.folder, args.reference.as_deref()).and_then(|own| {
+        let of_boot = boot.map(|boot| judged(args, boot, None));
+        Ok((own, of_boot.transpose()?))
     });
-    let (own, of_boot) = match of_both {
-        Ok(judged) => judged,
+    let (own, of_boot) = match both {
+        Ok(places) => places,
         Err(code) => return code,
+    };
+    let site = match Site::open(&own, of_boot.as_ref(), &args.cmdline) {
+        Ok(site) => site,
+        Err(error) => return refused(&error),
     };
     let cancel = match watch_signals() {
         Ok(cancel) => cancel,
@@ -121,26 +124,58 @@ pub fn run(args: &Args) -> u8 {
         }
     };
     let (on_event, written) = writer(args.format);
-    let ports = match ports(args) {
-        Ok(ports) => ports,
-        Err(error) => {
-            look::complain(&error.to_string());
-            return exit::ERROR;
-        }
-    };
-    let boot = boot.map(|boot| (boot, &of_boot));
-    let served = Site::open((&args.folder, &own), boot, &args.cmdline)
-        .and_then(|site| serve(&site, &ports, &cancel, &on_event));
+    let served = ports(args).and_then(|ports| serve(&site, &ports, &cancel, &on_event));
     drop(on_event);
     // The last lines, unless nobody takes them.
     let _ = written.recv_timeout(LAST);
     match served {
         Ok(()) => 0,
-        Err(error) => {
-            look::complain(&error.to_string());
-            exit::ERROR
-        }
+        Err(error) => refused(&error),
     }
+}
+
+/// Says why nothing is served; gives the exit code.
+fn refused(error: &ServeError) -> u8 {
+    look::complain(&error.to_string());
+    match error {
+        ServeError::NotGreen { .. } => exit::FAILED,
+        ServeError::Which { .. } => exit::USAGE,
+        ServeError::Folder { .. }
+        | ServeError::Layout { .. }
+        | ServeError::Privilege { .. }
+        | ServeError::Taken { .. }
+        | ServeError::NoAddress { .. }
+        | ServeError::Interface { .. }
+        | ServeError::Version6
+        | ServeError::NoAddressToTell(_)
+        | ServeError::Local { .. } => exit::ERROR,
+    }
+}
+
+fn is_layout(folder: &Path) -> bool {
+    folder.join("oci-layout").is_file()
+}
+
+/// Says who judges a folder; the exit code where it is not to be served.
+fn judged<'p>(args: &Args, folder: &'p Path, reference: Option<&str>) -> Result<Place<'p>, u8> {
+    if is_layout(folder) {
+        let choice = Choice {
+            reference: reference.map(str::to_owned),
+            force: args.force,
+        };
+        return Ok(Place::Layout(folder, choice));
+    }
+    // Whether it is a folder at all is told before what was built there.
+    let unjudged = Place::Folder(folder, Always::nothing());
+    Site::open(&unjudged, None, "").map_err(|error| refused(&error))?;
+    let judge: Arc<dyn Judge> = match args.force {
+        true => {
+            loops::warn(folder)?;
+            Always::nothing()
+        }
+        false => Arc::new(Loops::begin(folder)?),
+    };
+    Ok(Place::Folder(folder, judge))
 }
 
 /// Decides who listens where.
@@ -230,53 +265,4 @@ fn writer(format: look::Format) -> (OnEvent, Receiver<()>) {
         }
     };
     (Arc::new(on_event), written)
-}
-
-/// Gives the files that a loop found green, as they were then; the exit code where they are not.
-fn judged(folder: &Path, force: bool) -> Result<Judged, u8> {
-    let left = outputs(folder).map_err(|error| {
-        look::complain(&error.to_string());
-        exit::ERROR
-    })?;
-    if let Some(pid) = left.at_work.as_ref().filter(|_| !force) {
-        look::complain(&format!(
-            "a loop (process {pid}) builds what is in {}: start again once it has ended, or serve \
-             what is there (--force)",
-            folder.display()
-        ));
-        return Err(exit::FAILED);
-    }
-    let red = |outputs: &Outputs| {
-        let why = outputs.not_green.as_ref()?;
-        Some(printable(&format!(
-            "{} is not green: {why}",
-            outputs.variant
-        )))
-    };
-    let red: Vec<String> = left.variants.iter().filter_map(red).collect();
-    if !red.is_empty() && !force {
-        look::complain(&format!(
-            "{}: build it until its specs hold (tdg generate), or serve it all the same (--force)",
-            red.join("; ")
-        ));
-        return Err(exit::FAILED);
-    }
-    for why in &red {
-        look::complain_line(&format!("warning: {why}"));
-    }
-    let green = left.variants.iter();
-    let green = green.filter(|outputs| outputs.not_green.is_none());
-    let files = green.flat_map(|outputs| &outputs.files).map(|file| {
-        let stamp = Stamp {
-            changed: file.changed,
-            size: file.bytes,
-        };
-        (file.path.to_string_lossy().into_owned(), stamp)
-    });
-    let alone = left.of_loops.iter().filter(|_| !force);
-    let alone = alone.map(|path| path.to_string_lossy().into_owned());
-    Ok(Judged {
-        files: files.collect(),
-        alone: alone.collect(),
-    })
 }

@@ -78,6 +78,7 @@ pub mod pe;
 pub mod pieces;
 pub mod service;
 pub mod squashfs;
+pub mod stored;
 pub mod stream;
 pub mod tar;
 pub mod tftp;

@@ -21,6 +21,27 @@ pub struct Left {
     pub of_loops: Vec<PathBuf>,
     /// The process of a loop that is at work there.
     pub at_work: Option<String>,
+    /// What this was read from.
+    pub rests_on: RestsOn,
+}
+
+/// Files that something was read from, as they were before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestsOn(Vec<(PathBuf, Option<Stamp>)>);
+
+/// When a file was changed last, and its size.
+type Stamp = ((i64, i64), u64);
+
+impl RestsOn {
+    /// Tells whether one of them is another now.
+    pub fn changed(&self) -> bool {
+        self.0.iter().any(|(path, then)| stamp(path) != *then)
+    }
+
+    fn on(&mut self, path: PathBuf) {
+        let now = stamp(&path);
+        self.0.push((path, now));
+    }
 }
 
 /// The artifacts of one variant that lie in a folder.
@@ -55,15 +76,23 @@ const OF_LOOPS: [&str; 2] = ["_out/assets", "_out/package"];
 pub fn outputs(folder: &Path) -> Result<Left, GenerateError> {
     let named = std::path::absolute(folder).map_err(GenerateError::io(folder))?;
     let folder = folder.canonicalize().map_err(GenerateError::io(folder))?;
-    let own = |project: &&Path| {
+    let mut rests_on = RestsOn::default();
+    let mut own = |project: &&Path| {
         let own = project.join(".tdg");
+        for name in ["records", "loop.lock"] {
+            rests_on.on(own.join(name));
+        }
         own.join("records").is_dir() || own.join("loop.lock").is_file()
     };
     // A link on the way into a project leads to it as the folder's own place does.
-    let Some(project) = folder.ancestors().chain(named.ancestors()).find(own) else {
-        return Ok(Left::default());
+    let Some(project) = folder.ancestors().chain(named.ancestors()).find(&mut own) else {
+        return Ok(Left {
+            rests_on,
+            ..Left::default()
+        });
     };
     let paths = Paths::new(project);
+    rests_on.on(paths.journal());
     // Before anything else is looked at: a loop that begins later changes what is judged here.
     let at_work = guard::holder(&paths.guard())?;
     let of_loops = OF_LOOPS.iter().filter_map(|place| {
@@ -78,6 +107,7 @@ pub fn outputs(folder: &Path) -> Result<Left, GenerateError> {
     let mut all = Vec::new();
     for variant in variants(project)? {
         let place = BuildRecord::place(project, &variant);
+        rests_on.on(place.clone());
         let record = BuildRecord::read(&place).map_err(GenerateError::io(&place))?;
         let inside = |path: &str| {
             let path = project.join(path);
@@ -107,7 +137,10 @@ pub fn outputs(folder: &Path) -> Result<Left, GenerateError> {
             (Some(collected), Some(_)) => {
                 touched(&paths, collected).map(|what| format!("{what} after its specs had held"))
             }
-            (None, _) | (_, None) => Some("its specs did not hold when they ran last".to_owned()),
+            (None, _) | (_, None) => Some(match &at_work {
+                Some(pid) => format!("a loop (process {pid}) is at work on it"),
+                None => "its specs did not hold when they ran last".to_owned(),
+            }),
         };
         let files = written.iter().zip(now).filter_map(|(file, now)| {
             let (changed, bytes) = now.unwrap_or((file.changed, file.bytes));
@@ -127,11 +160,12 @@ pub fn outputs(folder: &Path) -> Result<Left, GenerateError> {
         variants: all,
         of_loops,
         at_work,
+        rests_on,
     })
 }
 
 /// Gives when a file was changed last, and its size.
-fn stamp(path: &Path) -> Option<((i64, i64), u64)> {
+fn stamp(path: &Path) -> Option<Stamp> {
     let meta = std::fs::metadata(path).ok()?;
     Some(((meta.ctime(), meta.ctime_nsec()), meta.len()))
 }

@@ -60,11 +60,17 @@ impl LocalFile {
                 path: path.to_owned(),
             });
         }
-        Ok(Self {
+        Ok(Self::of(file, metadata.len()))
+    }
+
+    /// Takes a regular file that is open, of so many bytes.
+    #[must_use]
+    pub fn of(file: File, size: u64) -> Self {
+        Self {
             file,
             position: Mutex::new(()),
-            size: metadata.len(),
-        })
+            size,
+        }
     }
 
     /// Gives the open file. Its position is not to be moved.

@@ -16,6 +16,34 @@ pub enum ServeError {
         /// What the system says.
         source: io::Error,
     },
+    /// The layout is no artifact that can be served.
+    #[error("{} {what}", path.display())]
+    Layout {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        what: String,
+    },
+    /// Several things may be meant.
+    #[error("{} {what}", path.display())]
+    Which {
+        /// The folder.
+        path: PathBuf,
+        /// What there is to choose from.
+        what: String,
+    },
+    /// The verdict is none that holds.
+    #[error(
+        "{} is not green: {why}: build it until its specs hold (tdg generate), pull it with what is \
+         attached to it (tdg pull --referrers), or serve it all the same (--force)",
+        path.display()
+    )]
+    NotGreen {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// The port needs privileges.
     #[error(
         "{server} cannot listen at {at}: ports below 1024 are not for every user: run it as root, \

@@ -69,6 +69,13 @@ pub enum Event {
         /// Why it was told nothing.
         note: Option<String>,
     },
+    /// What was judged is not green any more, or is so again.
+    Verdict {
+        /// Whether it is.
+        green: bool,
+        /// Why it is not.
+        why: Option<String>,
+    },
     /// Something else worth knowing.
     Note {
         /// What.
@@ -86,6 +93,7 @@ impl Event {
             Self::Http { .. } => "http",
             Self::Tftp { .. } => "tftp",
             Self::Dhcp { .. } => "dhcp",
+            Self::Verdict { .. } => "verdict",
             Self::Note { .. } => "note",
             Self::Closed => "closed",
         }
@@ -130,6 +138,7 @@ impl Event {
             } => json!({
                 "mac": mac, "arch": arch, "firmware": firmware, "file": file, "note": note,
             }),
+            Self::Verdict { green, why } => json!({ "green": green, "why": why }),
             Self::Note { text } => json!({ "text": text }),
             Self::Closed => json!({}),
         };
@@ -207,6 +216,10 @@ impl Event {
                     "dhcp   {mac} {firmware}, architecture {arch}: {file}{}",
                     behind(note)
                 )
+            }
+            Self::Verdict { green: true, .. } => "green again: what was judged is given".to_owned(),
+            Self::Verdict { why, .. } => {
+                format!("nothing is given until it is green again{}", behind(why))
             }
             Self::Note { text } => text.clone(),
             Self::Closed => "closed".to_owned(),

@@ -1,6 +1,8 @@
 //! What matchbox's groups and profiles say, read anew for each machine that asks, as matchbox does.
 
-use super::folder::{Folder, Found, Refusal};
+use super::folder::Folder;
+use super::found::{Found, MAX_ENTRIES};
+use super::refusal::Refusal;
 use crate::format::matchbox::{Group, Profile, labels, select};
 use crate::model::path::printable;
 use serde_json::{Map, Value};
@@ -9,8 +11,6 @@ use std::fmt::Write;
 
 /// Bytes of one document.
 const MAX_DOCUMENT: usize = 1 << 20;
-/// Documents of a folder.
-const MAX_DOCUMENTS: usize = 1000;
 
 /// The group that a machine gets.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub struct Matched {
 pub fn decide(folder: &Folder) -> bool {
     // One that cannot be read decides too: without it, what is in it would be an asset.
     let there = |name| match folder.find(name) {
-        Ok(Found::Folder(_)) => true,
+        Ok(Found::Folder) => true,
         Ok(Found::File(_)) => false,
         Err(why) => why != Refusal::NotThere,
     };
@@ -43,14 +43,21 @@ pub fn decide(folder: &Folder) -> bool {
 pub fn group(folder: &Folder, said: &BTreeMap<String, String>) -> Result<Option<Matched>, String> {
     let mut files = Vec::new();
     let mut groups = Vec::new();
-    let entries = match folder.list("groups") {
+    let found = match folder.list("groups") {
         Err(Refusal::NotThere) => return Ok(None),
-        entries => entries.map_err(|why| format!("groups: {}", why.shown()))?,
+        found => found.map_err(|why| format!("groups: {}", why.shown()))?,
     };
-    let named = entries
+    if found.cut {
+        // The machine's own may be among those that were not looked at.
+        return Err(format!(
+            "groups: there are more than {MAX_ENTRIES}, too many to look at"
+        ));
+    }
+    let named = found
+        .entries
         .iter()
         .filter(|e| !e.folder && e.name.ends_with(".json"));
-    for entry in named.take(MAX_DOCUMENTS) {
+    for entry in named {
         let file = format!("groups/{}", entry.name);
         let bytes = folder.small(&file, MAX_DOCUMENT);
         let bytes = bytes.map_err(|why| format!("{}: {}", printable(&file), why.shown()))?;
@@ -174,7 +181,7 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        let folder = Folder::open(world.path()).unwrap();
+        let folder = Folder::open(world.path(), crate::serve::judged::Always::nothing()).unwrap();
         (world, folder)
     }
 

@@ -1,7 +1,9 @@
 //! What is started where no groups decide: the kernel and the initramfs of the folder, told by
 //! their content and, for an initramfs, by the architecture in its name.
 
-use super::folder::{Entry, Folder, Refusal};
+use super::folder::Folder;
+use super::found::Entry;
+use super::refusal::Refusal;
 use crate::format::Content;
 use crate::format::matchbox::{Boot, Profile};
 use crate::model::path::printable;
@@ -59,9 +61,22 @@ pub struct Kernels {
 
 impl Kernels {
     /// Looks at the files of a folder, not at those in folders below it; where it has nothing but one
-    /// folder, as packages do, into that.
+    /// folder, as packages do, into that. Of an artifact, at all its files.
     pub fn find(folder: &Folder) -> Self {
         let mut found = Self::default();
+        match folder.all() {
+            Ok(None) => {}
+            Ok(Some(names)) => {
+                for name in names {
+                    found.look(folder, &name);
+                }
+                return found.sorted();
+            }
+            Err(why) => {
+                found.miss("", why);
+                return found;
+            }
+        }
         let mut within = String::new();
         let mut entries = found.list(folder, "");
         for _ in 0..DEEPEST {
@@ -73,23 +88,33 @@ impl Kernels {
             entries = found.list(folder, &within);
         }
         for entry in entries.iter().filter(|entry| !entry.folder) {
-            let name = format!("{within}{}", entry.name);
-            let head = folder.file(&name).and_then(|file| {
-                let head = file.read_at(0, Content::HEAD);
-                head.map_err(|_| Refusal::Unreadable)
-            });
-            match head {
-                Ok(head) => found.add(&name, &head),
-                Err(why) => found.miss(&name, why),
-            }
+            found.look(folder, &format!("{within}{}", entry.name));
         }
         found.sorted()
+    }
+
+    /// Looks at a file.
+    fn look(&mut self, folder: &Folder, name: &str) {
+        let head = folder.file(name).and_then(|file| {
+            let head = file.read_at(0, Content::HEAD);
+            head.map_err(|_| Refusal::Unreadable)
+        });
+        match head {
+            Ok(head) => self.add(name, &head),
+            Err(why) => self.miss(name, why),
+        }
     }
 
     /// Lists what can be had of a folder, and notes what cannot.
     fn list(&mut self, folder: &Folder, within: &str) -> Vec<Entry> {
         let (refused, entries): (Vec<_>, Vec<_>) = match folder.list(within) {
-            Ok(all) => all.into_iter().partition(|entry| entry.refused.is_some()),
+            Ok(all) => {
+                if all.cut {
+                    self.miss(within, Refusal::Many);
+                }
+                let entries = all.entries.into_iter();
+                entries.partition(|entry| entry.refused.is_some())
+            }
             Err(why) => {
                 self.miss(within, why);
                 return Vec::new();
@@ -107,9 +132,10 @@ impl Kernels {
         let lower = file_name(name).to_ascii_lowercase();
         let counts = match why {
             // It may be anything: its content is not seen.
-            Refusal::Changed | Refusal::Unreadable => true,
+            Refusal::Changed | Refusal::NotGreen(_) | Refusal::Unreadable | Refusal::Many => true,
             // It was never one that machines get here, unless it is meant to be.
             Refusal::NotThere
+            | Refusal::Dangling
             | Refusal::Outside
             | Refusal::Hidden
             | Refusal::Special
@@ -140,6 +166,11 @@ impl Kernels {
             Some((part, why)) => Err(format!("{}: {}", printable(&part.name), why.shown())),
             None => Ok(()),
         }
+    }
+
+    /// Tells whether something cannot be had only until it has been judged again.
+    pub fn pass(&self) -> bool {
+        self.missed.iter().any(|(_, why)| why.passes())
     }
 
     /// Adds the boot loaders of another folder, except those whose names lead to something else.

@@ -1,9 +1,13 @@
 //! What is given: a file that is open, or a text that is made.
 
+use super::judged::Stamp;
+use crate::format::Source;
+use crate::image::LocalFile;
 use crate::model::Sha256Digest;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::Arc;
 
 /// What is given.
 #[derive(Debug)]
@@ -19,15 +23,21 @@ pub struct Opened {
 
 #[derive(Debug)]
 enum Held {
-    File(File),
+    /// A file, as it was when it was opened.
+    File(File, Stamp),
+    /// Bytes of a blob, and the blob's file, as it was when it was held to its digest.
+    Blob(Source, Arc<LocalFile>, Stamp),
     Text(String),
 }
+
+/// What is said where a file is not what it was when it was opened.
+const CHANGED: &str = "it was changed while it was sent";
 
 impl Opened {
     /// Makes one of a file and what the system says of it.
     pub fn file(file: File, meta: &Metadata) -> Self {
         Self {
-            content: Held::File(file),
+            content: Held::File(file, Stamp::of(meta)),
             size: meta.len(),
             modified: Some(meta.mtime()),
             tag: format!(
@@ -49,32 +59,68 @@ impl Opened {
         }
     }
 
-    /// Reads bytes at a place; fewer come only at the end.
+    /// Makes one of bytes of a blob; `digest` and `path` tell them from others.
+    pub fn blob(source: Source, size: u64, blob: (Arc<LocalFile>, Stamp), tag: &[&str]) -> Self {
+        Self {
+            content: Held::Blob(source, blob.0, blob.1),
+            size,
+            modified: None,
+            tag: Sha256Digest::of(tag.join("\n").as_bytes()).to_string(),
+        }
+    }
+
+    /// Reads bytes at a place; fewer come only at the end. All that is given was read before the file
+    /// changed.
     ///
     /// # Errors
-    /// Passes on what the system reports.
+    /// Passes on what the system reports, and says where the file is not what was opened any more.
     pub fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let file = match &self.content {
-            Held::File(file) => file,
+        let bytes = match &self.content {
+            Held::File(file, _) => read(file, offset, length),
+            Held::Blob(source, ..) => {
+                let bytes = source.up_to(offset, length).map_err(io::Error::other);
+                bytes.map(|bytes| bytes.to_vec())
+            }
             Held::Text(text) => {
                 let from = usize::try_from(offset).unwrap_or(usize::MAX);
                 let rest = text.as_bytes().get(from..).unwrap_or_default();
-                return Ok(rest.get(..length).unwrap_or(rest).to_vec());
+                Ok(rest.get(..length).unwrap_or(rest).to_vec())
             }
         };
-        let mut bytes = vec![0; length];
-        let mut filled = 0;
-        while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match file.read_at(rest, offset + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        bytes.truncate(filled);
-        Ok(bytes)
+        self.is_same()?;
+        bytes
     }
+
+    /// Holds a file against what it was when it was opened.
+    ///
+    /// # Errors
+    /// Where it is another.
+    pub fn is_same(&self) -> io::Result<()> {
+        let (file, then) = match &self.content {
+            Held::File(file, then) => (file, then),
+            Held::Blob(_, file, then) => (file.file(), then),
+            Held::Text(_) => return Ok(()),
+        };
+        match Stamp::of(&file.metadata()?) == *then {
+            true => Ok(()),
+            false => Err(io::Error::other(CHANGED)),
+        }
+    }
+}
+
+fn read(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -76,6 +76,26 @@ fn more_files() -> u64 {
     }
 }
 
+/// How often it is looked whether what was judged is green.
+const WATCH: Duration = Duration::from_secs(1);
+
+/// Tells when what was judged is not green any more, and when it is so again.
+async fn watch(site: Arc<Site>, on_event: OnEvent) {
+    let mut green = true;
+    loop {
+        tokio::time::sleep(WATCH).await;
+        let site = Arc::clone(&site);
+        let Ok(now) = tokio::task::spawn_blocking(move || site.green()).await else {
+            continue;
+        };
+        if now.is_ok() != green {
+            green = now.is_ok();
+            let why = now.err().map(|why| why.shown().to_owned());
+            on_event(&Event::Verdict { green, why });
+        }
+    }
+}
+
 async fn all(
     site: &Arc<Site>,
     (ports, files): (&Ports, u64),
@@ -134,6 +154,7 @@ async fn all(
     for (server, at) in listening {
         on_event(&Event::Listening { server, at });
     }
+    tasks.spawn(watch(Arc::clone(site), Arc::clone(on_event)));
     while !cancel.is_set() {
         tokio::time::sleep(LOOK).await;
     }

@@ -1,11 +1,39 @@
 //! What is served: the folder, the folder of its assets, and what is started.
 
+use super::artifact::Choice;
 use super::error::ServeError;
-use super::folder::{Folder, Found, Judged, Refusal};
+use super::folder::Folder;
+use super::found::{Found, MAX_ENTRIES};
+use super::judged::Judge;
 use super::opened::Opened;
+use super::refusal::Refusal;
 use super::{groups, kernels::Kernels, menu};
 use std::path::Path;
 use std::sync::Arc;
+
+/// Where what is served lies, and who says whether it may be given.
+#[derive(Clone, Debug)]
+pub enum Place<'p> {
+    /// In a folder on disk.
+    Folder(&'p Path, Arc<dyn Judge>),
+    /// In an OCI layout, which has its verdict with it.
+    Layout(&'p Path, Choice),
+}
+
+impl Place<'_> {
+    fn open(&self) -> Result<Folder, ServeError> {
+        match self {
+            Self::Folder(path, judge) => {
+                let opened = Folder::open(path, Arc::clone(judge));
+                opened.map_err(|source| ServeError::Folder {
+                    path: (*path).to_owned(),
+                    source,
+                })
+            }
+            Self::Layout(path, choice) => Folder::of_layout(path, choice),
+        }
+    }
+}
 
 /// What is served.
 #[derive(Debug)]
@@ -28,28 +56,16 @@ impl Site {
     /// are what was judged.
     ///
     /// # Errors
-    /// Where it is no folder, or may not be read.
+    /// Where it is no folder and no artifact, may not be read, or is not green.
     pub fn open(
-        (path, judged): (&Path, &Judged),
-        loaders: Option<(&Path, &Judged)>,
+        place: &Place<'_>,
+        loaders: Option<&Place<'_>>,
         cmdline: &str,
     ) -> Result<Arc<Self>, ServeError> {
-        let open = |path: &Path, judged: &Judged| {
-            let folder = Folder::open(path).map_err(|source| ServeError::Folder {
-                path: path.to_owned(),
-                source,
-            })?;
-            Ok(folder.with_judged(judged.clone()))
-        };
-        let folder = open(path, judged)?;
-        let loaders = loaders
-            .map(|(path, judged)| open(path, judged))
-            .transpose()?;
+        let folder = place.open()?;
+        let loaders = loaders.map(Place::open).transpose()?;
         let grouped = groups::decide(&folder);
-        let assets = match grouped {
-            true => folder.below("assets"),
-            false => Some(open(path, judged)?),
-        };
+        let assets = folder.below(if grouped { "assets" } else { "" });
         Ok(Arc::new(Self {
             folder,
             assets,
@@ -57,6 +73,15 @@ impl Site {
             grouped,
             cmdline: cmdline.to_owned(),
         }))
+    }
+
+    /// Tells whether all that was judged is green, so that something may be given.
+    ///
+    /// # Errors
+    /// Says why it is not.
+    pub fn green(&self) -> Result<(), Refusal> {
+        self.folder.green()?;
+        self.loaders.as_ref().map_or(Ok(()), Folder::green)
     }
 
     /// Finds an asset: a file of the folder, a configuration for GRUB that is made where the folder
@@ -103,8 +128,21 @@ impl Site {
     pub fn notes(&self) -> Vec<String> {
         let path = self.folder.path().display();
         let kernels = self.kernels();
-        let mut notes = Vec::new();
+        let mut notes = self.folder.notes();
+        for folder in [self.assets.as_ref(), self.loaders.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            if folder.list("").is_ok_and(|found| found.cut) {
+                notes.push(format!(
+                    "{} has more than {MAX_ENTRIES} entries: no more are looked at, and no kernel is \
+                     found in it; each is given by its name",
+                    folder.path().display()
+                ));
+            }
+        }
         if let Some(loaders) = &self.loaders {
+            notes.extend(loaders.notes());
             let names = kernels
                 .loaders
                 .iter()

@@ -171,6 +171,20 @@ impl Serving {
         self.ask("GET", target, "")
     }
 
+    /// Asks for something until it is answered with a status.
+    pub(crate) fn until(&self, target: &str, status: u16) -> Answer {
+        let begin = Instant::now();
+        loop {
+            let answer = self.get(target);
+            if answer.status == status {
+                return answer;
+            }
+            let (is, text) = (answer.status, answer.text());
+            assert!(begin.elapsed() < Duration::from_secs(30), "{is}: {text}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Ends it as Ctrl-C does; gives its exit code and what it said on standard error.
     pub(crate) fn interrupt(mut self) -> (Option<i32>, String) {
         kill(

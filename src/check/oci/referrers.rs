@@ -2,10 +2,9 @@
 
 use super::evidence::Evidence;
 use crate::check::ProbeError;
-use crate::format::in_toto::{self, MAX_STATEMENT, Statement};
+use crate::format::in_toto::Statement;
 use crate::format::oci::Digest;
-use crate::format::{FormatError, Limits};
-use crate::image::oci::{Oci, OciLayer, Picture};
+use crate::image::oci::{Oci, Picture};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,12 +82,8 @@ impl Evidence {
                 annotations: picture.annotations.clone(),
                 statements: Vec::new(),
             };
-            let states = |layer: &&OciLayer| {
-                let media_type = layer.descriptor.media_type.as_str();
-                [in_toto::STATEMENT, in_toto::ENVELOPE].contains(&media_type)
-            };
-            for layer in picture.layers.iter().filter(states) {
-                match statement(layer, picture.limits()) {
+            for layer in picture.layers.iter().filter(|layer| layer.is_statement()) {
+                match layer.statement(picture.limits()) {
                     Ok(statement) => referrer.statements.push(Stated::of(statement, digest)),
                     // It says nothing then, and that is seen here.
                     Err(error) => {
@@ -111,21 +106,6 @@ pub(super) fn bound(number: usize, digest: &Digest) -> Result<(), ProbeError> {
     let what = format!("{number} manifests are about {digest}");
     let remedy = format!("at most {MAX_REFERRERS} are looked at; remove old ones");
     Err(ProbeError::new(what).remedy(&remedy))
-}
-
-fn statement(layer: &OciLayer, limits: &Limits) -> Result<Statement, FormatError> {
-    if layer.descriptor.size > MAX_STATEMENT {
-        // Said before anything is fetched.
-        return Err(FormatError::Limit {
-            format: "in-toto",
-            offset: 0,
-            limit: "bytes of a statement",
-            value: MAX_STATEMENT,
-            remedy: "no statement in use is that long; look at how this one was made",
-        });
-    }
-    let length = usize::try_from(layer.descriptor.size).unwrap_or(usize::MAX);
-    Statement::read(&layer.open(limits)?.content.up_to(0, length)?)
 }
 
 impl Stated {

@@ -3,13 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use super::NAME;
+use crate::format::in_toto::{self, MAX_STATEMENT, Statement};
 use crate::format::oci::{Descriptor, Digest, verify};
 use crate::format::tar::Tar;
 use crate::format::{Bytes, Compression, FormatError, Limits, Source, parallel};
 use crate::image::spool::{self, Memory};
 
 /// What tells the name of a file that an artifact carries.
-const TITLE: &str = "org.opencontainers.image.title";
+pub const TITLE: &str = "org.opencontainers.image.title";
 /// Set where that file is a folder, packed.
 const UNPACK: &str = "io.deis.oras.content.unpack";
 
@@ -211,6 +212,31 @@ impl OciLayer {
             content,
             tar,
         })
+    }
+
+    /// Tells whether it is an in-toto statement, plain or in an envelope of signatures.
+    #[must_use]
+    pub fn is_statement(&self) -> bool {
+        let media_type = self.descriptor.media_type.as_str();
+        [in_toto::STATEMENT, in_toto::ENVELOPE].contains(&media_type)
+    }
+
+    /// Reads the statement that it is.
+    ///
+    /// Errors where the blob is not there or another, or is none.
+    pub fn statement(&self, limits: &Limits) -> Result<Statement, FormatError> {
+        if self.descriptor.size > MAX_STATEMENT {
+            // Said before anything is fetched.
+            return Err(FormatError::Limit {
+                format: "in-toto",
+                offset: 0,
+                limit: "bytes of a statement",
+                value: MAX_STATEMENT,
+                remedy: "no statement in use is that long; look at how this one was made",
+            });
+        }
+        let length = usize::try_from(self.descriptor.size).unwrap_or(usize::MAX);
+        Statement::read(&self.open(limits)?.content.up_to(0, length)?)
     }
 
     /// Tells whether the layer, uncompressed, has this digest.

@@ -15,7 +15,7 @@ mod picture;
 mod stack;
 
 pub use graph::{Node, NodeContent};
-pub use layer::{OciLayer, Unpacking};
+pub use layer::{OciLayer, TITLE, Unpacking};
 pub use picture::Picture;
 pub use stack::whiteouts;
 

@@ -1,7 +1,8 @@
 //! What is answered to a request: matchbox's routes. Source: matchbox v0.11.0, `http/server.go`.
 
 use super::files::{self, Part};
-use crate::serve::folder::{Found, Refusal};
+use crate::serve::found::Found;
+use crate::serve::refusal::Refusal;
 use crate::serve::{Site, groups};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -66,6 +67,32 @@ impl Answer {
     }
 }
 
+/// Says why something is not given: for now, or at all.
+fn refused(why: &Refusal) -> Answer {
+    match why.passes() {
+        true => later(why.shown()),
+        false => Answer::missing(why.shown()),
+    }
+}
+
+/// Says that nothing is given until it has been judged again. That may be told to everybody: whoever
+/// asks is to see that the server is not broken.
+fn later(why: &str) -> Answer {
+    let text = format!("not served now: {why}\n");
+    Answer {
+        note: Some(why.to_owned()),
+        ..Answer::text(StatusCode::SERVICE_UNAVAILABLE, TEXT, text)
+    }
+}
+
+/// Says why a machine is told nothing.
+fn untold(site: &Site, why: String) -> Answer {
+    match site.kernels().pass() {
+        true => later(&why),
+        false => Answer::missing(why),
+    }
+}
+
 /// Answers a request. Reads files: it is not for a thread that others wait for.
 pub fn answer(site: &Site, asked: &Parts) -> Answer {
     if asked.method != Method::GET && asked.method != Method::HEAD {
@@ -88,7 +115,7 @@ pub fn answer(site: &Site, asked: &Parts) -> Answer {
             // GRUB asks for it where it was told to when it was made.
             None => match site.menu(other) {
                 Some(Ok(text)) => Answer::text(StatusCode::OK, TEXT, text),
-                Some(Err(why)) => Answer::missing(why),
+                Some(Err(why)) => untold(site, why),
                 None => Answer::missing("no such route"),
             },
         },
@@ -107,6 +134,9 @@ fn labels(query: &str) -> BTreeMap<String, String> {
 }
 
 fn ipxe(site: &Site, query: &str) -> Answer {
+    if let Err(why) = site.green() {
+        return refused(&why);
+    }
     let said = labels(query);
     let script = if site.grouped {
         let matched = match groups::group(&site.folder, &said) {
@@ -128,11 +158,14 @@ fn ipxe(site: &Site, query: &str) -> Answer {
             note,
             ..Answer::text(StatusCode::OK, TEXT, script)
         },
-        Err(why) => Answer::missing(why),
+        Err(why) => untold(site, why),
     }
 }
 
 fn metadata(site: &Site, query: &str) -> Answer {
+    if let Err(why) = site.green() {
+        return refused(&why);
+    }
     let said = labels(query);
     match groups::group(&site.folder, &said) {
         Ok(Some(matched)) => Answer {
@@ -154,27 +187,26 @@ fn moved(to: &str) -> Answer {
 }
 
 fn asset(site: &Site, asked: &Parts, path: &str, name: &str) -> Answer {
-    let refused = |why: Refusal| Answer::missing(why.shown());
     let listed = |name: &str| match &site.assets {
         Some(assets) => assets.list(name),
         None => Err(Refusal::NotThere),
     };
     match site.asset(name) {
         // `file/` is no file.
-        Ok(Found::File(_)) if name.ends_with('/') => refused(Refusal::NotThere),
+        Ok(Found::File(_)) if name.ends_with('/') => refused(&Refusal::NotThere),
         Ok(Found::File(file)) => files::answer(&asked.headers, name, file),
-        Ok(Found::Folder(_)) if !path.ends_with('/') => moved(&format!("{path}/")),
-        Ok(Found::Folder(_)) => match site.asset(&format!("{name}/index.html")) {
+        Ok(Found::Folder) if !path.ends_with('/') => moved(&format!("{path}/")),
+        Ok(Found::Folder) => match site.asset(&format!("{name}/index.html")) {
             Ok(Found::File(file)) => files::answer(&asked.headers, "index.html", file),
-            Ok(Found::Folder(_)) | Err(_) => match listed(name) {
-                Ok(entries) => Answer::text(
+            Ok(Found::Folder) | Err(_) => match listed(name) {
+                Ok(found) => Answer::text(
                     StatusCode::OK,
                     "text/html; charset=utf-8",
-                    files::listing(&entries),
+                    files::listing(&found),
                 ),
-                Err(why) => refused(why),
+                Err(why) => refused(&why),
             },
         },
-        Err(why) => refused(why),
+        Err(why) => refused(&why),
     }
 }

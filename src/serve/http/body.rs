@@ -41,6 +41,12 @@ impl Told {
             *sent += count as u64;
         }
     }
+
+    fn cut_off(&mut self, why: &io::Error) {
+        if let Event::Http { note, .. } = &mut self.event {
+            *note = Some(format!("cut off: {why}"));
+        }
+    }
 }
 
 impl Drop for Told {
@@ -99,16 +105,21 @@ impl Body for Answered {
                 });
                 let read = std::task::ready!(Pin::new(task).poll(context));
                 *reading = None;
-                match read.map_err(io::Error::other).and_then(|read| read) {
-                    // The file became shorter: an end before its time is seen by the client.
-                    Ok(bytes) if bytes.is_empty() => {
-                        return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
-                    }
+                let read = read.map_err(io::Error::other).and_then(|read| read);
+                let read = read.and_then(|bytes| match bytes.is_empty() {
+                    true => Err(io::ErrorKind::UnexpectedEof.into()),
+                    false => Ok(bytes),
+                });
+                match read {
                     Ok(bytes) => {
                         part.from += bytes.len() as u64;
                         Bytes::from(bytes)
                     }
-                    Err(error) => return Poll::Ready(Some(Err(error))),
+                    // The connection is closed: an end before its time is seen by the client.
+                    Err(error) => {
+                        self.told.cut_off(&error);
+                        return Poll::Ready(Some(Err(error)));
+                    }
                 }
             }
         };

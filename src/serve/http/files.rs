@@ -3,7 +3,7 @@
 
 use super::answer::{Answer, Payload};
 use crate::format::Content;
-use crate::serve::folder::Entry;
+use crate::serve::found::{Listing, MAX_ENTRIES};
 use crate::serve::opened::Opened;
 use hyper::header::{HeaderMap, HeaderName};
 use hyper::{StatusCode, header};
@@ -159,10 +159,10 @@ fn kind(name: &str, file: &Opened) -> &'static str {
 }
 
 /// Writes a folder as a page of links.
-pub fn listing(entries: &[Entry]) -> String {
+pub fn listing(found: &Listing) -> String {
     let mut page = "<!doctype html>\n<pre>\n".to_owned();
     // What cannot be had is not shown.
-    for entry in entries.iter().filter(|entry| entry.refused.is_none()) {
+    for entry in found.entries.iter().filter(|entry| entry.refused.is_none()) {
         let slash = if entry.folder { "/" } else { "" };
         let link = utf8_percent_encode(&entry.name, NON_ALPHANUMERIC);
         let shown: String = crate::model::path::printable(&entry.name)
@@ -180,6 +180,13 @@ pub fn listing(entries: &[Entry]) -> String {
         let _ = writeln!(page, "<a href=\"{link}{slash}\">{shown}{slash}</a>");
     }
     page.push_str("</pre>\n");
+    if found.cut {
+        // Writing to a text cannot fail.
+        let _ = writeln!(
+            page,
+            "<p>There are more than {MAX_ENTRIES}; the others are not shown."
+        );
+    }
     page
 }
 
@@ -215,17 +222,23 @@ mod tests {
 
     #[test]
     fn names_in_a_page_are_names_alone() {
-        let entry = Entry {
+        let entry = crate::serve::found::Entry {
             name: "<a&\"b\n'.x".to_owned(),
             folder: false,
             refused: None,
         };
         let mut other = entry.clone();
-        other.refused = Some(crate::serve::folder::Refusal::Changed);
+        other.refused = Some(crate::serve::refusal::Refusal::Changed);
+        let mut found = Listing {
+            entries: vec![entry, other],
+            cut: false,
+        };
         assert_eq!(
-            listing(&[entry, other]),
+            listing(&found),
             "<!doctype html>\n<pre>\n<a href=\"%3Ca%26%22b%0A%27%2Ex\">&lt;a&amp;&#34;b\\n&#39;.x</a>\n</pre>\n"
         );
+        found.cut = true;
+        assert!(listing(&found).ends_with("more than 10000; the others are not shown.\n"));
         assert_eq!(date(784_111_777).unwrap(), "Sun, 06 Nov 1994 08:49:37 GMT");
     }
 }

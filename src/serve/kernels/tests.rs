@@ -1,7 +1,7 @@
 //! What is started, and what is not.
 
 use super::*;
-use crate::serve::folder::{Judged, Stamp};
+use crate::serve::judged::{Always, Judged, Stamp};
 
 pub(in crate::serve) fn pe(machine: u16) -> Vec<u8> {
     let mut bytes = vec![0; 0x400];
@@ -17,7 +17,7 @@ pub(in crate::serve) fn found(files: &[(&str, &[u8])]) -> Kernels {
     for (name, bytes) in files {
         std::fs::write(world.path().join(name), bytes).unwrap();
     }
-    Kernels::find(&Folder::open(world.path()).unwrap())
+    Kernels::find(&Folder::open(world.path(), Always::nothing()).unwrap())
 }
 
 pub(in crate::serve) const XZ: &[u8] = b"\xfd7zXZ\0\0\x04rest of it";
@@ -68,7 +68,7 @@ fn one_folder_alone_is_looked_into_and_other_loaders_come_beside() {
     std::fs::write(deep.join("vmlinuz"), pe(0xaa64)).unwrap();
     std::fs::write(deep.join("initramfs.xz"), XZ).unwrap();
     std::fs::write(deep.join("grub.efi"), pe(0xaa64)).unwrap();
-    let kernels = Kernels::find(&Folder::open(world.path()).unwrap());
+    let kernels = Kernels::find(&Folder::open(world.path(), Always::nothing()).unwrap());
     assert_eq!(
         kernels.names(Some("arm64")).unwrap(),
         (
@@ -80,7 +80,7 @@ fn one_folder_alone_is_looked_into_and_other_loaders_come_beside() {
     for name in ["ipxe-arm64.efi", "taken-ipxe.efi", "vmlinuz"] {
         std::fs::write(beside.path().join(name), pe(0xaa64)).unwrap();
     }
-    let beside = Folder::open(beside.path()).unwrap();
+    let beside = Folder::open(beside.path(), Always::nothing()).unwrap();
     let all = kernels.with_loaders(&beside, |name| name.starts_with("taken"));
     let names: Vec<&str> = all.loaders.iter().map(|l| l.name.as_str()).collect();
     assert_eq!(names, ["ipxe-arm64.efi", "talos/arm64/boot/grub.efi"]);
@@ -93,7 +93,7 @@ fn without_one_that_cannot_be_had_nothing_is_started() {
     let at = |name: &str| world.path().join(name);
     std::fs::write(at("vmlinuz-arm64"), pe(0xaa64)).unwrap();
     std::fs::write(at("vmlinuz-amd64"), pe(0x8664)).unwrap();
-    let folder = Folder::open(world.path()).unwrap();
+    let folder = Folder::open(world.path(), Always::nothing()).unwrap();
     assert!(Kernels::find(&folder).script(Some("arm64"), "").is_ok());
     std::os::unix::fs::symlink("/nowhere", at("initrd-arm64")).unwrap();
     std::os::unix::fs::symlink("/nowhere", at("notes")).unwrap();
@@ -114,10 +114,13 @@ fn without_one_that_cannot_be_had_nothing_is_started() {
         alone: Vec::new(),
     };
     std::fs::remove_file(at("initrd-arm64")).unwrap();
-    let kernels = Kernels::find(&folder.with_judged(judged));
+    let kernels = Kernels::find(&Folder::open(world.path(), Always::says(judged)).unwrap());
     let why = kernels.script(Some("x86_64"), "").unwrap_err();
     assert!(why.contains("blob: it was changed"), "{why}");
-    let other = found(&[]).with_loaders(&Folder::open(world.path()).unwrap(), |_| false);
+    let other = found(&[]).with_loaders(
+        &Folder::open(world.path(), Always::nothing()).unwrap(),
+        |_| false,
+    );
     assert_eq!(other.complete(None), Ok(()));
 }
 
@@ -147,4 +150,27 @@ fn what_does_not_fit_is_not_guessed() {
             .unwrap_err()
             .contains("which initramfs")
     );
+}
+
+#[test]
+fn a_folder_with_too_many_entries_says_so() {
+    use crate::serve::found::MAX_ENTRIES;
+    let world = tempfile::tempdir().unwrap();
+    for number in 0..MAX_ENTRIES {
+        std::fs::write(world.path().join(number.to_string()), "").unwrap();
+    }
+    let folder = Folder::open(world.path(), Always::nothing()).unwrap();
+    let all = folder.list("").unwrap();
+    assert_eq!((all.entries.len(), all.cut), (MAX_ENTRIES, false));
+    std::fs::write(world.path().join("more"), "").unwrap();
+    let some = folder.list("").unwrap();
+    assert_eq!((some.entries.len(), some.cut), (MAX_ENTRIES, true));
+    let kernels = Kernels::find(&folder);
+    assert!(
+        kernels
+            .script(None, "")
+            .unwrap_err()
+            .contains("more entries")
+    );
+    assert!(folder.file("more").is_ok());
 }

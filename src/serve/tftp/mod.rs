@@ -5,8 +5,9 @@ mod transfer;
 use super::Site;
 use super::error::ServeError;
 use super::event::{Event, OnEvent};
-use super::folder::{Found, Refusal};
+use super::found::Found;
 use super::opened::Opened;
+use super::refusal::Refusal;
 use crate::format::tftp::{Asked, Code, Packet};
 use crate::model::value::clip;
 use std::collections::HashMap;
@@ -284,7 +285,10 @@ impl Request {
         let found = found.await;
         match found.unwrap_or(Err(Refusal::Unreadable)) {
             Ok(Found::File(file)) => Ok(file),
-            Ok(Found::Folder(_)) => Err((Code::NotFound, "it is a folder".to_owned())),
+            Ok(Found::Folder) => Err((Code::NotFound, "it is a folder".to_owned())),
+            Err(why) if why.passes() => {
+                Err((Code::Undefined, format!("not served now: {}", why.shown())))
+            }
             Err(why) => Err((Code::NotFound, why.shown().to_owned())),
         }
     }

@@ -1,7 +1,7 @@
 //! One transfer: what is sent, and when it is sent again.
 
 use crate::format::tftp::send::{Answered, Sender};
-use crate::format::tftp::{Agreed, Asked, Packet};
+use crate::format::tftp::{Agreed, Asked, Code, Packet};
 use crate::model::value::clip;
 use crate::serve::opened::Opened;
 use std::ops::Range;
@@ -223,8 +223,25 @@ impl Transfer {
         }
     }
 
-    /// Gives bytes of the file, read ahead.
+    /// Gives bytes of the file; where they cannot be had, its client is told so.
     async fn bytes(&mut self, place: Range<u64>) -> Result<Vec<u8>, Failure> {
+        let read = self.read(place).await;
+        if let Err(why) = &read {
+            let (code, message) = (Code::Undefined as u16, why.clone());
+            let _ = self.send(&Packet::Error { code, message }.write()).await;
+        }
+        read
+    }
+
+    /// Gives bytes of the file, read ahead. The last ones are given only of a file that is still what
+    /// it was at the first.
+    async fn read(&mut self, place: Range<u64>) -> Result<Vec<u8>, Failure> {
+        if place.end >= self.file.size {
+            let file = Arc::clone(&self.file);
+            let same = tokio::task::spawn_blocking(move || file.is_same()).await;
+            let same = same.map_err(|error| error.to_string())?;
+            same.map_err(|error| error.to_string())?;
+        }
         let length = usize::try_from(place.end - place.start).unwrap_or(0);
         if let Some(bytes) = self.at(place.start, length) {
             return Ok(bytes);

@@ -1,5 +1,6 @@
 //! The build loop, with real git and make.
 
+mod artifact;
 mod best;
 mod candidates;
 mod escapes;

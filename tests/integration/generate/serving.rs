@@ -74,7 +74,7 @@ fn the_folder_of_boot_loaders_is_judged_as_well() {
     let serving = Serving::start(boot("_out/assets", "own"));
     assert_eq!(serving.get("/assets/image").text(), "arm64\n");
     fs::rename(project.join("_out/assets/image"), project.join("aside")).unwrap();
-    assert_eq!(serving.get("/assets/image").status, 404);
+    assert_eq!(serving.get("/assets/image").status, 503);
     drop(serving);
     fs::remove_file(project.join("own/image")).unwrap();
     fs::write(project.join("_out/assets/image"), "amd64\n").unwrap();
@@ -94,14 +94,12 @@ fn only_what_is_green_is_served() {
     // Another file under the name of what was judged is not given, however long it is served.
     fs::write(world.project().join("_out/assets/image"), "amd64\n").unwrap();
     let changed = serving.get("/assets/image");
-    assert_eq!(changed.status, 404);
-    assert_eq!(serving.get("/assets/link").status, 404);
-    let told = serving.event("http", |event| event["status"] == 404);
-    let note = told["note"].as_str().unwrap();
-    assert!(
-        note.starts_with("it was changed after it was judged: build it"),
-        "{note}"
-    );
+    let why = "it was changed after it was judged: build it until it is green (tdg generate)";
+    assert_eq!(changed.status, 503);
+    assert_eq!(changed.text(), format!("not served now: {why}\n"));
+    assert_eq!(serving.get("/assets/link").status, 503);
+    let told = serving.event("http", |event| event["status"] == 503);
+    assert_eq!(told["note"], why);
     // What a loop did not judge is not given where loops write.
     fs::write(world.project().join("_out/assets/later"), "later\n").unwrap();
     assert_eq!(serving.get("/assets/later").status, 404);
@@ -136,4 +134,60 @@ fn what_is_red_is_not_served() {
     let (code, said) = Serving::start(command(&world, &["--force"])).interrupt();
     assert_eq!(code, Some(0));
     assert!(said.contains("warning: default is not green"), "{said}");
+}
+
+#[test]
+fn what_turns_red_is_given_no_more_until_it_is_green_again() {
+    let world = World::new();
+    assert_eq!(world.run().ends()[0].1, "green");
+    let mut asked = command(&world, &["--tftp-port", "0"]);
+    asked.args(["--only", "tftp"]);
+    let serving = Serving::start(asked);
+    assert_eq!(serving.get("/assets/image").text(), "arm64\n");
+    let tftp = || {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let limit = Some(std::time::Duration::from_secs(10));
+        socket.set_read_timeout(limit).unwrap();
+        let to = ("127.0.0.1", serving.port("tftp"));
+        socket.send_to(b"\0\x01image\0octet\0", to).unwrap();
+        let mut buffer = [0; 600];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    assert_eq!(tftp(), "\0\x03\0\x01arm64\n");
+    // Over the same files, which nobody touched.
+    world.write(
+        "project/specs/a.spec",
+        "it is riscv | $assets/image | riscv\n",
+    );
+    assert_eq!(world.run().ends()[0].1, "red");
+    let answer = serving.until("/assets/image", 503);
+    let why = "default is not green: its specs did not hold when they ran last";
+    assert_eq!(answer.text(), format!("not served now: {why}\n"));
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
+    for target in [
+        "/assets/",
+        "/assets/nothing",
+        "/ipxe",
+        "/metadata",
+        "/grub.cfg",
+    ] {
+        assert_eq!(serving.get(target).status, 503, "{target}");
+    }
+    assert_eq!(tftp(), format!("\0\x05\0\0not served now: {why}\0"));
+    let told = serving.event("verdict", |event| event["green"] == false);
+    assert_eq!(told["why"], why);
+    world.write("project/specs/a.spec", "it is arm | $assets/image | arm\n");
+    assert_eq!(world.run().ends()[0].1, "green");
+    assert_eq!(serving.until("/assets/image", 200).text(), "arm64\n");
+    serving.event("verdict", |event| event["green"] == true);
+    // What was built anew is given as it is now.
+    world.makes("arm64e");
+    assert_eq!(world.run().ends()[0].1, "green");
+    serving.until("/assets/image", 200);
+    assert_eq!(serving.get("/assets/image").text(), "arm64e\n");
+    assert_eq!(serving.interrupt(), (Some(0), String::new()));
 }

@@ -3,6 +3,7 @@
 mod bastion;
 pub(crate) mod beside;
 mod boots;
+mod changing;
 mod dhcp;
 mod ipxe;
 mod paired;
