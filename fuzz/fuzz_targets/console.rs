@@ -2,10 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use tdg::probe::qemu::{Lines, Step, Watch};
 
-static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| {
+static STEPS: LazyLock<Arc<[Step]>> = LazyLock::new(|| {
     let step = |text: &str| Step {
         pattern: regex::Regex::new(text).expect("an expression"),
         within: None,
@@ -35,7 +35,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(!line.contains(|c: char| c.is_ascii_control()), "{line:?}");
     }
     let watch = |piece| {
-        let mut watch = Watch::new(STEPS.clone(), Vec::new());
+        let mut watch = Watch::new(Arc::clone(&STEPS), Vec::new());
         for piece in bytes.chunks(piece) {
             watch.add(piece);
         }

@@ -2,7 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tdg::format::ipxe::{Bounds, Failed, Fetch, Loaded, Machine, Script, Start, evaluate, is_script};
+use tdg::format::ipxe::{
+    Bounds, Failed, Fetch, Loaded, Machine, Outcome, Script, Start, Step, evaluate, is_script,
+};
 use url::Url;
 
 /// Gives the same bytes for every address, or what its last letter says.
@@ -33,8 +35,22 @@ fuzz_target!(|bytes: &[u8]| {
         settings: settings.map(|(n, v)| (n.to_owned(), v.to_owned())).into_iter().collect(),
         ..Machine::default()
     };
-    let bounds = Bounds { steps: 500, depth: 5, fetches: 50 };
+    let bounds = Bounds { steps: 500, depth: 5, fetches: 50, ..Bounds::default() };
     let start = Start::Script { name: "it".into(), bytes: bytes.to_vec(), base: Url::parse("http://h/").ok() };
     let walk = evaluate(&start, &machine, &mut Same(bytes), &bounds);
     assert!(walk.steps.len() <= bounds.steps);
+    let kept = |step: &Step| {
+        let said = step.failed.iter().chain(&step.note).map(String::len).sum::<usize>();
+        step.script.len() + step.command.len() + said
+    };
+    // One command more may have been kept than there was room for.
+    assert!(walk.steps.iter().map(kept).sum::<usize>() <= bounds.kept + (1 << 20));
+    assert!(walk.settings.values().map(String::len).sum::<usize>() <= 4 << 20);
+    if let Outcome::Boot(kernel) = &walk.outcome {
+        // Nothing starts that was not fetched, and nothing that no UEFI of the machine would start.
+        assert!(kernel.url.ends_with('2') && kernel.pe_machine == Some(0xaa64), "{kernel:?}");
+    }
+    if bytes.len() % 16 == 0 {
+        assert_eq!(walk, evaluate(&start, &machine, &mut Same(bytes), &bounds));
+    }
 });

@@ -1,6 +1,8 @@
 //! The commands that fetch files and start them. Sources: `hci/commands/image_cmd.c`,
 //! `usr/imgmgmt.c`, `core/image.c`, `image/efi_image.c`.
 
+use std::sync::Arc;
+
 use url::Url;
 
 use super::evaluate::{After, Done, Evaluator};
@@ -24,29 +26,47 @@ pub(super) struct Image {
     shown: String,
     url: Option<Url>,
     arguments: String,
-    loaded: Loaded,
+    loaded: Arc<Loaded>,
     /// What a script is, whole: looked at often, and read once.
     digest: Option<Sha256Digest>,
     /// Whether it is forgotten once it has run.
     once: bool,
+    /// What tells it, as it is now, from others: looked at often, and made where it changes.
+    state: Sha256Digest,
 }
 
 impl Image {
     pub(super) fn script(name: &str, bytes: Vec<u8>, url: Option<Url>) -> Self {
-        Self {
-            id: 0,
-            name: name.to_owned(),
-            shown: name.to_owned(),
-            url,
-            arguments: String::new(),
-            digest: Some(Sha256Digest::of(&bytes)),
-            loaded: Loaded::Script(bytes),
-            once: false,
-        }
+        Self::new(0, name, name, url, Loaded::Script(bytes))
     }
 
-    /// Gives all that the course of a script depends on, without what may be large.
-    pub(super) fn state(&self) -> impl std::fmt::Debug {
+    fn new(id: usize, name: &str, shown: &str, url: Option<Url>, loaded: Loaded) -> Self {
+        let digest = match &loaded {
+            Loaded::Script(bytes) => Some(Sha256Digest::of(bytes)),
+            Loaded::Other { .. } => None,
+        };
+        let mut image = Self {
+            id,
+            name: name.to_owned(),
+            shown: shown.to_owned(),
+            url,
+            arguments: String::new(),
+            loaded: Arc::new(loaded),
+            digest,
+            once: false,
+            state: Sha256Digest::of(&[]),
+        };
+        image.changed();
+        image
+    }
+
+    /// Gives what tells all that the course of a script depends on from what it was before.
+    pub(super) fn state(&self) -> [u8; 32] {
+        self.state.bytes()
+    }
+
+    /// Makes the state anew, from all but what may be large.
+    fn changed(&mut self) {
         let Self {
             id,
             name,
@@ -56,17 +76,20 @@ impl Image {
             loaded,
             digest,
             once,
+            state: _,
         } = self;
-        let (content, size) = match loaded {
+        let (content, size) = match &**loaded {
             Loaded::Script(bytes) => ("script", Some(bytes.len() as u64)),
             Loaded::Other { content, size, .. } => (content.as_str(), *size),
         };
         let url = url.as_ref().map(Url::as_str);
-        (id, name, url, arguments, content, size, digest, once)
+        let parts =
+            format!("{id} {name:?} {url:?} {arguments:?} {content:?} {size:?} {digest:?} {once}");
+        self.state = Sha256Digest::of(parts.as_bytes());
     }
 
     fn picked(&self) -> Picked {
-        let (content, pe_machine, size) = match &self.loaded {
+        let (content, pe_machine, size) = match &*self.loaded {
             Loaded::Script(bytes) => ("script".to_owned(), None, Some(bytes.len() as u64)),
             Loaded::Other {
                 content,
@@ -108,7 +131,8 @@ impl Evaluator<'_> {
             None => self.selected,
         };
         let Some(image) = self.images.iter_mut().find(|image| Some(image.id) == held) else {
-            return Ok(Done::of(Err("no image selected".to_owned())));
+            // iPXE says so, and goes on: `imgsingle_exec` leaves the code at success.
+            return Ok(Done::of(Ok(())).noted("no image is selected, and nothing is started"));
         };
         if what == Use::Arguments {
             image.arguments.clear();
@@ -120,6 +144,7 @@ impl Evaluator<'_> {
             image.arguments = parsed.joined(1);
         }
         image.once |= parsed.has("autofree");
+        image.changed();
         let image = image.clone();
         match what {
             Use::Keep | Use::Arguments => Ok(Done::of(Ok(()))),
@@ -147,6 +172,31 @@ impl Evaluator<'_> {
         }
     }
 
+    /// Fetches a picture for the screen, unless it is there; forgets it, or keeps it with the others.
+    pub(super) fn picture(
+        &mut self,
+        text: &str,
+        keep: bool,
+    ) -> Result<Result<(), String>, Outcome> {
+        let held = match self.find(text) {
+            Some(id) => id,
+            None => match self.download(text)? {
+                Ok(image) => self.register(image)?,
+                Err(why) => return Ok(Err(why)),
+            },
+        };
+        let is_script = |image: &Image| matches!(*image.loaded, Loaded::Script(_));
+        let script = self
+            .images
+            .iter()
+            .any(|image| image.id == held && is_script(image));
+        self.images.retain(|image| keep || image.id != held);
+        Ok(match script {
+            true => Err("could not use picture: it is a script".to_owned()),
+            false => Ok(()),
+        })
+    }
+
     /// Forgets images: those that are named, or all.
     pub(super) fn free(&mut self, names: &[String]) -> Result<(), String> {
         if names.is_empty() {
@@ -154,10 +204,18 @@ impl Evaluator<'_> {
         }
         for name in names {
             let id = self.find(name);
-            let id = id.ok_or_else(|| format!("`{name}`: no such image"))?;
+            let id = id.ok_or_else(|| no_image(name))?;
             self.images.retain(|image| image.id != id);
         }
         Ok(())
+    }
+
+    /// Looks for images by their names.
+    pub(super) fn held(&self, names: &[String]) -> Result<(), String> {
+        match names.iter().find(|name| self.find(name).is_none()) {
+            Some(name) => Err(no_image(name)),
+            None => Ok(()),
+        }
     }
 
     fn find(&self, name: &str) -> Option<usize> {
@@ -199,19 +257,14 @@ impl Evaluator<'_> {
             Ok(loaded) => {
                 let path = url.path().rsplit('/').next().unwrap_or_default();
                 let name = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
-                Ok(Ok(Image {
-                    id: self.fetches,
-                    name: name.into_owned(),
-                    shown: plain(url.as_str()),
-                    url: Some(url),
-                    arguments: String::new(),
-                    digest: match &loaded {
-                        Loaded::Script(bytes) => Some(Sha256Digest::of(bytes)),
-                        Loaded::Other { .. } => None,
-                    },
+                let shown = plain(url.as_str());
+                Ok(Ok(Image::new(
+                    self.fetches,
+                    &name,
+                    &shown,
+                    Some(url.clone()),
                     loaded,
-                    once: false,
-                }))
+                )))
             }
             Err(Failed::Refused(why)) => Ok(Err(why)),
             Err(Failed::Unreachable(why)) => {
@@ -222,15 +275,27 @@ impl Evaluator<'_> {
     }
 
     fn resolve(&self, text: &str) -> Result<Url, String> {
-        // A setting that is empty makes this; other readers of addresses take the path for the host.
-        if text
-            .split_once("://")
-            .is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with(['/', ':']))
-        {
-            return Err(format!(
-                "`{}` names no host: is a setting empty?",
-                plain(text)
-            ));
+        let end = text.find(|c: char| !c.is_ascii_alphabetic() && !matches!(c, '-' | '_'));
+        let (scheme, rest) = text.split_at(end.unwrap_or(text.len()));
+        let host = rest.strip_prefix("://").is_some_and(|host| {
+            // A setting that is empty makes this; other readers take the path for the host.
+            !host.is_empty() && !host.starts_with(['/', ':', '?', '#'])
+        });
+        if rest.starts_with(':') && SCHEMES.contains(&scheme) && !host {
+            let text = plain(text);
+            return Err(format!("`{text}` names no host: is a setting empty?"));
+        }
+        if text.starts_with("//") {
+            // Without a scheme, no host stands there: it is a path. Source: `parse_uri`.
+            let mut url = self.base.clone().ok_or_else(|| relative(text))?;
+            let (path, query) = match text.split_once('?') {
+                Some((path, query)) => (path, Some(query)),
+                None => (text, None),
+            };
+            url.set_path(path);
+            url.set_query(query);
+            url.set_fragment(None);
+            return Ok(url);
         }
         match Url::parse(text) {
             Ok(url) => Ok(url),
@@ -238,9 +303,7 @@ impl Evaluator<'_> {
                 Some(base) => base
                     .join(text)
                     .map_err(|error| format!("`{text}`: {error}")),
-                None => Err(format!(
-                    "`{text}` is relative to nothing: the script has no address"
-                )),
+                None => Err(relative(text)),
             },
             Err(error) => Err(format!("`{}`: {error}", plain(text))),
         }
@@ -251,8 +314,9 @@ impl Evaluator<'_> {
     pub(super) fn execute(&mut self, image: Image) -> Result<Result<bool, String>, Outcome> {
         let mut image = image;
         loop {
-            let bytes = match &image.loaded {
-                Loaded::Script(bytes) => bytes.clone(),
+            let loaded = Arc::clone(&image.loaded);
+            let bytes = match &*loaded {
+                Loaded::Script(bytes) => bytes,
                 Loaded::Other {
                     content,
                     pe_machine,
@@ -271,7 +335,10 @@ impl Evaluator<'_> {
             self.images.retain(|held| held.id != image.id);
             let base = image.url.clone().or_else(|| self.base.clone());
             let around = std::mem::replace(&mut self.base, base);
-            let ended = self.script(&image.shown, &bytes);
+            self.settings.work_at(self.base.clone());
+            let digest = image.digest.unwrap_or_else(|| Sha256Digest::of(bytes));
+            let ended = self.script(&image.shown, bytes, digest);
+            self.settings.work_at(around.clone());
             self.base = around;
             let (code, replacement) = ended?;
             match replacement {
@@ -296,7 +363,7 @@ impl Evaluator<'_> {
     }
 
     fn is_executable(&self, image: &Image) -> Result<(), String> {
-        match (&image.loaded, self.machine.platform) {
+        match (&*image.loaded, self.machine.platform) {
             (Loaded::Script(_), _)
             | (
                 Loaded::Other {
@@ -305,8 +372,13 @@ impl Evaluator<'_> {
                 },
                 Platform::Efi,
             ) => Ok(()),
-            // iPXE takes the program out of it first.
-            (Loaded::Other { content, .. }, Platform::Efi) if content == "gzip" => Ok(()),
+            // iPXE takes the program out of it first, where it is built for that: `IMAGE_GZIP` of
+            // `config/general.h`.
+            (Loaded::Other { content, .. }, Platform::Efi)
+                if content == "gzip" && !self.is_pc() =>
+            {
+                Ok(())
+            }
             (Loaded::Other { content, .. }, Platform::Efi) => Err(format!(
                 "exec format error: UEFI starts PE files, and this is {}",
                 match content.as_str() {
@@ -316,6 +388,11 @@ impl Evaluator<'_> {
             )),
             (Loaded::Other { .. }, Platform::Bios) => Ok(()),
         }
+    }
+
+    fn is_pc(&self) -> bool {
+        let arch = self.machine.settings.get("buildarch").map(String::as_str);
+        matches!(arch, Some("x86_64" | "i386"))
     }
 
     /// Says why firmware would not start a file: it is for another machine than iPXE.
@@ -339,4 +416,12 @@ impl Evaluator<'_> {
         (theirs != own)
             .then(|| format!("could not boot: the program is for {theirs}, the machine is {own}"))
     }
+}
+
+fn relative(text: &str) -> String {
+    format!("`{text}` is relative to nothing: the script has no address")
+}
+
+fn no_image(name: &str) -> String {
+    format!("`{name}`: no such image")
 }

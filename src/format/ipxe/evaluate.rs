@@ -8,9 +8,14 @@ use url::Url;
 use super::boot::Image;
 use super::flow::Menu;
 use super::script::{Line, MAX_SCRIPT, Script, When};
-use super::setting::Settings;
+use super::setting::{Endless, MAX_LINE, Settings};
 use super::walk::{Bounds, Fetch, Machine, Outcome, Step, Walk, plain};
 use crate::model::Sha256Digest;
+
+/// Lines of one script.
+const MAX_LINES: usize = 100_000;
+/// What a line costs at the least.
+const LINE: usize = 64;
 
 /// Where a walk begins.
 #[derive(Debug, Clone)]
@@ -99,6 +104,8 @@ pub(super) struct Evaluator<'e> {
     pub(super) not_started: Option<super::Picked>,
     scripts: Vec<String>,
     states: HashSet<Sha256Digest>,
+    read: usize,
+    kept: usize,
 }
 
 /// Carries out a script on a machine that is only described, and follows what it chains to.
@@ -120,6 +127,8 @@ pub fn evaluate(start: &Start, machine: &Machine, fetch: &mut dyn Fetch, bounds:
         not_started: None,
         scripts: Vec::new(),
         states: HashSet::new(),
+        read: 0,
+        kept: 0,
     };
     let outcome = evaluator.all(start).unwrap_or_else(|outcome| outcome);
     Walk {
@@ -159,6 +168,7 @@ impl Evaluator<'_> {
         &mut self,
         name: &str,
         bytes: &[u8],
+        digest: Sha256Digest,
     ) -> Result<(Result<bool, String>, Option<Image>), Outcome> {
         if self.frames.len() >= self.bounds.depth {
             let depth = self.bounds.depth;
@@ -171,7 +181,8 @@ impl Evaluator<'_> {
                 "{name}: a script of more than {MAX_SCRIPT} bytes"
             )));
         }
-        let digest = Sha256Digest::of(bytes);
+        self.reads(bytes.len())?;
+        self.keeps(name.len())?;
         let began = self.state(&format!("{name} {digest}"), false);
         // The same script in the same state takes the same course again.
         let inside = self.frames.iter().any(|frame| frame.began == began);
@@ -182,9 +193,15 @@ impl Evaluator<'_> {
         {
             return Err(Outcome::Loop(format!("{name} leads to itself")));
         }
+        let script = Script::parse(bytes);
+        if script.lines().len() > MAX_LINES {
+            return Err(Outcome::Limit(format!(
+                "{name}: more than {MAX_LINES} lines"
+            )));
+        }
         self.scripts.push(name.to_owned());
         self.frames.push(Frame {
-            script: Arc::new(Script::parse(bytes)),
+            script: Arc::new(script),
             name: name.to_owned(),
             next: 0,
             replacement: None,
@@ -223,6 +240,13 @@ impl Evaluator<'_> {
 
     fn line(&mut self, line: &Line) -> Result<(Code, After), Outcome> {
         let mut code: Code = Ok(());
+        self.reads(LINE + line.text.len())?;
+        if line.text.len() > MAX_LINE {
+            let place = self.place(line);
+            return Err(Outcome::Limit(format!(
+                "{place}: more than {MAX_LINE} bytes"
+            )));
+        }
         for command in line.commands() {
             let carried_out = match command.when {
                 When::Always => true,
@@ -232,13 +256,7 @@ impl Evaluator<'_> {
             if !carried_out {
                 continue;
             }
-            let mut words = Vec::with_capacity(command.words.len());
-            for word in &command.words {
-                words.push(self.settings.expand(word).map_err(|_| {
-                    let word = crate::model::value::clip(word, 100);
-                    Outcome::Limit(format!("{}: `{word}` becomes endless", self.place(line)))
-                })?);
-            }
+            let words = self.expanded(line, &command.words)?;
             let after;
             (code, after) = self.step(line, &words)?;
             if after != After::Next {
@@ -246,6 +264,26 @@ impl Evaluator<'_> {
             }
         }
         Ok((code, After::Next))
+    }
+
+    /// Fills settings into the words of a command.
+    fn expanded(&mut self, line: &Line, words: &[&str]) -> Result<Vec<String>, Outcome> {
+        let mut expanded = Vec::with_capacity(words.len());
+        let mut length = 0;
+        for word in words {
+            match self.settings.expand(word) {
+                Ok(word) if length + word.len() < MAX_LINE => {
+                    length += word.len() + 1;
+                    expanded.push(word);
+                }
+                Ok(_) | Err(Endless) => {
+                    let word = crate::model::value::clip(word, 100);
+                    let place = self.place(line);
+                    return Err(Outcome::Limit(format!("{place}: `{word}` becomes endless")));
+                }
+            }
+        }
+        Ok(expanded)
     }
 
     fn step(&mut self, line: &Line, words: &[String]) -> Result<(Code, After), Outcome> {
@@ -265,14 +303,14 @@ impl Evaluator<'_> {
         }
         let index = self.steps.len();
         let command: Vec<String> = words.iter().map(|word| plain(word)).collect();
+        let command = command.join(" ");
+        let script = self.frames.last().map(|frame| frame.name.clone());
+        let script = script.unwrap_or_default();
+        self.keeps(script.len() + command.len())?;
         self.steps.push(Step {
-            script: self
-                .frames
-                .last()
-                .map(|f| f.name.clone())
-                .unwrap_or_default(),
+            script,
             line: line.number,
-            command: command.join(" "),
+            command,
             failed: None,
             note: None,
         });
@@ -282,6 +320,8 @@ impl Evaluator<'_> {
             Outcome::Loop(why) => Outcome::Loop(format!("{}: {why}", self.place(line))),
             other => other,
         })?;
+        let said = done.code.as_ref().err().map_or(0, String::len);
+        self.keeps(said + done.note.as_ref().map_or(0, String::len))?;
         if let Some(step) = self.steps.get_mut(index) {
             step.failed = done.code.as_ref().err().cloned();
             step.note = done.note;
@@ -299,11 +339,14 @@ impl Evaluator<'_> {
         let Some(frame) = self.frames.last_mut() else {
             return Ok(Done::of(Err("not in a script".to_owned())));
         };
-        let Some(index) = frame.script.find(label) else {
+        let found = frame.script.find(label);
+        let back = found.is_some_and(|index| index < frame.next);
+        frame.next = found.unwrap_or(frame.next);
+        let searched = found.unwrap_or(frame.script.lines().len());
+        self.reads(searched)?;
+        if found.is_none() {
             return Ok(Done::of(Err(format!("no label `{label}`"))));
-        };
-        let back = index < frame.next;
-        frame.next = index;
+        }
         if back && !self.states.insert(self.state("goto", true)) {
             return Err(Outcome::Loop(format!(
                 "`{label}` is come to again, and nothing has changed"
@@ -316,20 +359,40 @@ impl Evaluator<'_> {
         })
     }
 
+    /// Counts what is read of scripts, so that the time of a walk has a bound.
+    fn reads(&mut self, bytes: usize) -> Result<(), Outcome> {
+        self.read += bytes;
+        let most = self.bounds.read;
+        let what = "of scripts are gone through";
+        (self.read <= most)
+            .then_some(())
+            .ok_or_else(|| too_much(most, what))
+    }
+
+    /// Counts what is kept to the end of the walk, so that its memory has a bound.
+    pub(super) fn keeps(&mut self, bytes: usize) -> Result<(), Outcome> {
+        self.kept += bytes;
+        let most = self.bounds.kept;
+        let what = "of commands and of what became of them";
+        (self.kept <= most)
+            .then_some(())
+            .ok_or_else(|| too_much(most, what))
+    }
+
     /// Gives all that the further course depends on; with or without the scripts around.
     fn state(&self, what: &str, around: bool) -> Sha256Digest {
-        let images: Vec<_> = self.images.iter().map(Image::state).collect();
-        let mut state = format!(
-            "{what}\n{images:?}\n{:?}\n{:?}\n",
-            self.selected, self.menus
-        );
+        let mut state = format!("{what}\n{:?}\n", self.selected).into_bytes();
+        state.extend(self.settings.state());
+        state.extend((self.images.len() as u64).to_be_bytes());
+        state.extend(self.images.iter().flat_map(Image::state));
+        state.extend((self.menus.len() as u64).to_be_bytes());
+        state.extend(self.menus.values().flat_map(Menu::state));
         if around {
             for frame in &self.frames {
-                state.push_str(&format!("{} {} {}\n", frame.name, frame.began, frame.next));
+                state.extend(frame.began.bytes());
+                state.extend((frame.next as u64).to_be_bytes());
             }
         }
-        let mut state = state.into_bytes();
-        state.extend(self.settings.state());
         Sha256Digest::of(&state)
     }
 
@@ -337,6 +400,10 @@ impl Evaluator<'_> {
         let name = self.frames.last().map(|frame| frame.name.as_str());
         format!("line {} of {}", line.number, name.unwrap_or("the script"))
     }
+}
+
+fn too_much(most: usize, what: &str) -> Outcome {
+    Outcome::Limit(format!("more than {most} bytes {what}"))
 }
 
 #[cfg(test)]

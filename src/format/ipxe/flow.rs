@@ -6,26 +6,19 @@ use super::evaluate::{After, Done, Evaluator};
 use super::options::{Parsed, Takes};
 use super::value::number;
 use super::walk::{Outcome, plain};
+use crate::model::Sha256Digest;
 
 /// Items of one menu.
 const MAX_ITEMS: usize = 10_000;
+/// What an item costs beside its name.
+const ITEM: usize = 32;
 /// Menus that are kept.
 const MAX_MENUS: usize = 100;
 
-/// Commands that succeed on a machine with a network, and change nothing that is looked at here.
-const ASSUMED: &[&str] = &[
-    "dhcp",
-    "ifconf",
-    "ifopen",
-    "iflinkwait",
-    "console",
-    "ntp",
-    "sync",
-];
 /// Commands that only show something.
 const SHOWING: &[&str] = &[
-    "certstat", "colour", "cpair", "fcels", "fcstat", "help", "ibstat", "ifclose", "ifstat",
-    "imgstat", "ipstat", "iwstat", "nstat", "profstat", "route", "usbscan",
+    "certstat", "colour", "cpair", "fcels", "fcstat", "help", "ibstat", "ipstat", "iwstat",
+    "nstat", "profstat", "route", "usbscan",
 ];
 /// Commands whose result only a person or a real machine knows.
 const REAL: &[&str] = &[
@@ -69,18 +62,40 @@ const REAL: &[&str] = &[
 ];
 
 /// A menu in the making.
-#[derive(Debug, Clone, Default)]
 pub(super) struct Menu {
     /// Names and whether each is marked as the one that is picked; those without a name are left out.
     items: Vec<(String, bool)>,
+    /// What tells it, as it is now, from others.
+    state: Sha256Digest,
+}
+
+impl Menu {
+    fn new(name: &str) -> Self {
+        Self {
+            items: Vec::new(),
+            state: Sha256Digest::of(name.as_bytes()),
+        }
+    }
+
+    fn add(&mut self, name: &str, marked: bool) {
+        let item = [
+            &self.state.bytes()[..],
+            &[u8::from(marked)],
+            name.as_bytes(),
+        ]
+        .concat();
+        self.state = Sha256Digest::of(&item);
+        self.items.push((name.to_owned(), marked));
+    }
+
+    pub(super) fn state(&self) -> [u8; 32] {
+        self.state.bytes()
+    }
 }
 
 impl Evaluator<'_> {
     /// Carries out one command.
     pub(super) fn command(&mut self, name: &str, words: &[String]) -> Result<Done, Outcome> {
-        if ASSUMED.contains(&name) {
-            return Ok(Done::of(Ok(())).noted("taken to succeed"));
-        }
         if SHOWING.contains(&name) {
             return Ok(Done::of(Ok(())));
         }
@@ -117,6 +132,13 @@ impl Evaluator<'_> {
             "imgargs" => self.image(&parsed, Use::Arguments),
             "imgexec" | "chain" | "boot" => self.image(&parsed, Use::Start),
             "imgfree" => Ok(Done::of(self.free(&parsed.words))),
+            "imgstat" => Ok(Done::of(self.held(&parsed.words))),
+            "ifopen" | "dhcp" | "ifconf" | "iflinkwait" => {
+                Ok(taken(self.cards(&parsed.words, name != "ifopen")))
+            }
+            "ifclose" | "ifstat" => Ok(Done::of(self.cards(&parsed.words, false))),
+            "console" => self.console(&parsed),
+            "ntp" | "sync" => Ok(taken(Ok(()))),
             "echo" => Ok(Done::of(Ok(()))),
             "sleep" => Ok(Done::of(match number(first) {
                 Some(_) => Ok(()),
@@ -128,7 +150,7 @@ impl Evaluator<'_> {
                 Ok(Done::of(truth(second == Some(first), "not equal")))
             }
             "goto" => self.go_to(first),
-            "exit" => Ok(self.exit(first)),
+            "exit" => Ok(self.exit(parsed.words.first())),
             "shell" => Err(Outcome::Shell),
             "reboot" => Err(Outcome::Reboot),
             "poweroff" => Err(Outcome::PowerOff),
@@ -150,12 +172,37 @@ impl Evaluator<'_> {
         }
     }
 
-    fn exit(&mut self, status: &str) -> Done {
-        let code = match number(status) {
-            Some(0) => Ok(()),
-            None if status.is_empty() => Ok(()),
-            None => return Done::of(Err(format!("`{status}`: invalid integer value"))),
-            Some(status) => Err(format!("exit status {status}")),
+    /// Looks for network cards by their names: what became of the last counts, or of any. Source:
+    /// `ifcommon_exec`.
+    fn cards(&self, names: &[String], any: bool) -> Result<(), String> {
+        let missing = names.iter().filter(|name| !self.settings.is_card(name));
+        let missing: Vec<_> = missing.collect();
+        match missing.last() {
+            Some(name) if missing.len() == names.len() || !any && names.last() == Some(*name) => {
+                Err(format!("`{name}`: no such network device"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Sets up the screen: the picture for it has to be there. Source: `console_exec`.
+    fn console(&mut self, parsed: &Parsed) -> Result<Done, Outcome> {
+        if let Some(picture) = parsed.value("picture")
+            && let Err(why) = self.picture(picture, parsed.has("keep"))?
+        {
+            return Ok(Done::of(Err(why)));
+        }
+        Ok(taken(Ok(())))
+    }
+
+    fn exit(&mut self, status: Option<&String>) -> Done {
+        let code = match status.map(|status| (status, number(status))) {
+            None | Some((_, Some(0))) => Ok(()),
+            // A setting that is empty is a status, and no number.
+            Some((status, None)) => {
+                return Done::of(Err(format!("`{status}`: invalid integer value")));
+            }
+            Some((_, Some(status))) => Err(format!("exit status {status}")),
         };
         if let Some(frame) = self.frames.last_mut() {
             frame.exited = true;
@@ -194,7 +241,8 @@ impl Evaluator<'_> {
         if self.menus.len() >= MAX_MENUS {
             return Err(Outcome::Limit(format!("more than {MAX_MENUS} menus")));
         }
-        self.menus.insert(name.to_owned(), Menu::default());
+        self.keeps(name.len())?;
+        self.menus.insert(name.to_owned(), Menu::new(name));
         if parsed.has("delete") {
             self.menus.remove(name);
         }
@@ -206,6 +254,7 @@ impl Evaluator<'_> {
             .value("menu")
             .or(parsed.value("form"))
             .unwrap_or_default();
+        self.keeps(parsed.words.first().map_or(0, |name| ITEM + name.len()))?;
         let Some(menu) = self.menus.get_mut(menu) else {
             return Ok(Err(no_menu(menu)));
         };
@@ -213,7 +262,7 @@ impl Evaluator<'_> {
             if menu.items.len() >= MAX_ITEMS {
                 return Err(Outcome::Limit(format!("more than {MAX_ITEMS} items")));
             }
-            menu.items.push((name.clone(), parsed.has("default")));
+            menu.add(name, parsed.has("default"));
         }
         Ok(Ok(()))
     }
@@ -232,12 +281,13 @@ impl Evaluator<'_> {
             };
             picked = if wanted { Some(item) } else { picked };
         }
-        let Some(picked) = picked.map(|(name, _)| name.clone()) else {
-            return Done::of(Err("nothing to choose from".to_owned()));
-        };
+        let picked = picked.map(|(name, _)| name.clone());
         if !parsed.has("keep") {
             self.menus.remove(name);
         }
+        let Some(picked) = picked else {
+            return Done::of(Err("nothing to choose from".to_owned()));
+        };
         let waits = parsed.value("timeout").and_then(number).unwrap_or(0) == 0;
         let note = match waits {
             true => format!("`{picked}`, once a person presses Enter: the menu has no time-out"),
@@ -268,6 +318,14 @@ fn prompt(parsed: &Parsed) -> Result<Done, Outcome> {
         None | Some(Some(0)) => Err(Outcome::Unknown("`prompt` waits for a person".to_owned())),
         Some(None) => Ok(Done::of(Err("invalid integer value".to_owned()))),
         Some(Some(_)) => Ok(Done::of(Err("nobody touched a key".to_owned()))),
+    }
+}
+
+fn taken(code: Result<(), String>) -> Done {
+    let done = Done::of(code);
+    match done.code {
+        Ok(()) => done.noted("taken to succeed"),
+        Err(_) => done,
     }
 }
 

@@ -2,8 +2,23 @@
 
 use std::collections::BTreeMap;
 
-/// An option: its long name, its letter, whether a value follows.
-type Option_ = (&'static str, char, bool);
+use super::value::number;
+
+/// An option: its long name, its letter, what follows.
+type Option_ = (&'static str, char, Given);
+
+/// What follows an option.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Given {
+    /// Nothing.
+    Flag,
+    /// Any word.
+    Text,
+    /// A number: iPXE refuses the command where it is none.
+    Number,
+    /// One character, or the number of a key.
+    Key,
+}
 
 /// What a command takes.
 pub(super) struct Takes {
@@ -14,11 +29,11 @@ pub(super) struct Takes {
 
 const ANY: usize = usize::MAX;
 const IMAGE: &[Option_] = &[
-    ("name", 'n', true),
-    ("timeout", 't', true),
-    ("quiet", 'q', false),
-    ("autofree", 'a', false),
-    ("replace", 'r', false),
+    ("name", 'n', Given::Text),
+    ("timeout", 't', Given::Number),
+    ("quiet", 'q', Given::Flag),
+    ("autofree", 'a', Given::Flag),
+    ("replace", 'r', Given::Flag),
 ];
 /// The options of [`IMAGE`] that commands have which do not start anything.
 const IMAGE_OPTIONS: usize = 4;
@@ -39,61 +54,96 @@ impl Takes {
                 takes(single, 1, ANY)
             }
             "imgexec" | "chain" | "boot" => takes(IMAGE, 0, ANY),
+            "ifopen" | "ifclose" | "ifstat" => takes(&[], 0, ANY),
+            "dhcp" | "ifconf" => takes(
+                &[
+                    ("configurator", 'c', Given::Text),
+                    ("timeout", 't', Given::Number),
+                ],
+                0,
+                ANY,
+            ),
+            "iflinkwait" => takes(&[("timeout", 't', Given::Number)], 0, ANY),
+            "ntp" => takes(&[], 1, 1),
+            "sync" => takes(&[("timeout", 't', Given::Number)], 0, 0),
+            "console" => takes(
+                &[
+                    ("x", 'x', Given::Number),
+                    ("y", 'y', Given::Number),
+                    ("left", 'l', Given::Number),
+                    ("right", 'r', Given::Number),
+                    ("top", 't', Given::Number),
+                    ("bottom", 'b', Given::Number),
+                    ("depth", 'd', Given::Number),
+                    ("picture", 'p', Given::Text),
+                    ("keep", 'k', Given::Flag),
+                ],
+                0,
+                0,
+            ),
             "imgfree" | "imgstat" => takes(&[], 0, ANY),
-            "echo" => takes(&[("n", 'n', false)], 0, ANY),
+            "echo" => takes(&[("n", 'n', Given::Flag)], 0, ANY),
             "exit" => takes(&[], 0, 1),
             "isset" | "sleep" | "goto" | "clear" => takes(&[], 1, 1),
             "iseq" => takes(&[], 2, 2),
             "set" => takes(&[], 1, ANY),
             "inc" => takes(&[], 1, 2),
-            "show" => takes(&[("quiet", 'q', false)], 1, 1),
-            "menu" | "form" => takes(&[("name", 'n', true), ("delete", 'd', false)], 0, ANY),
+            "show" => takes(&[("quiet", 'q', Given::Flag)], 1, 1),
+            "menu" | "form" => takes(
+                &[("name", 'n', Given::Text), ("delete", 'd', Given::Flag)],
+                0,
+                ANY,
+            ),
             "item" => takes(
                 &[
-                    ("menu", 'm', true),
-                    ("form", 'f', true),
-                    ("key", 'k', true),
-                    ("default", 'd', false),
-                    ("secret", 's', false),
-                    ("gap", 'g', false),
+                    ("menu", 'm', Given::Text),
+                    ("form", 'f', Given::Text),
+                    ("key", 'k', Given::Key),
+                    ("default", 'd', Given::Flag),
+                    ("secret", 's', Given::Flag),
+                    ("gap", 'g', Given::Flag),
                 ],
                 0,
                 ANY,
             ),
             "choose" => takes(
                 &[
-                    ("menu", 'm', true),
-                    ("default", 'd', true),
-                    ("timeout", 't', true),
-                    ("retimeout", 'r', true),
-                    ("keep", 'k', false),
+                    ("menu", 'm', Given::Text),
+                    ("default", 'd', Given::Text),
+                    ("timeout", 't', Given::Number),
+                    ("retimeout", 'r', Given::Number),
+                    ("keep", 'k', Given::Flag),
                 ],
                 1,
                 1,
             ),
             "prompt" => takes(
                 &[
-                    ("key", 'k', true),
-                    ("timeout", 't', true),
-                    ("set", 's', true),
+                    ("key", 'k', Given::Key),
+                    ("timeout", 't', Given::Number),
+                    ("set", 's', Given::Text),
                 ],
                 0,
                 ANY,
             ),
             "sanboot" => takes(
                 &[
-                    ("drive", 'd', true),
-                    ("no-describe", 'n', false),
-                    ("keep", 'k', false),
-                    ("filename", 'f', true),
-                    ("extra", 'e', true),
-                    ("label", 'l', true),
-                    ("uuid", 'u', true),
+                    ("drive", 'd', Given::Number),
+                    ("no-describe", 'n', Given::Flag),
+                    ("keep", 'k', Given::Flag),
+                    ("filename", 'f', Given::Text),
+                    ("extra", 'e', Given::Text),
+                    ("label", 'l', Given::Text),
+                    ("uuid", 'u', Given::Text),
                 ],
                 0,
                 ANY,
             ),
-            "reboot" => takes(&[("warm", 'w', false), ("setup", 's', false)], 0, 0),
+            "reboot" => takes(
+                &[("warm", 'w', Given::Flag), ("setup", 's', Given::Flag)],
+                0,
+                0,
+            ),
             "poweroff" | "shell" => takes(&[], 0, 0),
             _ => None,
         }
@@ -132,25 +182,26 @@ impl Parsed {
                     None => (long, None),
                 };
                 let known = takes.options.iter().find(|(known, ..)| *known == name);
-                let Some((name, _, valued)) = known else {
+                let Some((name, _, given)) = known else {
                     return Err(format!("unrecognised option `--{name}`"));
                 };
-                if value.is_some() && !valued {
+                if value.is_some() && *given == Given::Flag {
                     return Err(format!("option `{name}` takes no argument"));
                 }
-                options.insert(*name, argument(name, *valued, value, &mut rest)?);
+                options.insert(*name, argument(name, *given, value, &mut rest)?);
                 continue;
             }
             let mut letters = option.chars();
             while let Some(letter) = letters.next() {
                 let known = takes.options.iter().find(|(_, known, _)| *known == letter);
-                let Some((name, _, valued)) = known else {
+                let Some((name, _, given)) = known else {
                     return Err(format!("unrecognised option `-{letter}`"));
                 };
+                let valued = *given != Given::Flag;
                 let inline =
-                    Some(letters.as_str().to_owned()).filter(|text| *valued && !text.is_empty());
-                options.insert(*name, argument(name, *valued, inline, &mut rest)?);
-                if *valued {
+                    Some(letters.as_str().to_owned()).filter(|text| valued && !text.is_empty());
+                options.insert(*name, argument(name, *given, inline, &mut rest)?);
+                if valued {
                     break;
                 }
             }
@@ -180,19 +231,75 @@ impl Parsed {
 
 fn argument(
     name: &str,
-    valued: bool,
-    given: Option<String>,
+    given: Given,
+    inline: Option<String>,
     rest: &mut &[String],
 ) -> Result<String, String> {
-    if !valued {
+    if given == Given::Flag {
         return Ok(String::new());
     }
-    if let Some(given) = given {
-        return Ok(given);
-    }
-    let Some((first, left)) = rest.split_first() else {
-        return Err(format!("option `{name}` requires an argument"));
+    let text = match (inline, rest.split_first()) {
+        (Some(inline), _) => inline,
+        // What looks like an option is none's argument.
+        (None, Some((first, left))) if !first.starts_with('-') => {
+            *rest = left;
+            first.clone()
+        }
+        (None, _) => return Err(format!("option `{name}` requires an argument")),
     };
-    *rest = left;
-    Ok(first.clone())
+    let right = match given {
+        Given::Flag | Given::Text => true,
+        Given::Number => number(&text).is_some(),
+        Given::Key => text.len() == 1 || number(&text).is_some(),
+    };
+    match right {
+        true => Ok(text),
+        false => Err(format!("`{text}`: invalid integer value")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(command: &str) -> Result<Parsed, String> {
+        let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
+        Parsed::of(&Takes::of(&words[0]).unwrap(), &words[1..])
+    }
+
+    #[test]
+    fn options_are_refused_where_ipxe_refuses_them() {
+        for right in [
+            "kernel --name k --timeout 0x10 -qa u --x",
+            "kernel -nk -t 5 u",
+            "kernel --name= -- -u",
+            "item --key x n",
+            "item --key 0x197 n",
+            "choose --timeout=- x",
+            "chain --name=-x u",
+        ] {
+            assert!(parsed(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "kernel --timeout soon u",
+            "kernel --timeout 09 u",
+            "kernel --name -q u",
+            "kernel -n",
+            "kernel --quiet=1 u",
+            "kernel --replace u",
+            "kernel --nam k u",
+            "kernel - u",
+            "kernel",
+            "item --key F1 n",
+            "choose --timeout=5s x",
+            "choose x y",
+        ] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
+        let kernel = parsed("kernel --name= -- -u a").unwrap();
+        assert_eq!(
+            (kernel.value("name"), &kernel.words[0][..]),
+            (Some(""), "-u")
+        );
+    }
 }

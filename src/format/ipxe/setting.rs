@@ -2,14 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::value::{SettingType, numeric};
+use url::Url;
 
-/// Characters that one word may become.
-const MAX_WORD: usize = 64 << 10;
+use super::value::{SettingType, numeric};
+use super::walk::plain;
+use crate::model::Sha256Digest;
+
+/// The names of the one network card that is there for certain.
+const CARDS: [&str; 2] = ["net0", "netX"];
+/// Bytes that the words of one line may become.
+pub(super) const MAX_LINE: usize = 64 << 10;
 /// Replacements in one word; a setting may lead to itself.
 const MAX_REPLACED: usize = 1000;
 /// Bytes of all settings together.
 const MAX_HELD: usize = 1 << 20;
+/// Bytes of names and values that a walk may look up: writing them out costs more than a copy.
+const MAX_LOOKED_UP: usize = 64 << 20;
+/// What looking up costs at the least.
+const LOOK: usize = 32;
+/// Bytes of all names that were asked for and are not set; further ones are left out.
+const MAX_UNSET: usize = 64 << 10;
 
 /// The name of a setting, taken apart: `[block/]name[:type]`.
 struct Name<'n> {
@@ -46,13 +58,23 @@ pub struct Settings {
     /// What the machine has; never changed.
     machine: BTreeMap<String, String>,
     /// What scripts set; nothing where they cleared it.
-    script: BTreeMap<String, Option<(Vec<u8>, SettingType)>>,
+    script: BTreeMap<String, Option<Value>>,
+    /// What `cwuri` and `cwduri` are made of.
+    base: Option<Url>,
+    /// What tells all that scripts set from what they set at other times.
+    state: [u8; 32],
     /// What was asked for and is not there.
     unset: BTreeSet<String>,
+    /// The bytes of those names.
+    asked: usize,
     held: usize,
+    looked_up: usize,
 }
 
-/// What a word becomes, or that it would become too long.
+/// A value as it is held, and how it is written.
+type Value = (Vec<u8>, SettingType);
+
+/// What a word becomes, or that it would become too long, or that too much was looked up.
 pub(super) struct Endless;
 
 impl Settings {
@@ -76,24 +98,56 @@ impl Settings {
     pub fn set_by_scripts(&self) -> BTreeMap<String, String> {
         let held = self.script.iter().filter_map(|(name, held)| {
             let (raw, of) = held.as_ref()?;
-            Some((name.clone(), of.format(raw)?))
+            Some((name.clone(), plain(&of.format(raw)?)))
         });
         held.collect()
     }
 
-    /// Writes all that scripts changed, so that two states can be compared.
-    pub(super) fn state(&self) -> Vec<u8> {
-        format!("{:?}", self.script).into_bytes()
+    /// Gives what tells all that scripts changed from what it was at other times.
+    pub(super) fn state(&self) -> [u8; 32] {
+        self.state
+    }
+
+    /// Says what relative addresses start from now.
+    pub(super) fn work_at(&mut self, base: Option<Url>) {
+        self.base = base;
+    }
+
+    /// Gives a setting that iPXE makes of where it works. Sources: `cwuri_fetch` and `cwduri_fetch`.
+    fn place(&self, name: &str) -> Option<Value> {
+        let relative = match name {
+            "cwuri" => "",
+            "cwduri" => ".",
+            _ => return None,
+        };
+        let place = self.base.as_ref()?.join(relative).ok()?;
+        Some((String::from(place).into_bytes(), SettingType::String))
+    }
+
+    /// Tells whether a network card is there: one is, and those that the machine has settings of.
+    pub(super) fn is_card(&self, name: &str) -> bool {
+        let of = |key: &String| {
+            key.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        CARDS.contains(&name) || name.starts_with("net") && self.machine.keys().any(of)
     }
 
     /// Gives a setting as text; `None` where it is not set, or not of the type asked for.
     pub(super) fn fetch(&mut self, text: &str) -> Option<String> {
         let name = Name::of(text);
         let found = self.find(&name);
-        if found.is_none() && !name.name.is_empty() && self.unset.len() < 1000 {
-            self.unset.insert(name.key());
+        let key = name.key();
+        if found.is_none()
+            && !name.name.is_empty()
+            && self.asked + key.len() <= MAX_UNSET
+            && !self.unset.contains(&key)
+        {
+            self.asked += key.len();
+            self.unset.insert(key);
         }
         let (raw, own) = found?;
+        self.looked_up += raw.len();
         match name.of {
             None => own.format(&raw),
             Some(of) => of?.format(&raw),
@@ -124,32 +178,35 @@ impl Settings {
         )
     }
 
-    fn find(&self, name: &Name<'_>) -> Option<(Vec<u8>, SettingType)> {
+    fn find(&self, name: &Name<'_>) -> Option<Value> {
         let key = name.key();
         if let Some(held) = self.script.get(&key) {
             return held.clone();
         }
-        // One network card is there: `netX` is `net0`.
-        let cards = ["net0", "netX"];
         let card = match name.block {
             None => true,
-            Some(block) => cards.iter().any(|card| {
+            Some(block) => CARDS.iter().any(|card| {
                 block
                     .strip_prefix(card)
                     .is_some_and(|r| r.is_empty() || r.starts_with('.'))
             }),
         };
-        if name.block.is_none() || name.block.is_some_and(|block| cards.contains(&block)) {
-            for card in cards {
+        if name.block.is_none() || name.block.is_some_and(|block| CARDS.contains(&block)) {
+            for card in CARDS {
                 if let Some(held) = self.script.get(&format!("{card}/{}", name.name)) {
                     return held.clone();
                 }
             }
         }
+        if matches!(name.block, None | Some("builtin"))
+            && let Some(value) = self.place(name.name)
+        {
+            return Some(value);
+        }
         let text = match self.machine.get(&key) {
             Some(text) => text,
             None if card || matches!(name.block, Some("smbios" | "dhcp" | "builtin")) => {
-                let mut names = cards
+                let mut names = CARDS
                     .iter()
                     .filter_map(|c| self.machine.get(&format!("{c}/{}", name.name)));
                 match self.machine.get(name.name) {
@@ -174,7 +231,8 @@ impl Settings {
             Some(Some(of)) => of,
             None => SettingType::of(name.name).unwrap_or(SettingType::String),
         };
-        let raw = match value {
+        // To store nothing is to clear. Source: `storef_setting`.
+        let raw = match value.filter(|value| !value.is_empty()) {
             None => None,
             Some(value) => {
                 let raw = of.parse(value);
@@ -185,38 +243,93 @@ impl Settings {
             }
         };
         let key = name.key();
-        self.held += key.len() + raw.as_ref().map_or(0, |(raw, _)| raw.len());
-        if self.held > MAX_HELD {
+        let size =
+            |value: &Option<Value>| key.len() + value.as_ref().map_or(0, |(raw, _)| raw.len());
+        let old = self.script.get(&key);
+        let held = self.held - old.map_or(0, size) + size(&raw);
+        if held > MAX_HELD {
             return Err("out of memory".to_owned());
         }
+        let (old, new) = (old.map(|old| print(&key, old)), print(&key, &raw));
+        self.held = held;
+        old.into_iter()
+            .chain([new])
+            .for_each(|print| self.mix(print));
         self.script.insert(key, raw);
         Ok(())
     }
 
-    /// Replaces each `${…}` in a word, the innermost first, until none is left.
+    /// Puts one setting into the state, or takes it out again.
+    fn mix(&mut self, print: Sha256Digest) {
+        for (state, byte) in self.state.iter_mut().zip(print.bytes()) {
+            *state ^= byte;
+        }
+    }
+
+    /// Replaces each `${…}` in a word, the innermost first, until none is left: what a setting
+    /// becomes is read as if it had stood there. Source: `expand_settings`.
+    ///
+    /// Goes through the word once, whatever is replaced.
     pub(super) fn expand(&mut self, word: &str) -> Result<String, Endless> {
-        let mut text = word.to_owned();
-        for _ in 0..MAX_REPLACED {
-            let Some((start, end)) = innermost(&text) else {
-                return Ok(text);
+        let mut done = String::with_capacity(word.len());
+        // What is still to be read, the next piece last; its bytes; and where each `${` of `done` is.
+        let mut pieces = vec![(word.to_owned(), 0)];
+        let (mut left, mut open) = (word.len(), Vec::new());
+        let mut replaced = 0;
+        while let Some((piece, from)) = pieces.pop() {
+            let rest = piece.get(from..).unwrap_or_default();
+            let Some(at) = rest.find(['{', '}']) else {
+                left -= rest.len();
+                done.push_str(rest);
+                continue;
             };
-            let name = text.get(start + 2..end).unwrap_or_default().to_owned();
-            let value = self.fetch(&name).unwrap_or_default();
-            text.replace_range(start..=end, &value);
-            if text.len() > MAX_WORD {
-                return Err(Endless);
+            let (before, behind) = rest.split_at(at);
+            done.push_str(before);
+            let closes = behind.starts_with('}');
+            left -= at + 1;
+            pieces.push((piece, from + at + 1));
+            match open.last().copied() {
+                Some(start) if closes => {
+                    open.pop();
+                    let name = done.split_off(start);
+                    let value = self.looked_up(name.get(2..).unwrap_or_default())?;
+                    left += value.len();
+                    replaced += 1;
+                    if replaced > MAX_REPLACED || done.len() + left > MAX_LINE {
+                        return Err(Endless);
+                    }
+                    pieces.push((value, 0));
+                }
+                _ => {
+                    if !closes && done.ends_with('$') {
+                        open.push(done.len() - 1);
+                    }
+                    done.push(if closes { '}' } else { '{' });
+                }
             }
         }
-        Err(Endless)
+        Ok(done)
+    }
+
+    /// Gives a setting as text, nothing where it is not set.
+    fn looked_up(&mut self, name: &str) -> Result<String, Endless> {
+        let value = self.fetch(name).unwrap_or_default();
+        self.looked_up += LOOK + name.len() + value.len();
+        match self.looked_up > MAX_LOOKED_UP {
+            true => Err(Endless),
+            false => Ok(value),
+        }
     }
 }
 
-/// Finds the first `}` behind a `${`, and the last `${` before that.
-fn innermost(text: &str) -> Option<(usize, usize)> {
-    let first = text.find("${")?;
-    let end = first + text.get(first..)?.find('}')?;
-    let start = text.get(..end)?.rfind("${")?;
-    Some((start, end))
+/// Tells a setting from others, and from itself at other times.
+fn print(key: &str, value: &Option<Value>) -> Sha256Digest {
+    let mut text = format!("{} {key} ", key.len()).into_bytes();
+    if let Some((raw, of)) = value {
+        text.extend(format!("{of:?} ").into_bytes());
+        text.extend(raw);
+    }
+    Sha256Digest::of(&text)
 }
 
 #[cfg(test)]
@@ -257,5 +370,44 @@ mod tests {
         settings.store("serial", None).unwrap();
         assert_eq!(settings.expand("${serial}").ok().unwrap(), "");
         assert_eq!(settings.unset(), ["b  ", "net1/mac", "serial"]);
+    }
+
+    /// Replaces as iPXE's own loop does: the first `}` behind a `${`, and the last `${` before that.
+    fn replaced_one_by_one(settings: &mut Settings, word: &str) -> String {
+        let mut text = word.to_owned();
+        loop {
+            let innermost = || {
+                let first = text.find("${")?;
+                let end = first + text[first..].find('}')?;
+                Some((text[..end].rfind("${")?, end))
+            };
+            let Some((start, end)) = innermost() else {
+                return text;
+            };
+            let value = settings.fetch(&text[start + 2..end]).unwrap_or_default();
+            text.replace_range(start..=end, &value);
+        }
+    }
+
+    #[test]
+    fn words_are_replaced_as_by_going_through_them_again_and_again() {
+        let parts = ["$", "{", "}", "${", "a", "b", "c", ":hex", "-"];
+        let mut settings = Settings::default();
+        // What these are leads on to others, and never back.
+        settings.store("a", Some("x${b}$")).unwrap();
+        settings.store("b", Some("c}")).unwrap();
+        settings.store("c", Some("y{-}$")).unwrap();
+        let mut number: u32 = 1;
+        for _ in 0..20_000 {
+            let mut word = String::new();
+            for _ in 0..(number >> 20) % 12 {
+                number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                word.push_str(parts[(number >> 16) as usize % parts.len()]);
+            }
+            number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let wanted = replaced_one_by_one(&mut settings, &word);
+            assert_eq!(settings.expand(&word).ok(), Some(wanted), "{word}");
+            settings.looked_up = 0;
+        }
     }
 }

@@ -145,23 +145,29 @@ impl SettingType {
     }
 }
 
-/// Reads a number as `strtoul` with base 0 does, the last 32 bits of it.
+/// Reads a number as `strtoul` with base 0 does, the last 32 bits of it: nothing stands behind its
+/// digits, and none need stand before that. Sources: `parse_integer`, `core/string.c`.
 pub(super) fn number(text: &str) -> Option<u32> {
+    if text.is_empty() {
+        return None;
+    }
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    let lower = digits.to_ascii_lowercase();
-    let value = match lower.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None if lower.len() > 1 && lower.starts_with('0') => u64::from_str_radix(&lower, 8),
-        None => lower.parse(),
+    let (base, digits) = match digits.strip_prefix('0') {
+        None => (10, digits),
+        Some(rest) => match rest.strip_prefix(['x', 'X']) {
+            Some(digits) => (16, digits),
+            None => (8, rest),
+        },
     };
-    let value = value.ok()? as u32;
-    Some(if negative {
-        value.wrapping_neg()
-    } else {
-        value
+    let value = digits.chars().try_fold(0u32, |value, digit| {
+        Some(value.wrapping_mul(base).wrapping_add(digit.to_digit(base)?))
+    })?;
+    Some(match negative {
+        true => value.wrapping_neg(),
+        false => value,
     })
 }
 
@@ -286,5 +292,21 @@ mod tests {
         assert_eq!(guid[..8], [0x8f, 0x47, 0xd4, 0x7a, 0x70, 0xc2, 0x01, 0x46]);
         assert_eq!(text("busdevfn", &[0, 2, 0x0a, 0x21]), "0002:0a:04.1");
         assert_eq!(SettingType::named("hex").unwrap().parse("1:2"), None);
+        for (text, value) in [
+            ("0", Some(0)),
+            ("017", Some(15)),
+            ("0X1f", Some(31)),
+            ("-1", Some(u32::MAX)),
+            ("+0x100000001", Some(1)),
+            ("-", Some(0)),
+            ("0x", Some(0)),
+            ("", None),
+            ("08", None),
+            ("0x+5", None),
+            ("--5", None),
+            ("5 ", None),
+        ] {
+            assert_eq!(number(text), value, "{text}");
+        }
     }
 }

@@ -33,6 +33,10 @@ pub struct Bounds {
     pub depth: usize,
     /// Files that are fetched.
     pub fetches: usize,
+    /// Bytes of scripts that are gone through, those that are come through again counted again.
+    pub read: usize,
+    /// Bytes of what is kept for the transcript and for menus.
+    pub kept: usize,
 }
 
 impl Default for Bounds {
@@ -41,6 +45,8 @@ impl Default for Bounds {
             steps: 10_000,
             depth: 16,
             fetches: 200,
+            read: 64 << 20,
+            kept: 16 << 20,
         }
     }
 }

@@ -7,6 +7,8 @@ use crate::format::{Compression, FormatError, Reader, Source};
 
 /// How much compressed input is fetched at a time.
 const INPUT: usize = 1 << 18;
+/// How much of a file that is smaller than this.
+const SMALL: usize = 1 << 12;
 
 /// Gives what a file of one or more members decodes to, as a stream.
 ///
@@ -18,7 +20,10 @@ pub fn reader(
     source: Source,
 ) -> Result<Box<dyn Read + Send>, FormatError> {
     let name = compression.name();
-    let input = BufReader::with_capacity(INPUT, Reader::new(source));
+    // A small file needs no large buffer, which would be cleared first.
+    let small = source.up_to(0, SMALL)?.len() < SMALL;
+    let held = if small { SMALL } else { INPUT };
+    let input = BufReader::with_capacity(held, Reader::new(source));
     let failed = |error: io::Error| FormatError::io(name, 0, error.to_string());
     Ok(match compression {
         Compression::None => Box::new(input),

@@ -3,6 +3,7 @@
 use super::console::Lines;
 use super::fault::{FaultKind, fault_in};
 use regex::Regex;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a line that is not complete has to stand still until it is looked at: a prompt.
@@ -44,7 +45,7 @@ pub struct Fault {
 /// Reads a console as it comes.
 #[derive(Debug)]
 pub struct Watch {
-    steps: Vec<Step>,
+    steps: Arc<[Step]>,
     never: Vec<Regex>,
     lines: Lines,
     /// How much of the line that is not complete has been matched.
@@ -58,11 +59,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins now.
-    pub fn new(steps: Vec<Step>, never: Vec<Regex>) -> Self {
+    /// Begins now. Steps may be shared: each copy of a pattern would make its tables anew.
+    pub fn new(steps: impl Into<Arc<[Step]>>, never: Vec<Regex>) -> Self {
         let now = Instant::now();
         Self {
-            steps,
+            steps: steps.into(),
             never,
             lines: Lines::default(),
             matched: 0,
@@ -200,7 +201,7 @@ mod tests {
             within: None,
         };
         Watch::new(
-            steps.iter().map(step).collect(),
+            steps.iter().map(step).collect::<Vec<_>>(),
             never.iter().map(read).collect(),
         )
     }

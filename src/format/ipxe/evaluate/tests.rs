@@ -1,6 +1,8 @@
 use super::*;
 use crate::format::ipxe::walk::{Failed, Loaded};
 
+mod bounds;
+
 /// A web server in a map.
 struct Served(BTreeMap<&'static str, &'static str>);
 
@@ -152,8 +154,16 @@ fn every_end_has_its_name() {
     assert!(why("#!ipxe\nchain http://${next-server}/x\n").contains("names no host"));
     assert!(why("#!ipxe\nchain nowhere\n").contains("404"));
     assert!(why("#!ipxe\nkernel i\n").contains("exec format error"));
-    assert!(why("#!ipxe\nboot\n").contains("no image selected"));
-    assert!(why("#!ipxe\nkernel k\nimgfree\nboot\n").contains("no image selected"));
+    // iPXE says that no image is selected, and takes it for a success.
+    assert_eq!(end("#!ipxe\nboot || shell\n"), Outcome::Ended);
+    assert_eq!(
+        end("#!ipxe\nkernel k\nimgfree\nboot || shell\n"),
+        Outcome::Ended
+    );
+    assert!(why("#!ipxe\nimgstat k\n").contains("no such image"));
+    assert!(why("#!ipxe\nkernel --timeout soon k\nboot\n").contains("invalid integer value"));
+    assert!(why("#!ipxe\nkernel --name -x k\nboot\n").contains("requires an argument"));
+    assert!(why("#!ipxe\nexit ${no}\n").contains("invalid integer value"));
     assert!(why("#!ipxe\nkernel --nmae k\n").contains("unrecognised option"));
     assert!(why("#!ipxe\nexit 3\n").contains("exit status 3"));
     assert!(why("#!ipxe\necho \\").contains("ends with a backslash"));
@@ -230,47 +240,142 @@ fn what_gives_no_answer_is_told_from_what_is_not_there() {
     assert!(!format!("{seen:?}").contains("secret"), "{seen:?}");
 }
 
-/// Gives the same script for every address, until a time.
-struct Large(String, std::time::Instant);
+#[test]
+fn where_a_script_is_can_be_asked_for() {
+    let seen = walk(&[
+        (
+            "http://h/boot.ipxe",
+            "#!ipxe\nset a ${cwuri}\nchain http://n/d/sub?m=1\nset c ${builtin/cwduri}\n",
+        ),
+        (
+            "http://n/d/sub?m=1",
+            "#!ipxe\nset b ${cwuri} ${cwduri}\nset d:ipv4 ${no}\n",
+        ),
+    ]);
+    assert_eq!(seen.outcome, Outcome::Ended);
+    let set: Vec<_> = seen.settings.values().map(String::as_str).collect();
+    // What is set to nothing is not set.
+    let wanted = [
+        "http://h/boot.ipxe",
+        "http://n/d/sub?m=1 http://n/d/",
+        "http://h/",
+    ];
+    assert_eq!(set, wanted);
+    assert_eq!(seen.unset, ["no"]);
+}
 
-impl Fetch for Large {
-    fn fetch(&mut self, _: &Url) -> Result<Loaded, Failed> {
-        Ok(Loaded::Script(self.0.clone().into_bytes()))
+#[test]
+fn addresses_are_read_as_ipxe_reads_them() {
+    for (script, wanted) in [
+        ("kernel //h/k", "http://h//h/k"),
+        ("kernel //d/k?a=b", "http://h//d/k?a=b"),
+        ("kernel /d/k", "http://h/d/k"),
+        ("kernel d/k", "http://h/d/k"),
+        ("kernel http://o/d/k", "http://o/d/k"),
+    ] {
+        let mut asked = Asked(Vec::new());
+        let start = Start::Script {
+            name: "it".to_owned(),
+            bytes: format!("#!ipxe\n{script}\n").into_bytes(),
+            base: Url::parse("http://h/boot.ipxe").ok(),
+        };
+        evaluate(&start, &machine(), &mut asked, &Bounds::default());
+        assert_eq!(asked.0, [wanted], "{script}");
     }
-
-    fn over(&self) -> bool {
-        std::time::Instant::now() >= self.1
+    for wrong in ["http:/h/k", "http:h/k", "http:///k", "tftp:k", "http://?k"] {
+        let seen = among(&format!("#!ipxe\nkernel {wrong}\nboot\n"));
+        let Outcome::Failed(why) = seen.outcome else {
+            panic!("{wrong}");
+        };
+        assert!(why.contains("names no host"), "{why}");
     }
 }
 
-fn among_large(script: String, time: u64) -> Outcome {
+/// Has nothing, and keeps what is asked for.
+struct Asked(Vec<String>);
+
+impl Fetch for Asked {
+    fn fetch(&mut self, url: &Url) -> Result<Loaded, Failed> {
+        self.0.push(url.to_string());
+        Err(Failed::Refused("404".to_owned()))
+    }
+}
+
+#[test]
+fn only_some_builds_take_a_program_out_of_gzip() {
+    struct Gzip;
+    impl Fetch for Gzip {
+        fn fetch(&mut self, _: &Url) -> Result<Loaded, Failed> {
+            Ok(Loaded::Other {
+                content: "gzip".to_owned(),
+                pe_machine: None,
+                size: None,
+            })
+        }
+    }
+    for (arch, ends) in [("arm64", "boot"), ("x86_64", "failed")] {
+        let mut machine = machine();
+        machine
+            .settings
+            .insert("buildarch".to_owned(), arch.to_owned());
+        let start = Start::Script {
+            name: "it".to_owned(),
+            bytes: b"#!ipxe\nkernel k\nboot\n".to_vec(),
+            base: Url::parse("http://h/").ok(),
+        };
+        let seen = evaluate(&start, &machine, &mut Gzip, &Bounds::default());
+        assert_eq!(seen.outcome.name(), ends, "{seen:?}");
+    }
+}
+
+#[test]
+fn what_a_machine_does_not_have_fails() {
+    let ends = |script: &str, ends: &str| {
+        let seen = among(&format!("#!ipxe\n{script}\nkernel k\nboot\n"));
+        assert_eq!(seen.outcome.name(), ends, "{script}: {seen:?}");
+        seen
+    };
+    for right in [
+        "dhcp",
+        "dhcp net1 net0",
+        "ifopen net1 netX",
+        "isset ${net1/mac} && dhcp net1 ||",
+        "ifopen net1 || dhcp net0",
+        "iflinkwait --timeout 5000 net0",
+        "console --x 1024 --y 768",
+        "console --picture p.png || echo",
+        "console --picture k",
+    ] {
+        let seen = ends(right, "boot");
+        assert!(seen.initrds.is_empty(), "{seen:?}");
+    }
+    for wrong in [
+        "dhcp net1",
+        "dhcp --timeout soon",
+        "ifopen net0 net1",
+        "ifstat eth0",
+        "ifconfig",
+        "console --picture p.png",
+        "console k",
+    ] {
+        ends(wrong, "failed");
+    }
+    assert_eq!(ends("console -k -p i\nimgstat i", "boot").initrds.len(), 1);
+}
+
+/// Carries out a script with a kernel beside it.
+fn among(script: &str) -> Walk {
+    bounded(script, &Bounds::default())
+}
+
+fn bounded(script: &str, bounds: &Bounds) -> Walk {
     let start = Start::Script {
         name: "it".to_owned(),
-        bytes: script.into_bytes(),
+        bytes: script.as_bytes().to_vec(),
         base: Url::parse("http://h/").ok(),
     };
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(time);
-    let mut served = Large(format!("#!ipxe\n{}", "# nothing\n".repeat(10_000)), end);
-    evaluate(&start, &machine(), &mut served, &Bounds::default()).outcome
-}
-
-#[test]
-fn a_loop_among_large_images_costs_no_more_than_another() {
-    let mut script = "#!ipxe\nset x:int32 0\n".to_owned();
-    for number in 0..99 {
-        script.push_str(&format!("imgfetch --name i{number} it\n"));
-    }
-    script.push_str(":top\ninc x\niseq ${x} 1000 || goto top\nexit\n");
-    assert_eq!(among_large(script, 60), Outcome::Exit);
-}
-
-#[test]
-fn a_walk_ends_when_its_time_does() {
-    let counts = "#!ipxe\nset x:int32 0\n:top\ninc x\ngoto top\n";
-    let Outcome::Limit(why) = among_large(counts.to_owned(), 0) else {
-        panic!("it goes on");
-    };
-    assert!(why.contains("no time is left"), "{why}");
+    let mut served = Served(BTreeMap::from([("http://h/k", "aa64"), ("http://h/i", "")]));
+    evaluate(&start, &machine(), &mut served, bounds)
 }
 
 #[test]
