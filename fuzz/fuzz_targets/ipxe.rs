@@ -35,7 +35,10 @@ fuzz_target!(|bytes: &[u8]| {
         settings: settings.map(|(n, v)| (n.to_owned(), v.to_owned())).into_iter().collect(),
         ..Machine::default()
     };
-    let bounds = Bounds { steps: 500, depth: 5, fetches: 50, ..Bounds::default() };
+    // Most loops show what is in them soon; some inputs are walked further, and twice.
+    let far = bytes.len() % 16 == 0;
+    let steps = if far { 500 } else { 100 };
+    let bounds = Bounds { steps, depth: 5, fetches: 50, ..Bounds::default() };
     let start = Start::Script { name: "it".into(), bytes: bytes.to_vec(), base: Url::parse("http://h/").ok() };
     let walk = evaluate(&start, &machine, &mut Same(bytes), &bounds);
     assert!(walk.steps.len() <= bounds.steps);
@@ -50,7 +53,7 @@ fuzz_target!(|bytes: &[u8]| {
         // Nothing starts that was not fetched, and nothing that no UEFI of the machine would start.
         assert!(kernel.url.ends_with('2') && kernel.pe_machine == Some(0xaa64), "{kernel:?}");
     }
-    if bytes.len() % 16 == 0 {
+    if far {
         assert_eq!(walk, evaluate(&start, &machine, &mut Same(bytes), &bounds));
     }
 });
