@@ -19,17 +19,23 @@ const LONG: Duration = Duration::from_secs(600);
 pub struct BootFiles<'c> {
     limits: Limits,
     cancel: &'c Cancel,
+    /// Where the last file was in the end.
+    led_to: Option<Url>,
 }
 
 impl<'c> BootFiles<'c> {
     /// Makes one that keeps to bounds, the deadline among them.
     pub fn new(limits: Limits, cancel: &'c Cancel) -> Self {
-        Self { limits, cancel }
+        Self {
+            limits,
+            cancel,
+            led_to: None,
+        }
     }
 
-    fn http(&self, url: &Url) -> Result<Loaded, Failed> {
-        let opened = http::open(url.as_str(), &self.limits, None);
-        let (source, _) = opened.map_err(|error| match &error {
+    fn http(&mut self, url: &Url) -> Result<Loaded, Failed> {
+        let opened = http::follow_to(url.as_str(), &self.limits);
+        let (source, led_to) = opened.map_err(|error| match &error {
             HttpError::Connection { .. }
             | HttpError::Cut { .. }
             | HttpError::Slow { .. }
@@ -43,6 +49,7 @@ impl<'c> BootFiles<'c> {
             | HttpError::Redirect { .. }
             | HttpError::Empty { .. } => Failed::Refused(error.to_string()),
         })?;
+        self.led_to = Some(led_to);
         loaded(&source).map_err(|error| Failed::Unreachable(error.to_string()))
     }
 
@@ -114,7 +121,12 @@ impl Fetch for BootFiles<'_> {
         self.cancel.is_set() || self.limits.deadline.is_some_and(late)
     }
 
+    fn led_to(&self) -> Option<Url> {
+        self.led_to.clone()
+    }
+
     fn fetch(&mut self, url: &Url) -> Result<Loaded, Failed> {
+        self.led_to = None;
         match url.scheme() {
             "http" | "https" => self.http(url),
             "tftp" => self.tftp(url),

@@ -262,7 +262,7 @@ impl Evaluator<'_> {
                     self.fetches,
                     &name,
                     &shown,
-                    Some(url.clone()),
+                    Some(self.led_to(&url)),
                     loaded,
                 )))
             }
@@ -271,6 +271,14 @@ impl Evaluator<'_> {
                 self.unreachable = true;
                 Ok(Err(why))
             }
+        }
+    }
+
+    /// Gives where a file that was fetched from an address is; who may see it there stays the same.
+    fn led_to(&self, url: &Url) -> Url {
+        match self.fetch.led_to() {
+            Some(to) if to.origin() != url.origin() || to.path() != url.path() => to,
+            Some(_) | None => url.clone(),
         }
     }
 

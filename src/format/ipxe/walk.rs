@@ -84,6 +84,12 @@ pub trait Fetch {
     /// Where it is not there, or nothing is known of it.
     fn fetch(&mut self, url: &Url) -> Result<Loaded, Failed>;
 
+    /// Tells where the file that was fetched last is in the end, where its server led elsewhere: what
+    /// is relative in a script starts from there. Source: `downloader_vredirect`.
+    fn led_to(&self) -> Option<Url> {
+        None
+    }
+
     /// Tells that no time is left, so that the walk ends at the next command.
     fn over(&self) -> bool {
         false

@@ -24,6 +24,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::HeaderValue;
 use std::sync::Arc;
+use url::Url;
 
 pub use address::{follow, is_loopback, parse, same_origin, shown_url};
 pub use error::HttpError;
@@ -31,6 +32,17 @@ pub use pause::{Patience, Pauses, after};
 pub use range::ContentRange;
 pub use remote::How;
 pub use sending::Told;
+
+/// Opens what is at an address, and tells where that is in the end; see `remote::open`.
+///
+/// # Errors
+/// See [`HttpError`].
+pub fn follow_to(address: &str, limits: &Limits) -> Result<(Source, Url), HttpError> {
+    let mut url = parse(address)?;
+    let authorization = take_credentials(&mut url);
+    let opened = remote::open(&url, authorization, limits, |_| None)?;
+    Ok((opened.source, opened.url))
+}
 
 /// Opens what is at an address; see `remote::open`. What was read of the same state of it
 /// before is not asked for again, where the server tells states apart by a strong `ETag`.

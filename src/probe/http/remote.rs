@@ -28,6 +28,8 @@ pub struct Opened {
     pub state: Option<String>,
     /// How its bytes come.
     pub how: How,
+    /// Where it is in the end, where redirects lead.
+    pub url: Url,
 }
 
 /// How the bytes of a file on a server come.
@@ -77,6 +79,7 @@ pub fn open(
             state: source.size().ok().and_then(state),
             source,
             how: How::Kept,
+            url: head.url,
         }),
         Some(Found::Part(range)) => {
             let bytes = Bytes::new(first.part.bytes);
@@ -90,7 +93,7 @@ pub fn open(
                 validator: validator.clone(),
                 deadline: limits.deadline,
                 inner: Mutex::new(Inner {
-                    at: head.url,
+                    at: head.url.clone(),
                     held,
                     next: 1,
                     run: 1,
@@ -100,6 +103,7 @@ pub fn open(
                 source: Arc::new(remote),
                 state: state(range.size),
                 how: How::Parts,
+                url: head.url,
             })
         }
         Some(Found::Whole) | None => {
@@ -114,6 +118,7 @@ pub fn open(
                 source: Arc::new(fetched),
                 state: state(size),
                 how: How::Whole,
+                url: head.url,
             })
         }
     }

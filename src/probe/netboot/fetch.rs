@@ -39,6 +39,8 @@ pub(super) struct Body {
     pub(super) sha256: Sha256Digest,
     /// The `Content-Type`, as the server writes it.
     pub(super) media: Option<String>,
+    /// Where it is in the end, where redirects were followed.
+    pub(super) url: Option<Url>,
 }
 
 /// Why nothing came.
@@ -111,6 +113,7 @@ impl Fetcher<'_> {
             size: got.size,
             sha256,
             media: None,
+            url: None,
         })
     }
 
@@ -166,6 +169,7 @@ impl Fetcher<'_> {
             source,
             sha256,
             media: media.map(|media| String::from_utf8_lossy(media.as_bytes()).into_owned()),
+            url: answer.head.as_ref().map(|head| head.url.clone()),
         })
     }
 

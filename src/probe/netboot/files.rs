@@ -21,6 +21,8 @@ pub(super) struct Files<'c, 'a> {
     pub(super) local: Option<String>,
     /// Which server gave no answer, the last of them.
     pub(super) silent: Option<String>,
+    /// Where the last file was in the end.
+    led_to: Option<Url>,
 }
 
 impl<'c, 'a> Files<'c, 'a> {
@@ -32,6 +34,7 @@ impl<'c, 'a> Files<'c, 'a> {
             deadly: None,
             local: None,
             silent: None,
+            led_to: None,
         }
     }
 }
@@ -42,8 +45,13 @@ impl Fetch for Files<'_, '_> {
         asking.cancel.is_set() || Instant::now() >= asking.deadline
     }
 
+    fn led_to(&self) -> Option<Url> {
+        self.led_to.clone()
+    }
+
     fn fetch(&mut self, url: &Url) -> Result<Loaded, Failed> {
         let shown = plain(url.as_str());
+        self.led_to = None;
         let (body, looked) = match self.course.fetch(&Place::Url(url), Who::Ipxe) {
             Ok(came) => came,
             Err(missed) => {
@@ -78,6 +86,7 @@ impl Fetch for Files<'_, '_> {
             }
         };
         self.course.console.say(format!("{shown}... ok"));
+        self.led_to.clone_from(&body.url);
         let file = made(shown.clone(), "", &body, &looked);
         self.files.insert(shown, (file, body.source.clone()));
         if looked.content == "script" {

@@ -291,6 +291,30 @@ fn addresses_are_read_as_ipxe_reads_them() {
     }
 }
 
+#[test]
+fn what_is_relative_starts_where_a_redirect_led() {
+    struct Moved(Vec<String>);
+    impl Fetch for Moved {
+        fn fetch(&mut self, url: &Url) -> Result<Loaded, Failed> {
+            self.0.push(url.to_string());
+            match url.path() {
+                "/boot.ipxe" => Ok(Loaded::Script(b"#!ipxe\nkernel k ${cwduri}\n".to_vec())),
+                _ => Err(Failed::Refused("404".to_owned())),
+            }
+        }
+
+        fn led_to(&self) -> Option<Url> {
+            Url::parse("https://o/new/boot.ipxe").ok()
+        }
+    }
+    let mut moved = Moved(Vec::new());
+    let start = Start::Url(Url::parse("http://h/boot.ipxe").unwrap());
+    let seen = evaluate(&start, &machine(), &mut moved, &Bounds::default());
+    assert_eq!(moved.0, ["http://h/boot.ipxe", "https://o/new/k"]);
+    assert_eq!(seen.steps[0].command, "kernel k https://o/new/");
+    assert_eq!(seen.scripts, ["http://h/boot.ipxe"]);
+}
+
 /// Has nothing, and keeps what is asked for.
 struct Asked(Vec<String>);
 
