@@ -62,7 +62,7 @@ pub use history::{
 };
 pub use journal::JournalError;
 pub use lock::LockError;
-pub use outputs::{Left, Output, Outputs, RestsOn, outputs};
+pub use outputs::{Below, Left, Output, Outputs, RestsOn, outputs};
 pub use plan::{LoopPlan, StagePlan, VariantPlan, plan_loop};
 pub use rebase::{Continued, continue_rebase};
 pub use remedied::{RemedyEnd, RemedyRecord};

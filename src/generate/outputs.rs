@@ -42,12 +42,19 @@ impl RestsOn {
         let now = stamp(&path);
         self.0.push((path, now));
     }
+
+    /// Rests on whether loops have worked in a folder.
+    fn on_project(&mut self, folder: &Path) {
+        for name in ["records", "loop.lock"] {
+            self.on(folder.join(".tdg").join(name));
+        }
+    }
 }
 
 /// The artifacts of one variant that lie in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outputs {
-    /// The variant.
+    /// The variant, and the project where that is in the folder.
     pub variant: String,
     /// Why they are not green; nothing where they are.
     pub not_green: Option<String>,
@@ -69,46 +76,109 @@ pub struct Output {
 /// Where loops put what they make, relative to the project.
 const OF_LOOPS: [&str; 2] = ["_out/assets", "_out/package"];
 
-/// Lists what loops left in a folder, by variant; nothing where no loop collects into it.
+/// Folders, one in the other, that are looked into for projects.
+const DEPTH: usize = 16;
+/// Entries that are looked at for that.
+const ENTRIES: usize = 100_000;
+
+/// The projects in the folders of a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Below {
+    projects: Vec<PathBuf>,
+    /// Whether all of the folder was looked through.
+    pub whole: bool,
+}
+
+impl Below {
+    /// Looks for projects in which loops have worked, at most 16 folders deep and among at most 100,000
+    /// entries. No link is followed.
+    ///
+    /// # Errors
+    /// Where the folder is not there.
+    pub fn find(folder: &Path) -> Result<Self, GenerateError> {
+        let folder = folder.canonicalize().map_err(GenerateError::io(folder))?;
+        let mut found = Self {
+            projects: Vec::new(),
+            whole: true,
+        };
+        let mut walk = walkdir::WalkDir::new(&folder).min_depth(1).into_iter();
+        let mut seen = 0;
+        while let Some(entry) = walk.next() {
+            seen += 1;
+            if seen > ENTRIES {
+                found.whole = false;
+                break;
+            }
+            let Ok(entry) = entry else {
+                // What may not be read here may be given all the same: to root.
+                found.whole = false;
+                continue;
+            };
+            if !entry.file_type().is_dir() {
+                continue;
+            }
+            if [".git", ".tdg"].iter().any(|own| entry.file_name() == *own) {
+                let project = entry.path().parent().unwrap_or(&folder);
+                if project != folder && is_project(project) {
+                    found.projects.push(project.to_owned());
+                }
+                walk.skip_current_dir();
+            } else if entry.depth() >= DEPTH {
+                found.whole = false;
+                walk.skip_current_dir();
+            }
+        }
+        found.projects.sort();
+        found.projects.dedup();
+        Ok(found)
+    }
+}
+
+/// Tells whether loops have worked in a folder.
+fn is_project(folder: &Path) -> bool {
+    let own = folder.join(".tdg");
+    own.join("records").is_dir() || own.join("loop.lock").is_file()
+}
+
+/// Lists what loops left in a folder, by variant: those of the project that it lies in, and of the
+/// projects in it.
 ///
 /// # Errors
 /// Where the folder, a record or the journal cannot be read.
-pub fn outputs(folder: &Path) -> Result<Left, GenerateError> {
+pub fn outputs(folder: &Path, below: &Below) -> Result<Left, GenerateError> {
     let named = std::path::absolute(folder).map_err(GenerateError::io(folder))?;
     let folder = folder.canonicalize().map_err(GenerateError::io(folder))?;
-    let mut rests_on = RestsOn::default();
-    let mut own = |project: &&Path| {
-        let own = project.join(".tdg");
-        for name in ["records", "loop.lock"] {
-            rests_on.on(own.join(name));
-        }
-        own.join("records").is_dir() || own.join("loop.lock").is_file()
-    };
+    let mut left = Left::default();
     // A link on the way into a project leads to it as the folder's own place does.
-    let Some(project) = folder.ancestors().chain(named.ancestors()).find(&mut own) else {
-        return Ok(Left {
-            rests_on,
-            ..Left::default()
-        });
-    };
-    let paths = Paths::new(project);
-    rests_on.on(paths.journal());
-    // Before anything else is looked at: a loop that begins later changes what is judged here.
-    let at_work = guard::holder(&paths.guard())?;
-    let of_loops = OF_LOOPS.iter().filter_map(|place| {
-        let place = project.join(place).canonicalize().ok()?;
-        match folder.starts_with(&place) {
-            true => Some(PathBuf::new()),
-            false => place.strip_prefix(&folder).ok().map(Path::to_owned),
-        }
+    let around = folder.ancestors().chain(named.ancestors()).find(|project| {
+        left.rests_on.on_project(project);
+        is_project(project)
     });
-    let of_loops = of_loops.collect();
-    let state = State::replay(&journal::read(&paths.journal())?);
-    let mut all = Vec::new();
-    for variant in variants(project)? {
-        let place = BuildRecord::place(project, &variant);
-        rests_on.on(place.clone());
-        let record = BuildRecord::read(&place).map_err(GenerateError::io(&place))?;
+    if let Some(project) = around {
+        left.add(project, &folder)?;
+    }
+    for project in &below.projects {
+        left.rests_on.on_project(project);
+        left.add(project, &folder)?;
+    }
+    Ok(left)
+}
+
+impl Left {
+    /// Adds what the loops of a project left in a folder.
+    fn add(&mut self, project: &Path, folder: &Path) -> Result<(), GenerateError> {
+        let paths = Paths::new(project);
+        self.rests_on.on(paths.journal());
+        // Before anything else is looked at: a loop that begins later changes what is judged here.
+        let at_work = guard::holder(&paths.guard())?;
+        self.of_loops.extend(OF_LOOPS.iter().filter_map(|place| {
+            let place = project.join(place).canonicalize().ok()?;
+            match folder.starts_with(&place) {
+                true => Some(PathBuf::new()),
+                false => place.strip_prefix(folder).ok().map(Path::to_owned),
+            }
+        }));
+        let state = State::replay(&journal::read(&paths.journal())?);
         let inside = |path: &str| {
             let path = project.join(path);
             let real = |path: &Path| {
@@ -116,52 +186,58 @@ pub fn outputs(folder: &Path) -> Result<Left, GenerateError> {
                 Some(parent.join(path.file_name()?))
             };
             let path = real(&path).unwrap_or(path);
-            path.strip_prefix(&folder).ok().map(Path::to_owned)
+            path.strip_prefix(folder).ok().map(Path::to_owned)
         };
-        if !record.artifacts.iter().any(|a| inside(&a.path).is_some()) {
-            continue;
-        }
-        let collected = state
-            .success(&variant, Stage::Collect)
-            .map(|(_, success)| success);
-        let written = collected
-            .map(|success| success.files.as_slice())
-            .unwrap_or_default();
-        // A copy has other times than what was judged, and its content is compared below: these are
-        // the times before that.
-        let now: Vec<_> = written
-            .iter()
-            .map(|f| stamp(&project.join(&f.path)))
-            .collect();
-        let not_green = match (collected, state.success(&variant, Stage::Verify)) {
-            (Some(collected), Some(_)) => {
-                touched(&paths, collected).map(|what| format!("{what} after its specs had held"))
+        for variant in variants(project)? {
+            let place = BuildRecord::place(project, &variant);
+            self.rests_on.on(place.clone());
+            let record = BuildRecord::read(&place).map_err(GenerateError::io(&place))?;
+            if !record.artifacts.iter().any(|a| inside(&a.path).is_some()) {
+                continue;
             }
-            (None, _) | (_, None) => Some(match &at_work {
-                Some(pid) => format!("a loop (process {pid}) is at work on it"),
-                None => "its specs did not hold when they ran last".to_owned(),
-            }),
-        };
-        let files = written.iter().zip(now).filter_map(|(file, now)| {
-            let (changed, bytes) = now.unwrap_or((file.changed, file.bytes));
-            Some(Output {
-                path: inside(&file.path)?,
-                changed,
-                bytes,
-            })
-        });
-        all.push(Outputs {
-            files: files.collect(),
-            variant,
-            not_green,
-        });
+            let collected = state
+                .success(&variant, Stage::Collect)
+                .map(|(_, success)| success);
+            let written = collected
+                .map(|success| success.files.as_slice())
+                .unwrap_or_default();
+            // A copy has other times than what was judged, and its content is compared below: these
+            // are the times before that.
+            let now: Vec<_> = written
+                .iter()
+                .map(|f| stamp(&project.join(&f.path)))
+                .collect();
+            let not_green = match (collected, state.success(&variant, Stage::Verify)) {
+                (Some(collected), Some(_)) => touched(&paths, collected)
+                    .map(|what| format!("{what} after its specs had held")),
+                (None, _) | (_, None) => Some(match &at_work {
+                    Some(pid) => format!("a loop (process {pid}) is at work on it"),
+                    None => "its specs did not hold when they ran last".to_owned(),
+                }),
+            };
+            let files = written.iter().zip(now).filter_map(|(file, now)| {
+                let (changed, bytes) = now.unwrap_or((file.changed, file.bytes));
+                Some(Output {
+                    path: inside(&file.path)?,
+                    changed,
+                    bytes,
+                })
+            });
+            let files = files.collect();
+            self.variants.push(Outputs {
+                files,
+                variant: match project.strip_prefix(folder) {
+                    Ok(below) if below != Path::new("") => {
+                        format!("{variant} of {}", below.display())
+                    }
+                    Ok(_) | Err(_) => variant,
+                },
+                not_green,
+            });
+        }
+        self.at_work = self.at_work.take().or(at_work);
+        Ok(())
     }
-    Ok(Left {
-        variants: all,
-        of_loops,
-        at_work,
-        rests_on,
-    })
 }
 
 /// Gives when a file was changed last, and its size.

@@ -69,6 +69,17 @@ pub enum Event {
         /// Why it was told nothing.
         note: Option<String>,
     },
+    /// Packets came that are none.
+    Broken {
+        /// `tftp`, `dhcp` or `boot-server`.
+        server: &'static str,
+        /// Who sent the last of them.
+        from: SocketAddr,
+        /// How many came since the last event of this kind.
+        count: u64,
+        /// What is wrong with the last of them.
+        why: String,
+    },
     /// What was judged is not green any more, or is so again.
     Verdict {
         /// Whether it is.
@@ -93,6 +104,7 @@ impl Event {
             Self::Http { .. } => "http",
             Self::Tftp { .. } => "tftp",
             Self::Dhcp { .. } => "dhcp",
+            Self::Broken { .. } => "broken",
             Self::Verdict { .. } => "verdict",
             Self::Note { .. } => "note",
             Self::Closed => "closed",
@@ -137,6 +149,14 @@ impl Event {
                 note,
             } => json!({
                 "mac": mac, "arch": arch, "firmware": firmware, "file": file, "note": note,
+            }),
+            Self::Broken {
+                server,
+                from,
+                count,
+                why,
+            } => json!({
+                "server": server, "from": from.to_string(), "count": count, "why": why,
             }),
             Self::Verdict { green, why } => json!({ "green": green, "why": why }),
             Self::Note { text } => json!({ "text": text }),
@@ -217,6 +237,18 @@ impl Event {
                     behind(note)
                 )
             }
+            Self::Broken {
+                server,
+                from,
+                count: 1,
+                why,
+            } => format!("{server:<6} 1 broken packet, from {from}: {why}"),
+            Self::Broken {
+                server,
+                from,
+                count,
+                why,
+            } => format!("{server:<6} {count} broken packets, the last from {from}: {why}"),
             Self::Verdict { green: true, .. } => "green again: what was judged is given".to_owned(),
             Self::Verdict { why, .. } => {
                 format!("nothing is given until it is green again{}", behind(why))

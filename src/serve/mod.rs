@@ -10,6 +10,7 @@
 
 pub mod artifact;
 pub mod beneath;
+pub mod broken;
 pub mod dhcp;
 pub mod error;
 pub mod event;

@@ -1,7 +1,7 @@
 //! What loops say of a folder while it is served: looked at again whenever they have written something.
 
 use super::{exit, look};
-use crate::generate::{GenerateError, Left, Outputs, RestsOn, outputs};
+use crate::generate::{Below, GenerateError, Left, Outputs, RestsOn, outputs};
 use crate::model::path::printable;
 use crate::serve::judged::{Judge, Judged, Stamp};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Loops {
     folder: PathBuf,
+    /// Found at the beginning: looking through the folder takes its time.
+    below: Below,
     held: Mutex<Held>,
 }
 
@@ -33,7 +35,14 @@ struct Held {
 impl Loops {
     /// Begins with a folder that is green, and where no loop is at work; otherwise gives the exit code.
     pub fn begin(folder: &Path) -> Result<Self, u8> {
-        let left = left(folder)?;
+        let (below, left) = left(folder)?;
+        if !below.whole {
+            look::complain_line(&format!(
+                "note: {} was not looked through to its end: what loops of projects far down in it \
+                 built is not judged",
+                folder.display()
+            ));
+        }
         if let Some(pid) = &left.at_work {
             look::complain(&format!(
                 "a loop (process {pid}) builds what is in {}: start again once it has ended, or \
@@ -52,6 +61,7 @@ impl Loops {
         let now = Instant::now();
         Ok(Self {
             folder: folder.to_owned(),
+            below,
             held: Mutex::new(Held {
                 looked: now,
                 read: now,
@@ -71,7 +81,7 @@ impl Judge for Loops {
             return held.now.clone();
         }
         if held.failed || held.rests_on.changed() {
-            let read = outputs(&self.folder);
+            let read = outputs(&self.folder, &self.below);
             held.failed = read.is_err();
             match read {
                 Ok(left) => {
@@ -89,14 +99,18 @@ impl Judge for Loops {
 
 /// Says what is not green of what is served all the same.
 pub fn warn(folder: &Path) -> Result<(), u8> {
-    for why in red(&left(folder)?) {
+    for why in red(&left(folder)?.1) {
         look::complain_line(&format!("warning: {why}"));
     }
     Ok(())
 }
 
-fn left(folder: &Path) -> Result<Left, u8> {
-    outputs(folder).map_err(|error: GenerateError| {
+fn left(folder: &Path) -> Result<(Below, Left), u8> {
+    let left = Below::find(folder).and_then(|below| {
+        let left = outputs(folder, &below)?;
+        Ok((below, left))
+    });
+    left.map_err(|error: GenerateError| {
         look::complain(&error.to_string());
         exit::ERROR
     })

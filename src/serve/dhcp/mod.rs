@@ -3,6 +3,7 @@
 mod answer;
 
 use super::Site;
+use super::broken::Broken;
 use super::error::ServeError;
 use super::event::{Event, OnEvent};
 use crate::format::dhcp::{CLIENT_PORT, Packet, SERVER_PORT};
@@ -102,14 +103,23 @@ impl Dhcp {
     /// Serves until it is dropped, one machine after the other.
     pub async fn run(self, on_event: OnEvent) {
         let mut buffer = vec![0; MAX_PACKET];
+        let server = match self.asked {
+            Asked::Everybody => "dhcp",
+            Asked::BootServer => "boot-server",
+        };
+        let mut broken = Broken::new(server, Arc::clone(&on_event));
         loop {
-            let Ok((length, from)) = self.socket.recv_from(&mut buffer).await else {
+            let Ok((length, from)) = broken.next(&self.socket, &mut buffer).await else {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 continue;
             };
             // What is no packet is answered with nothing.
-            let Some(Ok(asked)) = buffer.get(..length).map(Packet::read) else {
-                continue;
+            let asked = match Packet::read(buffer.get(..length).unwrap_or_default()) {
+                Ok(asked) => asked,
+                Err(error) => {
+                    broken.met(from, &error.to_string());
+                    continue;
+                }
             };
             let (site, at, told) = (Arc::clone(&self.site), self.asked, self.told);
             let to = to(&asked, from, at);

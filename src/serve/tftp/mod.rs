@@ -3,6 +3,7 @@
 mod transfer;
 
 use super::Site;
+use super::broken::Broken;
 use super::error::ServeError;
 use super::event::{Event, OnEvent};
 use super::found::Found;
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
-use transfer::Transfer;
+use transfer::{SILENCE, Transfer};
 
 /// Transfers at a time. Each holds less than 300 KiB.
 const TRANSFERS: usize = 256;
@@ -139,8 +140,9 @@ impl Tftp {
         let own = self.at().map(|at| at.ip());
         let mut buffer = vec![0; MAX_PACKET];
         let mut told: Option<Instant> = None;
+        let mut broken = Broken::new("tftp", Arc::clone(&on_event));
         loop {
-            let (length, peer) = match self.socket.recv_from(&mut buffer).await {
+            let (length, peer) = match broken.next(&self.socket, &mut buffer).await {
                 Ok(came) => came,
                 // What an earlier answer met, or a shortage that passes.
                 Err(_) => {
@@ -149,21 +151,33 @@ impl Tftp {
                 }
             };
             // What is no request is answered with nothing.
-            let packet = buffer
-                .get(..length)
-                .filter(|_| length < MAX_PACKET)
-                .map(Packet::read);
-            let Some(Ok(Packet::Request {
-                write,
-                file,
-                mode,
-                options,
-            })) = packet
-            else {
+            let bytes = buffer.get(..length).unwrap_or_default();
+            if length >= MAX_PACKET {
+                broken.met(peer, "it is longer than any request");
                 continue;
+            }
+            let (write, file, mode, options) = match Packet::read(bytes) {
+                Ok(Packet::Request {
+                    write,
+                    file,
+                    mode,
+                    options,
+                }) => (write, file, mode, options),
+                Ok(
+                    Packet::Data { .. }
+                    | Packet::Ack { .. }
+                    | Packet::Error { .. }
+                    | Packet::OptionAck { .. },
+                ) => {
+                    broken.met(peer, "it is no request, and belongs to no transfer");
+                    continue;
+                }
+                Err(error) => {
+                    broken.met(peer, &error.to_string());
+                    continue;
+                }
             };
             let Ok(own) = &own else { continue };
-            let bytes = buffer.get(..length).unwrap_or_default();
             let place = match self.running.take(peer, bytes) {
                 Ok(place) => place,
                 Err(Taken::Same) => continue,
@@ -227,7 +241,7 @@ impl Request {
             Ok(file) => {
                 let heard = Arc::clone(&place.heard);
                 let size = file.size;
-                let transfer = Transfer::new(socket, Arc::new(file), &self.asked, heard);
+                let transfer = Transfer::new(socket, Arc::new(file), &self.asked, heard, SILENCE);
                 tokio::select! {
                     (sent, size, again, failure) = transfer.carry_out() => {
                         event = Told { sent, size, again };

@@ -17,7 +17,7 @@ const FIRST: Duration = Duration::from_secs(1);
 const LEAST: Duration = Duration::from_millis(50);
 const MOST: Duration = Duration::from_secs(4);
 /// How long a client may be silent before it counts as gone.
-const SILENCE: Duration = Duration::from_secs(30);
+pub const SILENCE: Duration = Duration::from_secs(30);
 /// How often something is sent again to one who never answered: who asked may be another than who is
 /// sent to.
 const UNHEARD: u32 = 2;
@@ -42,6 +42,8 @@ pub struct Transfer {
     last: Instant,
     /// Whether an answer came at all.
     heard: Arc<AtomicBool>,
+    /// How long its client may be silent.
+    silence: Duration,
 }
 
 /// Why a transfer ended before its end.
@@ -54,12 +56,13 @@ enum Came {
 }
 
 impl Transfer {
-    /// Begins one to whom the socket is connected.
+    /// Begins one to whom the socket is connected, and who may be silent for so long.
     pub fn new(
         socket: UdpSocket,
         file: Arc<Opened>,
         asked: &Asked,
         heard: Arc<AtomicBool>,
+        silence: Duration,
     ) -> Self {
         let agreed = grant(asked, file.size);
         let wait = agreed
@@ -75,6 +78,7 @@ impl Transfer {
             again: 0,
             last: Instant::now(),
             heard,
+            silence,
         }
     }
 
@@ -172,7 +176,7 @@ impl Transfer {
 
     fn slower(&mut self, tries: u32) -> Result<(), Failure> {
         let unheard = !self.heard.load(Ordering::Relaxed) && tries > UNHEARD;
-        if unheard || self.last.elapsed() >= SILENCE {
+        if unheard || self.last.elapsed() >= self.silence {
             return Err("nothing comes from there any more".to_owned());
         }
         if self.agreed.timeout.is_none() {
@@ -300,5 +304,64 @@ mod tests {
         };
         assert_eq!(grant(&asked(10), 1).timeout, Some(10));
         assert_eq!(grant(&asked(11), 1).timeout, None);
+    }
+
+    /// Sends 2,000 bytes to a client that answers the first `answers` blocks and then says nothing;
+    /// gives what became of it, how long that took, and what arrived there.
+    fn sent_to(
+        answers: usize,
+        silence: Duration,
+    ) -> ((u64, u64, u64, Option<Failure>), Duration, usize) {
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let to = client.local_addr().unwrap();
+        let heard = std::thread::spawn(move || {
+            let mut buffer = [0; 600];
+            let mut packets = 0;
+            // The last one says that the transfer is over.
+            while let Ok((length, from)) = client.recv_from(&mut buffer)
+                && length > 1
+            {
+                packets += 1;
+                if packets <= answers {
+                    client.send_to(&[0, 4, buffer[2], buffer[3]], from).unwrap();
+                }
+            }
+            packets
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let begin = Instant::now();
+        let ended = runtime.unwrap().block_on(async {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            socket.connect(to).await.unwrap();
+            let file = Arc::new(Opened::text("a".repeat(2000)));
+            let asked = Asked::default();
+            Transfer::new(socket, file, &asked, Arc::default(), silence)
+                .carry_out()
+                .await
+        });
+        let took = begin.elapsed();
+        let last = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        last.send_to(b"x", to).unwrap();
+        (ended, took, heard.join().unwrap())
+    }
+
+    #[test]
+    fn a_client_that_falls_silent_is_gone_after_a_while_and_not_before() {
+        let silence = Duration::from_millis(700);
+        let (ended, took, packets) = sent_to(2, silence);
+        let (sent, size, again, failure) = ended;
+        assert_eq!((sent, size), (1024, 2000));
+        assert_eq!(failure.unwrap(), "nothing comes from there any more");
+        assert!(took >= silence, "{took:?}");
+        // Meanwhile the third was sent again.
+        assert!(again > 1 && packets as u64 > again, "{again} {packets}");
+        let (ended, _, packets) = sent_to(4, silence);
+        assert_eq!((ended.0, ended.3, packets), (2000, None, 4));
+        assert_eq!(SILENCE, Duration::from_secs(30));
     }
 }

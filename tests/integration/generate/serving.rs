@@ -191,3 +191,53 @@ fn what_turns_red_is_given_no_more_until_it_is_green_again() {
     assert_eq!(serving.get("/assets/image").text(), "arm64e\n");
     assert_eq!(serving.interrupt(), (Some(0), String::new()));
 }
+
+#[test]
+fn projects_in_the_folder_are_judged_as_well() {
+    let world = World::new();
+    assert_eq!(world.run().ends()[0].1, "green");
+    let serve = |folder: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tdg"));
+        command.args(["serve", folder, "--http-port", "0", "--only", "http"]);
+        command.args(["--format", "json"]).args(more);
+        command.current_dir(world.folder.path());
+        command
+    };
+    // What is in it is judged, and nothing else.
+    world.write("free", "nobody judged this\n");
+    world.write("project/_out/assets/later", "later\n");
+    let file = "/assets/project/_out/assets/image";
+    let serving = Serving::start(serve(".", &[]));
+    assert_eq!(serving.get(file).text(), "arm64\n");
+    assert_eq!(serving.get("/assets/free").status, 200);
+    assert_eq!(serving.get("/assets/project/_out/assets/later").status, 404);
+    // By a link from elsewhere in the folder it is the same file.
+    fs::create_dir(world.path("far")).unwrap();
+    std::os::unix::fs::symlink("../project/_out/assets", world.path("far/link")).unwrap();
+    assert_eq!(serving.get("/assets/far/link/image").text(), "arm64\n");
+    assert_eq!(serving.get("/assets/far/link/later").status, 404);
+    world.write(
+        "project/specs/a.spec",
+        "it is riscv | $assets/image | riscv\n",
+    );
+    assert_eq!(world.run().ends()[0].1, "red");
+    serving.until(file, 503);
+    assert_eq!(serving.get("/assets/free").status, 503);
+    drop(serving);
+    let said = ended(serve(".", &[]));
+    assert!(
+        said.contains("default of project is not green: its specs"),
+        "{said}"
+    );
+    let forced = Serving::start(serve(".", &["--force"]));
+    assert_eq!(forced.get(file).text(), "arm64\n");
+    drop(forced);
+    // Too far down nothing is looked for, and that is said.
+    world.write("project/specs/a.spec", "it is arm | $assets/image | arm\n");
+    assert_eq!(world.run().ends()[0].1, "green");
+    let far = world.path(&"far/".repeat(18));
+    fs::create_dir_all(far).unwrap();
+    let (code, said) = Serving::start(serve(".", &[])).interrupt();
+    assert_eq!(code, Some(0));
+    assert!(said.contains("was not looked through to its end"), "{said}");
+}

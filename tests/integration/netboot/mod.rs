@@ -6,10 +6,12 @@ mod boots;
 mod changing;
 mod dhcp;
 mod ipxe;
+mod kills;
 mod paired;
 mod pictures;
 mod proxy;
 mod serve;
+mod strangers;
 mod tftp;
 mod walk;
 

@@ -128,6 +128,13 @@ fn a_relay_and_a_boot_server_are_answered_and_strangers_are_not() {
     ] {
         assert!(unanswered(strange), "{strange:?}");
     }
+    // Four of them were no packets at all.
+    serving.event("broken", |_| {
+        let all = serving.events("broken");
+        assert!(all.iter().all(|told| told["server"] == "dhcp"));
+        let count: u64 = all.iter().map(|told| told["count"].as_u64().unwrap()).sum();
+        count == 4
+    });
     // No TFTP is served: that is told to the one who serves, and the machine hears nothing.
     let pxe = Machine {
         arch: 11,
