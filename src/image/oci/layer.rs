@@ -214,6 +214,13 @@ impl OciLayer {
         })
     }
 
+    /// Tells whether it is a folder in an archive, whatever its media type is.
+    #[must_use]
+    pub fn is_packed(&self) -> bool {
+        let unpack = self.descriptor.annotations.get(UNPACK);
+        unpack.is_some_and(|unpack| unpack == "true")
+    }
+
     /// Tells whether it is an in-toto statement, plain or in an envelope of signatures.
     #[must_use]
     pub fn is_statement(&self) -> bool {

@@ -17,8 +17,8 @@ pub struct Blob {
     descriptor: Descriptor,
     digest: String,
     file: Arc<LocalFile>,
-    /// Its file when it was held to its digest last; nothing where it was another then.
-    good: Mutex<Option<Stamp>>,
+    /// Its file when it was held to its digest last, and whether it was what that says.
+    seen: Mutex<Option<(Stamp, bool)>>,
 }
 
 impl Blob {
@@ -49,10 +49,10 @@ impl Blob {
             descriptor: descriptor.clone(),
             digest: descriptor.digest.to_string(),
             file: Arc::new(LocalFile::of(file, meta.len())),
-            good: Mutex::new(None),
+            seen: Mutex::new(None),
         };
         let good = blob.verify().map_err(|error| format!("{path}: {error}"))?;
-        *blob.good.lock().unwrap_or_else(PoisonError::into_inner) = Some(good);
+        *blob.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((good, true));
         Ok(blob)
     }
 
@@ -77,12 +77,21 @@ impl Blob {
     /// # Errors
     /// Where it is another.
     pub fn good(&self) -> Result<Stamp, Refusal> {
-        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.stamp().map_err(|_| Refusal::Unreadable)?;
-        if *good != Some(now) {
-            *good = self.verify().ok();
+        // What was read once is not read again until its file is touched.
+        let good = match *seen {
+            Some((then, good)) if then == now => good,
+            Some(_) | None => {
+                let good = self.verify().is_ok_and(|then| then == now);
+                *seen = Some((now, good));
+                good
+            }
+        };
+        match good {
+            true => Ok(now),
+            false => Err(Refusal::Changed),
         }
-        good.ok_or(Refusal::Changed)
     }
 
     fn stamp(&self) -> std::io::Result<Stamp> {

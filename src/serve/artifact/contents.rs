@@ -89,6 +89,7 @@ impl Contents {
     fn layer(&mut self, layer: &OciLayer, source: Source) -> Result<(), String> {
         let blob = self.blobs.len().saturating_sub(1);
         match &layer.unpacking {
+            Unpacking::File(_) if layer.is_packed() => self.archive(&source, blob),
             Unpacking::File(_) => {
                 // A layer without a name is none of its files.
                 let Some(title) = layer.descriptor.annotations.get(TITLE) else {
@@ -184,7 +185,9 @@ pub fn open(place: &Path, choice: &Choice) -> Result<Contents, ServeError> {
     let oci = image
         .oci()
         .map_err(|error| broken(format!("cannot be read: {error}")))?;
-    let oci = oci.ok_or_else(|| broken("is no OCI layout".to_owned()))?;
+    let oci = oci.ok_or_else(|| {
+        broken("is no OCI layout: name the folder of one, with index.json and blobs".to_owned())
+    })?;
     let picture =
         layout::choose(oci, choice.reference.as_deref()).map_err(|what| ServeError::Which {
             path: place.to_owned(),
@@ -240,7 +243,10 @@ fn filled(root: &OwnedFd, picture: &Picture) -> Result<Contents, String> {
         ));
     }
     match contents.files.is_empty() {
-        true => Err("has no file that has a name".to_owned()),
+        true => Err(
+            "has no file that has a name: give its layers titles (`format: files` in a recipe)"
+                .to_owned(),
+        ),
         false => Ok(contents),
     }
 }

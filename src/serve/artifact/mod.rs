@@ -24,8 +24,9 @@ use std::time::{Duration, Instant};
 
 /// For how long nobody looks again whether the layout is the same.
 const FRESH: Duration = Duration::from_millis(100);
-/// For how long what could not be had is not tried again.
+/// For how long what could not be had is not tried again, and how many times longer than trying took.
 const AGAIN: Duration = Duration::from_secs(1);
+const REST: u32 = 20;
 
 /// What of a layout is served.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +49,8 @@ pub struct Artifact {
 #[derive(Debug)]
 struct Held {
     looked: Instant,
-    read: Instant,
+    /// When it may be tried again, where it could not be had.
+    again: Instant,
     /// The file and its state by which a change is known.
     index: Option<Index>,
     now: Result<Arc<Contents>, Arc<str>>,
@@ -72,7 +74,7 @@ impl Artifact {
             choice: choice.clone(),
             held: Mutex::new(Held {
                 looked: now,
-                read: now,
+                again: now,
                 index,
                 now: Ok(Arc::new(contents)),
             }),
@@ -86,18 +88,25 @@ impl Artifact {
     pub fn green(&self) -> Result<Arc<Contents>, Refusal> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.looked.elapsed() >= FRESH {
-            held.looked = Instant::now();
             let index = index(&self.place);
-            let failed = held.now.is_err() && held.read.elapsed() >= AGAIN;
-            if index != held.index || failed {
-                held.now = contents::open(&self.place, &self.choice)
-                    .map(Arc::new)
-                    .map_err(|error| error.to_string().into());
+            let begin = Instant::now();
+            if index != held.index || held.now.is_err() && begin >= held.again {
+                let opened = contents::open(&self.place, &self.choice);
+                held.now = opened.map(Arc::new).map_err(|error| self.told(&error));
                 held.index = index;
-                held.read = Instant::now();
+                // All blobs may have been read for it.
+                let rest = begin.elapsed().saturating_mul(REST).max(AGAIN);
+                held.again = begin.checked_add(rest).unwrap_or(begin);
             }
+            held.looked = Instant::now();
         }
         held.now.clone().map_err(Refusal::NotGreen)
+    }
+
+    /// Says to everybody what is wrong; where the layout lies is none of their business.
+    fn told(&self, error: &ServeError) -> Arc<str> {
+        let place = self.place.display().to_string();
+        error.to_string().replace(&place, "the artifact").into()
     }
 
     /// Gives the path of a folder of it, where there is one.

@@ -256,7 +256,8 @@ impl Request {
             Err((code, why)) => {
                 let message = match code {
                     Code::NotFound => "File not found".to_owned(),
-                    _ => why.clone(),
+                    // An answer is not to be much longer than its question.
+                    _ => clip(&why, 200),
                 };
                 let code = code as u16;
                 let _ = socket.send(&Packet::Error { code, message }.write()).await;

@@ -324,8 +324,14 @@ fn titles_that_lead_elsewhere_are_refused() {
         assert_eq!(code, Some(4), "{said}");
         assert!(said.contains(says), "{said}");
     }
-    for bytes in [good.clone(), gzip(&good, flate2::Compression::none())] {
-        let it = of_layers(&layout, vec![layout.blob(packed, &bytes)]);
+    let said = json!({ TITLE: "a", "io.deis.oras.content.unpack": "true" });
+    let other = with(layout.blob("application/x", &good), "annotations", said);
+    for layer in [
+        layout.blob(packed, &good),
+        layout.blob(packed, &gzip(&good, flate2::Compression::none())),
+        other,
+    ] {
+        let it = of_layers(&layout, vec![layer]);
         green(&layout, &it);
         let serving = Serving::start(command(layout.path(), &[]));
         assert_eq!(serving.get("/assets/a/b").text(), "x");
