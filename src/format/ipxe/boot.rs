@@ -154,6 +154,9 @@ impl Evaluator<'_> {
             )),
             Use::Start => {
                 if let Err(why) = self.executable(&image) {
+                    if !parsed.has("replace") {
+                        self.frees(&image);
+                    }
                     return Ok(Done::of(Err(why)));
                 }
                 if parsed.has("replace") {
@@ -332,6 +335,7 @@ impl Evaluator<'_> {
                 } => {
                     if let Some(why) = self.wrong_machine(content, *pe_machine) {
                         self.not_started = Some(image.picked());
+                        self.frees(&image);
                         return Ok(Err(why));
                     }
                     let others = self.images.iter().filter(|held| held.id != image.id);
@@ -396,6 +400,12 @@ impl Evaluator<'_> {
             )),
             (Loaded::Other { .. }, Platform::Bios) => Ok(()),
         }
+    }
+
+    /// Forgets an image that did not start, where it was to be forgotten. Source: `image_exec`.
+    fn frees(&mut self, image: &Image) {
+        self.images
+            .retain(|held| held.id != image.id || !image.once);
     }
 
     fn is_pc(&self) -> bool {

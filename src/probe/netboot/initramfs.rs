@@ -19,6 +19,11 @@ const HEAD: usize = 24;
 /// An archive keeps its files at multiples of 4, so that programs are found without reading it; what is
 /// compressed inside of it is not looked into.
 pub fn arch(source: &Source, own: &str) -> Option<String> {
+    arch_within(source, own, SEARCHED)
+}
+
+/// Gives what [`arch`] does of so many decoded bytes.
+pub fn arch_within(source: &Source, own: &str, searched: u64) -> Option<String> {
     let head = source.up_to(0, Content::HEAD).ok()?;
     let compression = Compression::detect(&head);
     let archive = Content::detect(&head) == Content::Cpio;
@@ -28,7 +33,7 @@ pub fn arch(source: &Source, own: &str) -> Option<String> {
     let reader = stream::reader(compression, source.clone()).ok()?;
     let mut others = Vec::new();
     // What cannot be decoded to its end may still have told enough.
-    let _ = search(reader.take(SEARCHED), |name| {
+    let _ = search(reader.take(searched), |name| {
         others.push(name);
         name == own || others.len() >= ENOUGH
     });
@@ -116,6 +121,14 @@ mod tests {
         assert_eq!(told(both, "riscv64").as_deref(), Some("amd64"));
         let packed = zstd::encode_all(&archive(&[(PIECE + 8, 183)])[..], 1).unwrap();
         assert_eq!(told(packed, "amd64").as_deref(), Some("arm64"));
+    }
+
+    #[test]
+    fn no_more_is_decoded_than_is_to_be_searched() {
+        let packed = zstd::encode_all(&archive(&[(3 * PIECE, 183)])[..], 1).unwrap();
+        let source: Source = Arc::new(Bytes::new(packed));
+        let within = |pieces| arch_within(&source, "amd64", (pieces * PIECE) as u64);
+        assert_eq!((within(3), within(4).as_deref()), (None, Some("arm64")));
     }
 
     #[test]

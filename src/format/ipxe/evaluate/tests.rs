@@ -212,6 +212,21 @@ fn images_are_named_replaced_and_freed() {
         seen.initrds.iter().map(|i| &*i.name).collect::<Vec<_>>(),
         ["sub"]
     );
+    // So is what was not a program, or none of this machine.
+    let seen = walk(&[
+        (
+            "http://h/boot.ipxe",
+            "#!ipxe\nchain i ||\nchain --autofree j ||\nchain --autofree l ||\nchain -a -r j ||\nboot k\n",
+        ),
+        ("http://h/i", ""),
+        ("http://h/j", ""),
+        ("http://h/l", "8664"),
+        ("http://h/k", "aa64"),
+    ]);
+    assert_eq!(
+        seen.initrds.iter().map(|i| &*i.name).collect::<Vec<_>>(),
+        ["i", "j"]
+    );
     // A kernel of another machine is loaded, and does not start.
     let seen = walk(&[
         ("http://h/boot.ipxe", "#!ipxe\nkernel k\nboot || exit\n"),
