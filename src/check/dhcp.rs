@@ -7,10 +7,10 @@ mod offered;
 use super::{Context, Kind, ProbeError, SubjectUse};
 use crate::format::dhcp::{Boot, Firmware, Machine, Offer};
 use crate::model::Address;
-use crate::probe::dhcp::{DhcpError, Way, discover, pick};
+use crate::probe::dhcp::{DhcpError, Turn, discover, pick};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use asking::{Asked, machine, wait, way};
 pub use leased::Leased;
@@ -47,7 +47,7 @@ pub struct Args {
     /// The address of this machine that the relay has, `10.0.0.9` or `10.0.0.9:67`.
     pub relay: Option<String>,
     /// How long an address is waited for, in seconds; left out, 6. Once one is offered, others have
-    /// 0.7 s more.
+    /// 0.7 s more. Where checks ask at once, each waits for all of them.
     #[schemars(extend("x-unit" = "seconds"))]
     pub wait: Option<f64>,
     /// `true` takes the first address that is offered (REQUEST), looks at the answer, and gives the
@@ -123,9 +123,11 @@ impl Kind for TheKind {
             .saturating_sub(Duration::from_millis(200));
         let way = way(&asked)?;
         let wait = wait.min(most);
-        let offers = discover(&machine, &way, wait, context.cancel)?;
-        let lease = match args.lease && context.wants("lease") {
-            true => leased(&machine, &way, &offers, wait, context)?,
+        let takes = args.lease && context.wants("lease");
+        let turn = Turn::take(&way, takes, Instant::now() + most, context.cancel)?;
+        let offers = discover(&machine, &turn, wait, context.cancel)?;
+        let lease = match takes {
+            true => leased(&machine, &turn, &offers, wait, context)?,
             false => None,
         };
         let wants = |fields: [&str; 4]| fields.iter().any(|field| context.wants(field));
@@ -135,7 +137,7 @@ impl Kind for TheKind {
         }
         let asked = Asking {
             machine: &machine,
-            way: &way,
+            turn: &turn,
             wait,
             context,
         };
@@ -175,7 +177,7 @@ struct Chosen {
 /// Who asks whom, and for how long.
 struct Asking<'a> {
     machine: &'a Machine,
-    way: &'a Way,
+    turn: &'a Turn<'a>,
     wait: Duration,
     context: &'a Context<'a>,
 }
@@ -183,7 +185,7 @@ struct Asking<'a> {
 impl Asking<'_> {
     fn what_is_booted(&self, offers: &[Offer]) -> Result<Chosen, DhcpError> {
         let wait = self.wait.min(self.context.time_left());
-        let picked = pick(self.machine, self.way, offers, wait, self.context.cancel)?;
+        let picked = pick(self.machine, self.turn, offers, wait, self.context.cancel)?;
         Ok(Chosen {
             boot: picked.boot.map_err(|why| why.to_string()),
             boot_server: picked.boot_server,
@@ -204,7 +206,7 @@ impl Asking<'_> {
             ..*self
         };
         let wait = self.wait.min(self.context.time_left());
-        let offers = match discover(before.machine, self.way, wait, self.context.cancel) {
+        let offers = match discover(before.machine, self.turn, wait, self.context.cancel) {
             Err(DhcpError::NoOffer(_)) => return Ok(None),
             offers => offers?,
         };
@@ -311,6 +313,9 @@ impl From<DhcpError> for ProbeError {
             ),
             DhcpError::NoAddress(_) => {
                 said.remedy("give the network card an address, or ask with `server` and `relay`")
+            }
+            DhcpError::NoTurn => {
+                said.remedy("give the check a longer `timeout`, or run with fewer `--jobs`")
             }
             DhcpError::Interrupted | DhcpError::Local(_) => said,
         }

@@ -49,7 +49,7 @@ pub struct Args {
     /// The address of this machine that the relay has, `10.0.0.9` or `10.0.0.9:67`.
     pub relay: Option<String>,
     /// How long an address is waited for, in seconds; left out, 6. Once one is offered, others have
-    /// 0.7 s more.
+    /// 0.7 s more. Where checks ask at once, each waits for all of them.
     #[schemars(extend("x-unit" = "seconds"))]
     pub wait: Option<f64>,
     /// What the boot file is: `ipxe`, which asks DHCP again and follows scripts, or `other`. Left out,

@@ -6,6 +6,7 @@
 
 mod lease;
 mod pick;
+mod turn;
 
 use crate::format::dhcp::{BOOT_SERVER_PORT, CLIENT_PORT, Machine, Offer, Packet, SERVER_PORT};
 use crate::probe::exec::Cancel;
@@ -21,6 +22,7 @@ use thiserror::Error;
 
 pub use lease::{Answer, Lease, lease};
 pub use pick::{Picked, pick};
+pub use turn::Turn;
 
 /// When it is asked again where nobody answers, counted from the beginning.
 const AGAIN: [Duration; 3] = [
@@ -37,7 +39,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const MOST: usize = 64;
 
 /// The way to the servers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Broadcast from a network card.
     Interface(String),
@@ -51,6 +53,14 @@ pub enum Way {
 }
 
 impl Way {
+    /// Whether answers to both would come to one port that has one user.
+    fn shares_port(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Relay { relay: one, .. }, Self::Relay { relay: two, .. }) => one == two,
+            (Self::Interface(_), _) | (_, Self::Interface(_)) => false,
+        }
+    }
+
     /// Opens a socket that answers come to; gives where requests go, and the relay's address.
     fn open(&self) -> Result<(UdpSocket, SocketAddrV4, Option<Ipv4Addr>), DhcpError> {
         Ok(match self {
@@ -70,6 +80,9 @@ pub enum DhcpError {
     /// Nobody answered.
     #[error("no offer within {0:.1} s")]
     NoOffer(f32),
+    /// Others asked for as long as there was time.
+    #[error("others asked by the same way until the time was over")]
+    NoTurn,
     /// The time is over.
     #[error("interrupted")]
     Interrupted,
@@ -95,16 +108,17 @@ pub enum DhcpError {
 /// Where nobody answers, or nothing can be sent.
 pub fn discover(
     machine: &Machine,
-    way: &Way,
+    turn: &Turn<'_>,
     wait: Duration,
     cancel: &Cancel,
 ) -> Result<Vec<Offer>, DhcpError> {
-    let (socket, to, relay) = way.open()?;
+    let (socket, to, relay) = turn.way.open()?;
     let xid = transaction();
     let request = machine.discover(xid, relay).write();
     let ours = |packet: &Packet| is_ours(packet, machine, xid, 2);
     let exchange = Exchange {
         socket: &socket,
+        turn,
         to,
         request: &request,
         wait,
@@ -126,14 +140,14 @@ pub fn discover(
 /// Where nothing can be sent: an answer needs an address of this machine on the way.
 pub fn ask_boot_server(
     machine: &Machine,
-    way: &Way,
+    turn: &Turn<'_>,
     server: Ipv4Addr,
     item: Option<u16>,
     wait: Duration,
     cancel: &Cancel,
 ) -> Result<Option<Offer>, DhcpError> {
     let to = SocketAddrV4::new(server, BOOT_SERVER_PORT);
-    let socket = match way {
+    let socket = match turn.way {
         Way::Interface(name) => open(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0), Some(name))?,
         Way::Relay { relay, .. } => open(SocketAddrV4::new(*relay.ip(), 0), None)?,
     };
@@ -148,6 +162,7 @@ pub fn ask_boot_server(
     let ours = |packet: &Packet| is_ours(packet, machine, xid, 5);
     let exchange = Exchange {
         socket: &socket,
+        turn,
         to,
         request: &request,
         wait,
@@ -166,6 +181,7 @@ fn is_ours(packet: &Packet, machine: &Machine, xid: u32, message: u8) -> bool {
 /// A question, and the answers to it.
 struct Exchange<'e> {
     socket: &'e UdpSocket,
+    turn: &'e Turn<'e>,
     to: SocketAddrV4,
     request: &'e [u8],
     wait: Duration,
@@ -191,12 +207,19 @@ impl Exchange<'_> {
 
     fn carry_out(&self, ours: &dyn Fn(&Packet) -> bool) -> Result<Vec<Offer>, DhcpError> {
         let begin = Instant::now();
-        let mut end = begin + self.wait;
+        // Where others ask besides, a server may have them in hand first.
+        let mut beside = 1;
+        let mut enough = None;
         self.send()?;
         let mut again = AGAIN.iter().peekable();
         let mut answers: Vec<Offer> = Vec::new();
         let mut buffer = vec![0; 1 << 16];
-        while Instant::now() < end {
+        loop {
+            beside = beside.max(self.turn.beside());
+            let last = self.turn.deadline.min(begin + self.wait * beside);
+            if Instant::now() >= enough.map_or(last, |end: Instant| end.min(last)) {
+                return Ok(answers);
+            }
             if self.cancel.is_set() {
                 return Err(DhcpError::Interrupted);
             }
@@ -223,12 +246,11 @@ impl Exchange<'_> {
             };
             if ours(&answer.packet) && !answers.contains(&answer) && answers.len() < MOST {
                 answers.push(answer);
-                if (self.enough)(&answers) {
-                    end = end.min(Instant::now() + self.others);
+                if enough.is_none() && (self.enough)(&answers) {
+                    enough = Some(Instant::now() + self.others);
                 }
             }
         }
-        Ok(answers)
     }
 }
 
@@ -253,6 +275,7 @@ impl From<DhcpError> for std::io::Error {
             DhcpError::Privilege(_) => ErrorKind::PermissionDenied,
             DhcpError::InUse(_) => ErrorKind::AddrInUse,
             DhcpError::NoOffer(_)
+            | DhcpError::NoTurn
             | DhcpError::Interrupted
             | DhcpError::NoAddress(_)
             | DhcpError::Local(_) => ErrorKind::Other,

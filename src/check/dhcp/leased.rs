@@ -3,7 +3,7 @@
 use super::offered::{Offered, offered};
 use crate::check::{Context, ProbeError};
 use crate::format::dhcp::{Machine, Offer};
-use crate::probe::dhcp::{Answer, Lease, Way, lease};
+use crate::probe::dhcp::{Answer, Lease, Turn, lease};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub struct Leased {
 /// Takes the first address that is offered, and gives it back; nothing where none is offered.
 pub(super) fn leased(
     machine: &Machine,
-    way: &Way,
+    turn: &Turn<'_>,
     offers: &[Offer],
     wait: Duration,
     context: &Context<'_>,
@@ -40,7 +40,7 @@ pub(super) fn leased(
         return Ok(None);
     };
     let wait = wait.min(context.time_left());
-    let taken = lease(machine, way, offer, wait, context.cancel)?;
+    let taken = lease(machine, turn, offer, wait, context.cancel)?;
     let Some(Lease {
         address,
         server,

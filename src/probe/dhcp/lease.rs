@@ -1,6 +1,6 @@
 //! An address taken, and given back: what a server says once it is asked for what it has offered.
 
-use super::{DhcpError, Exchange, Way, is_ours, transaction};
+use super::{DhcpError, Exchange, Turn, is_ours, transaction};
 use crate::format::dhcp::{Machine, Offer, Packet};
 use crate::probe::exec::Cancel;
 use std::net::Ipv4Addr;
@@ -41,7 +41,7 @@ pub enum Answer {
 /// Where nothing can be sent, or the end is asked for.
 pub fn lease(
     machine: &Machine,
-    way: &Way,
+    turn: &Turn<'_>,
     offer: &Offer,
     wait: Duration,
     cancel: &Cancel,
@@ -50,7 +50,7 @@ pub fn lease(
         return Ok(None);
     };
     let (address, xid) = (offer.packet.yiaddr, offer.packet.xid);
-    let (socket, to, relay) = way.open()?;
+    let (socket, to, relay) = turn.way.open()?;
     let request = machine.request(xid, relay, address, server).write();
     let ours = |packet: &Packet| {
         let of_it = packet.address(54) == Some(server);
@@ -58,6 +58,7 @@ pub fn lease(
     };
     let exchange = Exchange {
         socket: &socket,
+        turn,
         to,
         request: &request,
         wait,
@@ -100,12 +101,19 @@ const NAK: u8 = 6;
 
 #[cfg(test)]
 mod tests {
+    use super::super::Way;
     use super::*;
     use crate::format::dhcp::Firmware;
     use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+    use std::time::Instant;
 
     const SERVER: Ipv4Addr = Ipv4Addr::LOCALHOST;
     const OFFERED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 50);
+
+    fn turn(way: &Way) -> Turn<'_> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        Turn::take(way, true, deadline, &Cancel::default()).unwrap()
+    }
 
     fn machine() -> Machine {
         Machine {
@@ -172,7 +180,8 @@ mod tests {
             Some(_) => Duration::from_secs(20),
             None => Duration::from_millis(400),
         };
-        let lease = lease(&machine(), &way, &offer, wait, cancel);
+        let turn = turn(&way);
+        let lease = lease(&machine(), &turn, &offer, wait, cancel);
         (lease, heard.join().unwrap())
     }
 
@@ -222,7 +231,7 @@ mod tests {
             packet: said(2, Ipv4Addr::UNSPECIFIED, 99),
         };
         let wait = Duration::from_millis(400);
-        let lease = lease(&machine(), &way, &offer, wait, &Cancel::default());
+        let lease = lease(&machine(), &turn(&way), &offer, wait, &Cancel::default());
         assert!(lease.unwrap().is_none());
     }
 }

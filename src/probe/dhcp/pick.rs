@@ -1,6 +1,6 @@
 //! What firmware boots of offers, with what a boot server says where it is asked.
 
-use super::{DhcpError, Way, ask_boot_server};
+use super::{DhcpError, Turn, ask_boot_server};
 use crate::format::dhcp::{Boot, Choice, Machine, Nothing, Offer, choose};
 use crate::probe::exec::Cancel;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Picked {
 /// Where the boot server cannot be asked from here.
 pub fn pick(
     machine: &Machine,
-    way: &Way,
+    turn: &Turn<'_>,
     offers: &[Offer],
     wait: Duration,
     cancel: &Cancel,
@@ -43,7 +43,7 @@ pub fn pick(
         Choice::Nothing(why) => return Ok(nothing(why, None)),
         Choice::Ask { server, item, .. } => (server, item),
     };
-    let answer = ask_boot_server(machine, way, host, item, wait.min(BOOT_SERVER), cancel)?;
+    let answer = ask_boot_server(machine, turn, host, item, wait.min(BOOT_SERVER), cancel)?;
     Ok(match answer {
         None => nothing(Nothing::Silent(host), None),
         Some(answer) => match answer.boot() {

@@ -9,9 +9,9 @@ use crate::format::pe;
 use crate::format::tftp::PORT;
 use crate::model::address::shown;
 use crate::model::value::clip;
-use crate::probe::dhcp::{DhcpError, discover, pick};
+use crate::probe::dhcp::{DhcpError, Turn, discover, pick};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use url::Url;
 
 /// Why the way goes no further.
@@ -44,6 +44,7 @@ pub fn walk(asking: &Asking<'_>) -> Result<Walk, NetbootError> {
         steps: Vec::new(),
         console: Console::default(),
         found: Found::default(),
+        waited: Duration::ZERO,
     };
     let (outcome, stopped) = match course.all() {
         Ok(outcome) => (outcome, None),
@@ -61,7 +62,7 @@ pub fn walk(asking: &Asking<'_>) -> Result<Walk, NetbootError> {
         initrds: found.initrds,
         scripts: found.scripts,
         console: course.console.lines(),
-        took: begin.elapsed(),
+        took: begin.elapsed().saturating_sub(course.waited),
     })
 }
 
@@ -106,6 +107,8 @@ pub(super) struct Course<'a> {
     steps: Vec<Step>,
     pub(super) console: Console,
     pub(super) found: Found,
+    /// How long others had their turn with DHCP.
+    waited: Duration,
 }
 
 impl Course<'_> {
@@ -164,8 +167,10 @@ impl Course<'_> {
                 .wait
                 .min(asking.deadline.saturating_duration_since(begin))
         };
+        let turn = Turn::take(&asking.way, false, asking.deadline, asking.cancel)?;
+        self.waited += turn.waited;
         let begin = Instant::now();
-        let offers = discover(machine, &asking.way, wait(begin), asking.cancel)?;
+        let offers = discover(machine, &turn, wait(begin), asking.cancel)?;
         for offer in &offers {
             let role = if offer.is_proxy() {
                 "proxy-dhcp"
@@ -177,7 +182,8 @@ impl Course<'_> {
         let address = offers.iter().find(|offer| !offer.is_proxy()).cloned();
         self.console.address(who, address.as_ref());
         let begin = Instant::now();
-        let picked = pick(machine, &asking.way, &offers, wait(begin), asking.cancel)?;
+        let picked = pick(machine, &turn, &offers, wait(begin), asking.cancel)?;
+        drop(turn);
         if let Some(answer) = &picked.boot_server {
             let asked = "REQUEST on port 4011";
             self.answered(machine, answer, "boot-server", asked, begin);

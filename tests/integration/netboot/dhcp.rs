@@ -61,6 +61,36 @@ checks:
     );
 }
 
+/// A dnsmasq that looks whether an address is free answers nobody else for three seconds, and a relay's
+/// port has one user: who asks at once waits for the others, and is no error.
+#[test]
+fn machines_that_ask_at_once_wait_for_each_other() {
+    let looks = "# looks first\n";
+    let ways = [
+        (looks, "interface: here"),
+        ("", "server: 10.77.0.1, relay: 10.77.0.9"),
+    ];
+    for (looks, way) in ways {
+        let conf = format!("{looks}dhcp-range=10.77.0.50,10.77.0.99,10m\ndhcp-boot=arm64.efi\n");
+        let spec = format!(
+            "
+spec: at once
+checks:
+  - name: pass the first
+    dhcp: {{ arch: arm64, {way}, mac: '52:54:00:00:00:01' }}
+    expect: {{ boot: {{ file: arm64.efi }} }}
+  - name: pass the second
+    dhcp: {{ arch: arm64, {way}, mac: '52:54:00:00:00:02' }}
+    expect: {{ boot: {{ file: arm64.efi }} }}
+"
+        );
+        let world = World::new();
+        if let Some(report) = beside(&world, [&conf, ""], "10.77.0.9", &spec) {
+            report.as_named();
+        }
+    }
+}
+
 /// Mistakes that stop firmware for a minute each, or lead it in a circle.
 #[test]
 fn what_would_stop_firmware_is_caught() {
