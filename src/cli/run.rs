@@ -4,11 +4,12 @@ use super::exit;
 use super::look::duration;
 use super::plan_args::PlanArgs;
 use crate::probe::exec::watch_signals;
+use crate::report::html::{EVIDENCE, Html};
 use crate::report::{Reporter, human::Human, json::Json, junit::Junit};
 use crate::run::Options;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Run specs: look inside the files they name and judge what is there
@@ -41,7 +42,7 @@ pub struct Args {
     /// The output format
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
-    /// Also write the reports of all machine formats into this folder
+    /// Also write the reports as JSON, JUnit and HTML into this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -53,6 +54,7 @@ enum Format {
     Human,
     Json,
     Junit,
+    Html,
 }
 
 /// Carries the command out and gives the exit code.
@@ -78,7 +80,10 @@ pub fn run(args: Args) -> u8 {
     if let Some(jobs) = args.jobs {
         options.jobs = jobs.get();
     }
-    let mut reporters = match reporters(args.format, args.quiet, args.report) {
+    if matches!(args.format, Format::Html) || args.report.is_some() {
+        options.evidence = EVIDENCE;
+    }
+    let mut reporters = match reporters(args.format, args.quiet, args.report, &plan.root) {
         Ok(reporters) => reporters,
         Err(error) => {
             eprintln!("error: {error}");
@@ -107,6 +112,7 @@ fn reporters(
     format: Format,
     quiet: bool,
     folder: Option<PathBuf>,
+    root: &Path,
 ) -> Result<Vec<Box<dyn Reporter>>, String> {
     let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
     let stdout = anstream::stdout();
@@ -117,6 +123,7 @@ fn reporters(
         }
         Format::Json => reporters.push(Box::new(Json::new(io::stdout()))),
         Format::Junit => reporters.push(Box::new(Junit::new(io::stdout()))),
+        Format::Html => reporters.push(Box::new(Html::new(BufWriter::new(io::stdout())))),
     }
     if let Some(folder) = folder {
         std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -127,6 +134,8 @@ fn reporters(
         };
         reporters.push(Box::new(Json::new(open("tdg.json")?)));
         reporters.push(Box::new(Junit::new(open("junit.xml")?)));
+        let html = Html::new(open("tdg.html")?).in_folder(&folder, root);
+        reporters.push(Box::new(html));
     }
     Ok(reporters)
 }

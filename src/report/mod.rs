@@ -2,6 +2,7 @@
 //!
 //! A reporter never looks at a spec: what it shows is in the events.
 
+pub mod html;
 pub mod human;
 pub mod json;
 pub mod junit;

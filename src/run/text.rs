@@ -7,7 +7,7 @@ use crate::model::path::printable;
 use crate::model::value::{Value, show};
 
 /// A value is shown up to about this many characters.
-const SHOWN: usize = 600;
+pub const SHOWN: usize = 600;
 
 /// Says in full why a trial did not pass; empty where it did.
 pub fn ending(outcome: &Outcome) -> String {
@@ -37,12 +37,8 @@ pub fn ending(outcome: &Outcome) -> String {
         Ending::Fail(failures) => {
             let what = format!("{}{subject}", info.kind);
             out.push_str(&format!("{what} is not what the spec says\n"));
-            let mut rest: Vec<&Failure> = failures.iter().collect();
-            while let Some(first) = rest.first().copied() {
-                let (alike, other): (Vec<&Failure>, Vec<&Failure>) =
-                    rest.into_iter().partition(|f| same(first, f));
-                failure(first, &alike[1..], &mut out);
-                rest = other;
+            for group in alike(failures) {
+                failure(group[0], &group[1..], &mut out);
             }
             for line in outcome.picture.iter().flat_map(Picture::lines) {
                 out.push_str(&format!("  {}\n", printable(&line)));
@@ -53,6 +49,19 @@ pub fn ending(outcome: &Outcome) -> String {
         out.push_str(&format!("  note: {}\n", printable(note)));
     }
     out
+}
+
+/// Puts failures together that differ only in the element of a list they speak of.
+pub fn alike(failures: &[Failure]) -> Vec<Vec<&Failure>> {
+    let mut groups = Vec::new();
+    let mut rest: Vec<&Failure> = failures.iter().collect();
+    while let Some(first) = rest.first().copied() {
+        let (group, other): (Vec<&Failure>, Vec<&Failure>) =
+            rest.into_iter().partition(|f| same(first, f));
+        groups.push(group);
+        rest = other;
+    }
+    groups
 }
 
 /// Tells whether two failures differ only in the element of a list they speak of.
@@ -67,7 +76,7 @@ fn same(a: &Failure, b: &Failure) -> bool {
 }
 
 /// Of failures that are alike this many are named.
-const NAMED: usize = 8;
+pub const NAMED: usize = 8;
 
 fn failure(failure: &Failure, alike: &[&Failure], out: &mut String) {
     let path = if failure.path.is_empty() {
@@ -88,12 +97,11 @@ fn failure(failure: &Failure, alike: &[&Failure], out: &mut String) {
         // A text of several lines is read as such: output of a program, a diff.
         Value::String(text) if text.trim_end().contains('\n') => {
             out.push_str("    actual\n");
-            let lines: Vec<&str> = text.lines().collect();
-            let hidden = lines.len().saturating_sub(MAX_LINES);
+            let (hidden, lines) = tail(text);
             if hidden > 0 {
                 out.push_str(&format!("      … {hidden} lines before\n"));
             }
-            for line in &lines[hidden..] {
+            for line in lines {
                 out.push_str(&format!("      | {}\n", printable(line)));
             }
         }
@@ -111,6 +119,13 @@ fn failure(failure: &Failure, alike: &[&Failure], out: &mut String) {
 
 /// Of a long text the last lines are shown: that is where programs say what went wrong.
 const MAX_LINES: usize = 40;
+
+/// Gives the lines of a text that are shown, and how many are before them.
+pub fn tail(text: &str) -> (usize, Vec<&str>) {
+    let mut lines: Vec<&str> = text.lines().collect();
+    let hidden = lines.len().saturating_sub(MAX_LINES);
+    (hidden, lines.split_off(hidden))
+}
 
 /// Says why there is no plan, every mistake with its line underlined.
 pub fn plan_error(error: &PlanError, colour: bool) -> String {

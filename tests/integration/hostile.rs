@@ -300,7 +300,7 @@ fn names_from_an_image_do_not_drive_the_terminal() {
         "specs/it.yaml",
         "spec: evil\nchecks:\n  - { name: n, tree: , in: evil, expect: { entries: { every: { type: directory } } } }\n",
     );
-    for format in ["human", "junit"] {
+    for format in ["human", "junit", "html"] {
         let ran = world.tdg(&["run", "specs", "--format", format]);
         assert_eq!(ran.code, 1);
         assert!(ran.stdout.contains("evil"), "{}", ran.stdout);

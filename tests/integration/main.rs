@@ -17,6 +17,7 @@ mod matchers;
 mod mutations;
 mod netboot;
 mod oci;
+mod page;
 mod readers;
 mod real;
 mod recipe;

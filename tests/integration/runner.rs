@@ -473,7 +473,7 @@ checks:
 "#,
     );
     let line = KEY.lines().nth(1).unwrap();
-    for format in ["human", "json", "junit"] {
+    for format in ["human", "json", "junit", "html"] {
         let mut command = world.command(&["run", "--format", format, "--report", "reports"]);
         let ran = ran(command
             .env("TDG_TEST_SECRET", SECRET)

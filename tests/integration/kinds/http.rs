@@ -338,7 +338,7 @@ checks:
         liar.url("/"), liar.url("/away"), liar.url("/away-307"),
     );
     world.write("specs/it.yaml", spec);
-    for format in ["json", "human", "junit"] {
+    for format in ["json", "human", "junit", "html"] {
         let mut command = world.command(&["run", "specs", "--format", format]);
         let ran = ran(command.env("TOKEN", "s3cr3t-t0k3n"));
         let all = format!("{}{}", ran.stdout, ran.stderr);

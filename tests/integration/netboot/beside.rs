@@ -157,7 +157,8 @@ fn at_the_other_end(
 ) -> Option<Report> {
     let (dnsmasq, unshare) = (peer("dnsmasq")?, own_network()?);
     world.write("specs/it.yaml", spec);
-    let tdg = world.command(&["run", "specs", "--format", "json", "--jobs", "4"]);
+    let arguments = ["run", "specs", "--format", "json", "--jobs", "4"];
+    let tdg = world.command(&[&arguments[..], &["--report", "reports"]].concat());
     let mut command = Command::new(unshare);
     command
         .args(["-rn", "--pid", "--fork", "--kill-child"])

@@ -1,5 +1,7 @@
 //! What reports draw of a walk past real servers.
 
+use crate::page::Page;
+
 use super::beside::with_web;
 use super::walk::{WEB, bastion};
 
@@ -68,6 +70,12 @@ checks:
         (&"stopped".into(), &"other-file".into())
     );
     assert_eq!(end["stage"], "kernel");
+    let page = std::fs::read_to_string(world.path().join("reports/tdg.html")).unwrap();
+    if let Some(page) = Page::read(&page) {
+        assert_eq!(page.all("svg").count(), 2 * 2, "two walks, wide and narrow");
+        let said = |text: &str| page.all("text").any(|e| e["text"] == text);
+        assert!(said("other-file (kernel)") && said("ProxyDHCP") && said("boot"));
+    }
     for unseen in ["error nobody knows", "skip it"] {
         assert!(report.trial(unseen).get("picture").is_none());
     }
