@@ -1,7 +1,6 @@
 //! One page for people, of any run: nothing to be fetched, and no program in it.
 //!
-//! The page is as large as its bounds let it be ([`PASSES`], [`DETAILS`], [`LINES`]); what is left
-//! out is counted on it.
+//! The page is no larger than its bounds let it be; what is left out is counted on it.
 
 mod escape;
 mod style;

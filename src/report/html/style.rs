@@ -86,6 +86,5 @@ svg text.name { fill: var(--own); font-weight: 700; }
   body { max-width: none; padding: 0; font-size: 11pt; } pre { max-height: none; overflow: visible; }
   .failure, .walk svg, header { break-inside: avoid; } h2, h3 { break-after: avoid; }
   svg.wide { display: block; } svg.narrow { display: none; }
-  details::details-content { content-visibility: visible; block-size: auto; }
 }
 "#;
