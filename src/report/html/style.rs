@@ -84,7 +84,7 @@ svg text.name { fill: var(--own); font-weight: 700; }
   :root { --page: #fff; --card: #fff; --fg: #000; --dim: #444; --line: #bbb; --code: #f4f4f4;
     --pass: #1a7f37; --fail: #c5221f; --error: #8250df; --skip: #8a5a00; --ask: #0b62c4; --came: #1a7f37; --miss: #8a5a00; }
   body { max-width: none; padding: 0; font-size: 11pt; } pre { max-height: none; overflow: visible; }
-  .failure, .walk svg, header { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  .failure, .walk, header { break-inside: avoid; } h2, h3 { break-after: avoid; }
   svg.wide { display: block; } svg.narrow { display: none; }
 }
 "#;

@@ -94,7 +94,9 @@ impl Svg {
         let cut = lines.concat() != text;
         for (index, line) in lines.iter().enumerate() {
             let y = at.1 + LINE * index as f64;
-            self.write(class, "", (at.0, y), line, if cut { text } else { line });
+            let last = index + 1 == lines.len();
+            let whole = if cut && last { text } else { line };
+            self.write(class, "", (at.0, y), line, whole);
         }
         lines.len()
     }
@@ -106,7 +108,8 @@ impl Svg {
         for (index, line) in lines.iter().enumerate() {
             let y = at.1 + LINE * index as f64;
             let line = line.trim_end();
-            let whole = if cut { text } else { line };
+            let last = index + 1 == lines.len();
+            let whole = if cut && last { text } else { line };
             self.write(class, " text-anchor=\"middle\"", (at.0, y), line, whole);
         }
     }
