@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tdg::format::dhcp::{Choice, Firmware, Offer, Packet, Pxe, choose};
+use tdg::format::dhcp::{Choice, Firmware, Offer, Packet, Pxe, answered, choose};
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = Pxe::read(bytes);
@@ -22,7 +22,18 @@ fuzz_target!(|bytes: &[u8]| {
     for firmware in [Firmware::Pxe, Firmware::Http, Firmware::Ipxe] {
         match choose(&offers, firmware) {
             Choice::Boot(offer, boot) => assert!(offer < offers.len() && !boot.file.is_empty()),
-            Choice::Ask { offer, .. } => assert!(offer < offers.len()),
+            Choice::Ask(questions) => {
+                for question in &questions {
+                    assert!(question.offer < offers.len());
+                    // What a boot server says of a menu leads to one more, and no further.
+                    for answer in &offers {
+                        let next = answered(question, answer, firmware);
+                        let ends = !matches!(next, Choice::Ask(_) | Choice::Unseen(_));
+                        assert!(ends || question.item.is_none());
+                    }
+                }
+            }
+            Choice::Unseen(how) => assert!(!how.is_empty()),
             Choice::Nothing(why) => assert!(!why.to_string().is_empty()),
         }
     }

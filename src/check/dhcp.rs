@@ -30,7 +30,8 @@ pub struct Args {
     #[schemars(extend("enum" = ["arm64", "amd64", "i386", "arm"]))]
     pub arch: String,
     /// Who asks: `pxe`, where nothing is said (UEFI, or a PC's BIOS for `i386`), `http` (UEFI that
-    /// boots by HTTP) or `ipxe`.
+    /// boots by HTTP) or `ipxe`. UEFI is EDK2 of 2018 or later: older ones drop the first ProxyDHCP
+    /// answer that has option 43.
     #[schemars(extend("enum" = ["pxe", "http", "ipxe"]))]
     pub firmware: Option<String>,
     /// The architecture as option 93 counts them, where it is not the one that follows from `arch` and
@@ -317,6 +318,10 @@ impl From<DhcpError> for ProbeError {
             DhcpError::NoTurn => {
                 said.remedy("give the check a longer `timeout`, or run with fewer `--jobs`")
             }
+            DhcpError::Discovery(_) => said.remedy(
+                "let part 6 of option 43 be 3, and list the boot servers in part 8: then firmware \
+                 asks them alone, and so is it asked here",
+            ),
             DhcpError::Interrupted | DhcpError::Local(_) => said,
         }
     }

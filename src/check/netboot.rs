@@ -27,7 +27,8 @@ pub struct Args {
     #[schemars(extend("enum" = ["arm64", "amd64", "i386", "arm"]))]
     pub arch: String,
     /// What boots: `pxe`, where nothing is said (UEFI, or a PC's BIOS for `i386`), `http` (UEFI that
-    /// boots by HTTP) or `ipxe` (iPXE that is in the machine already).
+    /// boots by HTTP) or `ipxe` (iPXE that is in the machine already). UEFI is EDK2 of 2018 or later:
+    /// older ones drop the first ProxyDHCP answer that has option 43.
     #[schemars(extend("enum" = ["pxe", "http", "ipxe"]))]
     pub firmware: Option<String>,
     /// The architecture as option 93 counts them, where it is not the one that follows from `arch` and

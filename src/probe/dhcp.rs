@@ -97,6 +97,12 @@ pub enum DhcpError {
         "the boot server {0} has to be asked on port 4011, and this machine has no address there"
     )]
     NoAddress(Ipv4Addr),
+    /// Firmware looks for boot servers by broadcast or multicast.
+    #[error(
+        "the menu leads to boot servers that firmware looks for by {0}, and who would answer is not \
+         known"
+    )]
+    Discovery(&'static str),
     /// Anything else that this machine cannot do.
     #[error("{0}")]
     Local(String),
@@ -278,6 +284,7 @@ impl From<DhcpError> for std::io::Error {
             | DhcpError::NoTurn
             | DhcpError::Interrupted
             | DhcpError::NoAddress(_)
+            | DhcpError::Discovery(_)
             | DhcpError::Local(_) => ErrorKind::Other,
         };
         Self::new(kind, error)

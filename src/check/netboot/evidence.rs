@@ -16,16 +16,17 @@ pub struct Evidence {
     pub outcome: String,
     /// What stops the machine: `nothing-offered` (no boot file for its architecture), `no-address`,
     /// `no-vendor-class` (option 60), `wrong-address` (a name where a URL has to be, or a URL where
-    /// a name has to be), `no-name-server`, `no-boot-server` (port 4011), `not-found`, `refused`,
-    /// `redirect` (UEFI follows none), `no-length` (no Content-Length, and no chunks), `wrong-type`
-    /// (neither ending nor type say anything to UEFI), `cut-short`, `not-a-program`,
-    /// `wrong-architecture`, `loop`, `script-failed`, `nothing-started`, `other-file` (not that of
-    /// the build).
+    /// a name has to be), `no-name-server`, `no-boot-server` (port 4011), `dropped-offer` (UEFI drops
+    /// an answer without option 54, or with multicast TFTP), `wrong-menu` (option 43 leads nowhere),
+    /// `not-found`, `refused`, `redirect` (UEFI follows none), `no-length` (no Content-Length, and no
+    /// chunks), `wrong-type` (neither ending nor type say anything to UEFI), `cut-short`,
+    /// `not-a-program`, `wrong-architecture`, `loop`, `script-failed`, `nothing-started`,
+    /// `other-file` (not that of the build).
     #[schemars(extend("enum" = [
         "nothing-offered", "no-address", "no-vendor-class", "wrong-address", "no-name-server",
-        "no-boot-server", "not-found", "refused", "redirect", "no-length", "wrong-type", "cut-short",
-        "not-a-program", "wrong-architecture", "loop", "script-failed", "nothing-started",
-        "other-file", null
+        "no-boot-server", "dropped-offer", "wrong-menu", "not-found", "refused", "redirect",
+        "no-length", "wrong-type", "cut-short", "not-a-program", "wrong-architecture", "loop",
+        "script-failed", "nothing-started", "other-file", null
     ]))]
     pub fault: Option<String>,
     /// Where it stops: `dhcp`, `boot-file`, `script`, `kernel`, `initrd`.

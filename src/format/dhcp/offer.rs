@@ -20,12 +20,16 @@ pub struct Offer {
 pub struct Pxe {
     /// 6: how boot servers are looked for; 8 is not at all, but by the file named here.
     pub discovery_control: Option<u8>,
+    /// 7: the group that boot servers are in, which are looked for by multicast.
+    pub group: Option<Ipv4Addr>,
     /// 8: the types of boot servers, and their addresses.
     pub servers: Vec<(u16, Vec<Ipv4Addr>)>,
     /// 9: the types that a menu offers, and what it shows for them.
     pub menu: Vec<(u16, String)>,
     /// 10: what is shown before the menu, and for how many seconds it waits.
     pub prompt: Option<(u8, String)>,
+    /// The codes of the parts that are there.
+    pub codes: Vec<u8>,
     /// Whether a part was cut short.
     pub broken: bool,
 }
@@ -37,49 +41,65 @@ impl Pxe {
         let mut pxe = Self::default();
         let text =
             |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-        let gone = for_each(value, 0, |code, value| match code {
-            6 => pxe.discovery_control = value.first().copied(),
-            8 => {
-                let mut rest = value;
-                while let Some((kind, count)) = be16(rest, 0).zip(rest.get(2)) {
-                    let end = 3 + usize::from(*count) * 4;
-                    let Some(addresses) = rest.get(3..end) else {
-                        break;
-                    };
-                    let addresses = addresses
-                        .chunks_exact(4)
-                        .filter_map(|part| <[u8; 4]>::try_from(part).ok());
-                    pxe.servers
-                        .push((kind, addresses.map(Ipv4Addr::from).collect()));
-                    rest = rest.get(end..).unwrap_or_default();
+        let mut codes = Vec::new();
+        let gone = for_each(value, 0, |code, value| {
+            codes.push(code);
+            match code {
+                6 => pxe.discovery_control = value.first().copied(),
+                7 => pxe.group = <[u8; 4]>::try_from(value).ok().map(Ipv4Addr::from),
+                8 => {
+                    let mut rest = value;
+                    while let Some((kind, count)) = be16(rest, 0).zip(rest.get(2)) {
+                        let end = 3 + usize::from(*count) * 4;
+                        let Some(addresses) = rest.get(3..end) else {
+                            break;
+                        };
+                        let addresses = addresses
+                            .chunks_exact(4)
+                            .filter_map(|part| <[u8; 4]>::try_from(part).ok());
+                        pxe.servers
+                            .push((kind, addresses.map(Ipv4Addr::from).collect()));
+                        rest = rest.get(end..).unwrap_or_default();
+                    }
                 }
-            }
-            9 => {
-                let mut rest = value;
-                while let Some((kind, length)) = be16(rest, 0).zip(rest.get(2)) {
-                    let end = 3 + usize::from(*length);
-                    let Some(shown) = rest.get(3..end) else { break };
-                    pxe.menu.push((kind, text(Some(shown))));
-                    rest = rest.get(end..).unwrap_or_default();
+                9 => {
+                    let mut rest = value;
+                    while let Some((kind, length)) = be16(rest, 0).zip(rest.get(2)) {
+                        let end = 3 + usize::from(*length);
+                        let Some(shown) = rest.get(3..end) else { break };
+                        pxe.menu.push((kind, text(Some(shown))));
+                        rest = rest.get(end..).unwrap_or_default();
+                    }
                 }
+                10 => {
+                    pxe.prompt = value
+                        .split_first()
+                        .map(|(wait, shown)| (*wait, text(Some(shown))))
+                }
+                _ => {}
             }
-            10 => {
-                pxe.prompt = value
-                    .split_first()
-                    .map(|(wait, shown)| (*wait, text(Some(shown))))
-            }
-            _ => {}
         });
+        pxe.codes = codes;
         pxe.broken = gone.is_err();
         pxe
     }
 
-    /// Tells whether it says how boot servers are found.
+    /// Tells whether a part is there, by its code.
+    #[must_use]
+    pub fn has(&self, code: u8) -> bool {
+        self.codes.contains(&code)
+    }
+
+    /// Tells whether it says how boot servers are found: parts 6 to 10.
     #[must_use]
     pub fn discovers(&self) -> bool {
-        self.discovery_control.is_some()
-            || self.prompt.is_some()
-            || !(self.servers.is_empty() && self.menu.is_empty())
+        (6..=10).any(|code| self.has(code))
+    }
+
+    /// Tells whether it says all that multicast TFTP takes: parts 1 to 5.
+    #[must_use]
+    pub fn multicasts(&self) -> bool {
+        (1..=5).all(|code| self.has(code))
     }
 
     /// Tells whether no boot server is looked for, and the file that is named is taken.

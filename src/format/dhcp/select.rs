@@ -1,61 +1,53 @@
 //! What firmware makes of all offers together.
 //!
-//! Sources: `PxeBcSelectDhcp4Offer`, `PxeBcHandleDhcp4Offer` and `PxeBcDiscoverBootFile` of EDK2 for
-//! PXE; `HttpBootSelectDhcpOffer` of EDK2, which follows UEFI 2.10 §24.7.3; `dhcp_discovery_rx` and
+//! Sources: those of [`uefi`] for PXE; `HttpBootSelectDhcpOffer` of EDK2, which follows UEFI 2.10 §24.7.3; `dhcp_discovery_rx` and
 //! `have_pxe_menu` of iPXE.
-
-use std::net::Ipv4Addr;
 
 use url::{Host, Url};
 
-use super::{Firmware, Nothing, Offer};
-use crate::model::value::clip;
-
-/// What a machine would boot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Boot {
-    /// The server that has the file; of a URL, nothing.
-    pub server: Option<String>,
-    /// The file, or its URL.
-    pub file: String,
-}
-
-/// What firmware does next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Choice {
-    /// It boots what an offer, by its number, names.
-    Boot(usize, Boot),
-    /// It asks a boot server, on port 4011.
-    Ask {
-        /// The offer that says so.
-        offer: usize,
-        /// The server.
-        server: Ipv4Addr,
-        /// The type of boot server, where a menu leads to it.
-        item: Option<u16>,
-    },
-    /// It boots nothing, and why.
-    Nothing(Nothing),
-}
-
-/// An offer, by its number.
-type Numbered<'o> = (usize, &'o Offer);
+use super::choice::{Numbered, first, named_by_nobody, shown};
+use super::{Choice, Firmware, Nothing, Offer, Question, uefi};
 
 /// Picks what firmware does after these offers.
 #[must_use]
 pub fn choose(offers: &[Offer], firmware: Firmware) -> Choice {
-    if offers.iter().all(Offer::is_proxy) {
-        return Choice::Nothing(Nothing::NoAddress);
+    let mut kept: Vec<Numbered<'_>> = offers.iter().enumerate().collect();
+    if matches!(firmware, Firmware::Pxe | Firmware::Http) {
+        // Source: `DhcpHandleSelect` of EDK2.
+        kept.retain(|(_, offer)| offer.packet.address(54).is_some());
     }
-    match firmware {
-        Firmware::Pxe => pxe(offers),
-        Firmware::Http => http(offers),
-        Firmware::Ipxe => ipxe(offers),
+    let choice = match firmware {
+        _ if kept.iter().all(|(_, offer)| offer.is_proxy()) => Choice::Nothing(Nothing::NoAddress),
+        Firmware::Pxe => uefi::choose(&kept),
+        Firmware::Http => http(&kept),
+        Firmware::Ipxe => ipxe(&kept),
+    };
+    let dropped = offers.iter().find(|offer| {
+        let among = |(_, other): &Numbered<'_>| std::ptr::eq(*other, *offer);
+        !kept.iter().any(among)
+    });
+    match (choice, dropped) {
+        (Choice::Nothing(Nothing::NoAddress | Nothing::NoFile), Some(dropped)) => {
+            Choice::Nothing(Nothing::NoServerId {
+                from: dropped.from,
+                alone: kept.is_empty(),
+            })
+        }
+        (choice, _) => choice,
     }
 }
 
-fn first<'o>(offers: &'o [Offer], is: impl Fn(&Offer) -> bool) -> Option<Numbered<'o>> {
-    offers.iter().enumerate().find(|(_, offer)| is(offer))
+/// Picks what firmware does after a boot server answers a question.
+#[must_use]
+pub fn answered(question: &Question, answer: &Offer, firmware: Firmware) -> Choice {
+    match (firmware, answer.boot()) {
+        (Firmware::Pxe, _) => uefi::answered(question, answer),
+        (Firmware::Http | Firmware::Ipxe, Some(boot)) => Choice::Boot(question.offer, boot),
+        (Firmware::Http | Firmware::Ipxe, None) => Choice::Nothing(Nothing::Empty {
+            server: question.server,
+            menu: question.item.is_some(),
+        }),
+    }
 }
 
 /// What is booted of an offer that names a file.
@@ -71,31 +63,7 @@ fn discovers(offer: &Offer) -> bool {
     offer.speaks("PXEClient") && offer.pxe().discovers()
 }
 
-fn pxe(offers: &[Offer]) -> Choice {
-    let speaks = |offer: &Offer| offer.speaks("PXEClient");
-    let proxy = |is: &dyn Fn(&Offer) -> bool| {
-        // What has an address speaks of PXE itself, or leaves that to another server.
-        let plain = offers
-            .iter()
-            .any(|offer| !offer.is_proxy() && !speaks(offer));
-        first(offers, |offer| plain && offer.is_proxy() && is(offer))
-    };
-    if let Some(found) = first(offers, |offer| !offer.is_proxy() && discovers(offer)) {
-        return by_menu(found);
-    }
-    if let Some(found) = proxy(&discovers) {
-        return by_menu(found);
-    }
-    // Without option 43, a file that is named here does not count: port 4011 is asked.
-    let quiet = first(offers, |offer| !offer.is_proxy() && speaks(offer));
-    if let Some(found) = quiet.or_else(|| proxy(&speaks)) {
-        return ask(found, None);
-    }
-    let plain = first(offers, |offer| !offer.is_proxy() && offer.boot().is_some());
-    plain.map_or_else(|| named_by_nobody(offers), named)
-}
-
-fn ipxe(offers: &[Offer]) -> Choice {
+fn ipxe(offers: &[Numbered<'_>]) -> Choice {
     let speaks = |offer: &Offer| offer.speaks("PXEClient");
     let proxy = first(offers, |offer| offer.is_proxy() && speaks(offer));
     let own = first(offers, |offer| !offer.is_proxy() && speaks(offer));
@@ -123,26 +91,12 @@ fn ask((number, offer): Numbered<'_>, item: Option<u16>) -> Choice {
         let mut servers = pxe.servers.iter().filter(|(kind, _)| *kind == item);
         servers.find_map(|(_, all)| all.first().copied())
     });
-    Choice::Ask {
+    Choice::Ask(vec![Question {
         offer: number,
         server: listed.unwrap_or_else(|| offer.server()),
         item,
-    }
-}
-
-fn named_by_nobody(offers: &[Offer]) -> Choice {
-    let alone = first(offers, |offer| offer.is_proxy() && offer.boot().is_some());
-    Choice::Nothing(match alone.and_then(|(_, offer)| offer.file()) {
-        Some(file) => Nothing::NoClass {
-            file: shown(&file),
-            class: "PXEClient",
-        },
-        None => Nothing::NoFile,
-    })
-}
-
-fn shown(file: &str) -> String {
-    clip(&file.escape_debug().to_string(), 200)
+        only: Vec::new(),
+    }])
 }
 
 /// What UEFI HTTP boot makes of a boot file.
@@ -162,15 +116,17 @@ fn uri(offer: &Offer) -> Uri {
     }
 }
 
-fn http(offers: &[Offer]) -> Choice {
+fn http(offers: &[Numbered<'_>]) -> Choice {
     let speaks = |offer: &Offer| offer.speaks("HTTPClient");
     let resolves = |offer: &Offer| offer.packet.option(6).is_some();
     let of = |proxy: bool, uri_is: Uri| {
         move |offer: &Offer| offer.is_proxy() == proxy && speaks(offer) && uri(offer) == uri_is
     };
     let plain = |offer: &Offer| !offer.is_proxy() && !speaks(offer);
-    let address = offers.iter().any(plain);
-    let names = offers.iter().any(|offer| plain(offer) && resolves(offer));
+    let address = offers.iter().any(|(_, offer)| plain(offer));
+    let names = offers
+        .iter()
+        .any(|(_, offer)| plain(offer) && resolves(offer));
     let own = |dns: bool| {
         first(offers, move |offer| {
             of(false, Uri::Address)(offer) && resolves(offer) == dns
@@ -206,17 +162,18 @@ fn http(offers: &[Offer]) -> Choice {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::format::dhcp::Packet;
+    use crate::format::dhcp::{Boot, Packet};
 
-    fn offer(address: bool, class: &str, file: &str) -> Offer {
+    pub(in super::super) fn offer(address: bool, class: &str, file: &str) -> Offer {
         let mut packet = Packet::of([1; 6], 1);
         packet.reply = true;
         if address {
             packet.yiaddr = [10, 0, 0, 7].into();
         }
         packet.file = file.as_bytes().to_vec();
+        packet.options.push((54, vec![10, 0, 0, 1]));
         if !class.is_empty() {
             packet.options.push((60, class.as_bytes().to_vec()));
         }
@@ -226,23 +183,29 @@ mod tests {
         }
     }
 
-    fn with(mut offer: Offer, code: u8, value: &[u8]) -> Offer {
+    pub(in super::super) fn with(mut offer: Offer, code: u8, value: &[u8]) -> Offer {
         offer.packet.options.push((code, value.to_vec()));
         offer
     }
 
-    /// The file that is booted, `4011`, or why nothing is.
-    fn picked(offers: &[Offer], firmware: Firmware) -> String {
-        match choose(offers, firmware) {
+    /// The file that is booted, who is asked on port 4011, or why nothing is.
+    pub(in super::super) fn told(choice: Choice) -> String {
+        match choice {
             Choice::Boot(_, boot) => boot.file,
-            Choice::Ask { item: None, .. } => "4011".to_owned(),
-            Choice::Ask {
-                item: Some(item),
-                server,
-                ..
-            } => format!("4011 for {item} at {server}"),
+            Choice::Ask(questions) => {
+                let asked = questions.iter().map(|question| match question.item {
+                    None => "4011".to_owned(),
+                    Some(item) => format!("4011 for {item} at {}", question.server),
+                });
+                asked.collect::<Vec<_>>().join(", ")
+            }
+            Choice::Unseen(how) => how.to_owned(),
             Choice::Nothing(why) => why.to_string(),
         }
+    }
+
+    pub(in super::super) fn picked(offers: &[Offer], firmware: Firmware) -> String {
+        told(choose(offers, firmware))
     }
 
     #[test]
@@ -275,14 +238,26 @@ mod tests {
     fn a_menu_leads_to_the_server_of_its_first_line() {
         let menu = |line: u8| {
             [
-                8, 7, 0, 9, 1, 10, 0, 0, 3, 9, 6, 0, line, 3, b'a', b'b', b'c', 10, 3, 0, b'h',
-                b'i',
+                6, 1, 3, 8, 7, 0, 9, 1, 10, 0, 0, 3, 9, 6, 0, line, 3, b'a', b'b', b'c', 10, 3, 0,
+                b'h', b'i',
             ]
         };
         let menu = |line| with(offer(true, "PXEClient", ""), 43, &menu(line));
-        assert_eq!(picked(&[menu(9)], Firmware::Pxe), "4011 for 9 at 10.0.0.3");
-        assert_eq!(picked(&[menu(9)], Firmware::Ipxe), "4011 for 9 at 10.0.0.3");
-        assert!(picked(&[menu(0)], Firmware::Pxe).contains("boots from a disk"));
+        for firmware in [Firmware::Pxe, Firmware::Ipxe] {
+            assert_eq!(picked(&[menu(9)], firmware), "4011 for 9 at 10.0.0.3");
+            assert!(picked(&[menu(0)], firmware).contains("boots from a disk"));
+        }
+    }
+
+    #[test]
+    fn who_is_no_server_by_name_is_dropped_by_uefi() {
+        let mut offer = with(offer(true, "PXEClient", "x"), 43, &[6, 1, 8]);
+        offer.packet.options.retain(|(code, _)| *code != 54);
+        let other = super::tests::offer(true, "", "other");
+        assert!(picked(std::slice::from_ref(&offer), Firmware::Pxe).contains("send option 54"));
+        assert!(picked(std::slice::from_ref(&offer), Firmware::Http).contains("send option 54"));
+        assert_eq!(picked(std::slice::from_ref(&offer), Firmware::Ipxe), "x");
+        assert_eq!(picked(&[offer, other], Firmware::Pxe), "other");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What firmware boots of offers, with what a boot server says where it is asked.
 
 use super::{DhcpError, Turn, ask_boot_server};
-use crate::format::dhcp::{Boot, Choice, Machine, Nothing, Offer, choose};
+use crate::format::dhcp::{Boot, Choice, Machine, Nothing, Offer, Question, answered, choose};
 use crate::probe::exec::Cancel;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct Picked {
 /// Picks what firmware boots of offers, and asks the boot server that they lead to.
 ///
 /// # Errors
-/// Where the boot server cannot be asked from here.
+/// Where the boot server cannot be asked from here, or it is not known who is asked.
 pub fn pick(
     machine: &Machine,
     turn: &Turn<'_>,
@@ -28,30 +28,48 @@ pub fn pick(
     wait: Duration,
     cancel: &Cancel,
 ) -> Result<Picked, DhcpError> {
-    let nothing = |why: Nothing, boot_server| Picked {
-        boot: Err(why),
-        boot_server,
-    };
     let said_by = |number: usize| offers.get(number).map(Offer::sender).unwrap_or_default();
-    let (host, item) = match choose(offers, machine.firmware) {
-        Choice::Boot(number, boot) => {
-            return Ok(Picked {
-                boot: Ok((boot, said_by(number))),
-                boot_server: None,
-            });
+    let mut boot_server: Option<Offer> = None;
+    let mut choice = choose(offers, machine.firmware);
+    loop {
+        let questions = match choice {
+            Choice::Boot(number, boot) => {
+                let from = boot_server.as_ref().map(Offer::sender);
+                let from = from.unwrap_or_else(|| said_by(number));
+                return Ok(Picked {
+                    boot: Ok((boot, from)),
+                    boot_server,
+                });
+            }
+            Choice::Nothing(why) => {
+                return Ok(Picked {
+                    boot: Err(why),
+                    boot_server,
+                });
+            }
+            Choice::Unseen(how) => return Err(DhcpError::Discovery(how)),
+            // What a boot server says of a menu leads to one more, and no further.
+            Choice::Ask(questions) => questions,
+        };
+        choice = Choice::Nothing(Nothing::NoFile);
+        for question in questions {
+            let Question { server, item, .. } = question;
+            let wait = wait.min(BOOT_SERVER);
+            let answer = ask_boot_server(machine, turn, server, item, wait, cancel)?;
+            choice = match &answer {
+                Some(answer) => answered(&question, answer, machine.firmware),
+                None => Choice::Nothing(Nothing::Silent {
+                    server,
+                    menu: item.is_some(),
+                }),
+            };
+            boot_server = answer.or(boot_server);
+            let Choice::Nothing(
+                Nothing::Silent { .. } | Nothing::Empty { .. } | Nothing::Multicast { .. },
+            ) = &choice
+            else {
+                break;
+            };
         }
-        Choice::Nothing(why) => return Ok(nothing(why, None)),
-        Choice::Ask { server, item, .. } => (server, item),
-    };
-    let answer = ask_boot_server(machine, turn, host, item, wait.min(BOOT_SERVER), cancel)?;
-    Ok(match answer {
-        None => nothing(Nothing::Silent(host), None),
-        Some(answer) => match answer.boot() {
-            Some(boot) => Picked {
-                boot: Ok((boot, answer.sender())),
-                boot_server: Some(answer),
-            },
-            None => nothing(Nothing::Empty(host), Some(answer)),
-        },
-    })
+    }
 }

@@ -1,7 +1,7 @@
 //! What would stand on a machine's screen.
 
 use super::{Fault, Stage};
-use crate::format::dhcp::{Boot, Firmware, Offer};
+use crate::format::dhcp::{Boot, Firmware, Nothing, Offer};
 use crate::model::value::clip;
 
 /// Lines that are kept.
@@ -37,6 +37,57 @@ impl Console {
                 self.say(format!("Configuring (net0 {mac})...... ok"));
             }
         }
+    }
+
+    /// Tells whether firmware takes the address that is offered, where it boots nothing for this.
+    pub(super) fn takes(who: Firmware, why: Option<&Nothing>) -> bool {
+        use Nothing as N;
+        match (who, why) {
+            (_, None) | (Firmware::Ipxe, _) => true,
+            (Firmware::Http, Some(_)) => false,
+            (Firmware::Pxe, Some(why)) => match why {
+                N::NoAddress
+                | N::NoFile
+                | N::NoClass { .. }
+                | N::NoUrl(_)
+                | N::NoNameServer(_)
+                | N::NoOtherAddress
+                | N::NoServerId { .. } => false,
+                // On port 4011 it is asked after that.
+                N::Multicast { asked, .. } => *asked,
+                N::Disk
+                | N::Silent { .. }
+                | N::Empty { .. }
+                | N::NoMenu(_)
+                | N::Waits(_)
+                | N::NotListed { .. }
+                | N::NoWay { .. }
+                | N::Stranger { .. } => true,
+            },
+        }
+    }
+
+    /// Shows that nothing is booted. Source: `PxeBcLoadBootFile` of EDK2's `PxeBcBoot.c`, and what a
+    /// machine of QEMU's shows.
+    pub(super) fn nothing(&mut self, who: Firmware, why: &Nothing) {
+        use Nothing as N;
+        let line = match (who, why) {
+            (Firmware::Pxe, N::NoServerId { alone: true, .. })
+            | (Firmware::Pxe, N::Multicast { alone: true, .. })
+            | (Firmware::Pxe, N::Silent { menu: true, .. }) => {
+                "  PXE-E18: Server response timeout."
+            }
+            (Firmware::Pxe, N::Disk | N::NoMenu(_)) => "  PXE-E21: Remote boot cancelled.",
+            (Firmware::Pxe, N::NotListed { .. }) => "  PXE-E07: Network device error.",
+            (Firmware::Pxe, N::NoWay { .. } | N::Empty { menu: true, .. }) => {
+                "  PXE-E99: Unexpected network error."
+            }
+            (Firmware::Pxe, N::Stranger { .. }) => "  PXE-E53: No boot filename received.",
+            // It stands there with its menu.
+            (Firmware::Pxe, N::Waits(_)) => return,
+            (who, why) => return self.stops(Fault::of(why), Stage::Dhcp, who),
+        };
+        self.say(line);
     }
 
     /// Shows the address that is offered.

@@ -180,10 +180,12 @@ impl Course<'_> {
             self.answered(machine, offer, role, "DISCOVER", begin);
         }
         let address = offers.iter().find(|offer| !offer.is_proxy()).cloned();
-        self.console.address(who, address.as_ref());
         let begin = Instant::now();
         let picked = pick(machine, &turn, &offers, wait(begin), asking.cancel)?;
         drop(turn);
+        if Console::takes(who, picked.boot.as_ref().err()) {
+            self.console.address(who, address.as_ref());
+        }
         if let Some(answer) = &picked.boot_server {
             let asked = "REQUEST on port 4011";
             self.answered(machine, answer, "boot-server", asked, begin);
@@ -193,7 +195,14 @@ impl Course<'_> {
                 self.console.file(who, &boot);
                 Ok(Told { boot, address })
             }
-            Err(why) => Err(self.stop(Fault::of(&why), Stage::Dhcp, who, why.to_string())),
+            Err(why) => {
+                self.console.nothing(who, &why);
+                Err(End::Stopped(Stopped {
+                    fault: Fault::of(&why),
+                    stage: Stage::Dhcp,
+                    reason: why.to_string(),
+                }))
+            }
         }
     }
 

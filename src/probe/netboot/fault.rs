@@ -46,6 +46,10 @@ pub enum Fault {
     NoNameServer,
     /// The boot server on port 4011 says nothing, or nothing of use.
     NoBootServer,
+    /// Firmware drops what is offered.
+    DroppedOffer,
+    /// The menu of option 43 leads nowhere.
+    WrongMenu,
     /// The server has no such file.
     NotFound,
     /// The server refuses in another way.
@@ -74,13 +78,15 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::NothingOffered,
         Self::NoAddress,
         Self::NoVendorClass,
         Self::WrongAddress,
         Self::NoNameServer,
         Self::NoBootServer,
+        Self::DroppedOffer,
+        Self::WrongMenu,
         Self::NotFound,
         Self::Refused,
         Self::Redirect,
@@ -105,6 +111,8 @@ impl Fault {
             Self::WrongAddress => "wrong-address",
             Self::NoNameServer => "no-name-server",
             Self::NoBootServer => "no-boot-server",
+            Self::DroppedOffer => "dropped-offer",
+            Self::WrongMenu => "wrong-menu",
             Self::NotFound => "not-found",
             Self::Refused => "refused",
             Self::Redirect => "redirect",
@@ -129,7 +137,13 @@ impl Fault {
             Nothing::NoClass { .. } => Self::NoVendorClass,
             Nothing::NoUrl(_) => Self::WrongAddress,
             Nothing::NoNameServer(_) => Self::NoNameServer,
-            Nothing::Silent(_) | Nothing::Empty(_) => Self::NoBootServer,
+            Nothing::Silent { .. } | Nothing::Empty { .. } => Self::NoBootServer,
+            Nothing::NoServerId { .. } | Nothing::Multicast { .. } => Self::DroppedOffer,
+            Nothing::NoMenu(_)
+            | Nothing::Waits(_)
+            | Nothing::NotListed { .. }
+            | Nothing::NoWay { .. }
+            | Nothing::Stranger { .. } => Self::WrongMenu,
             Nothing::Disk => Self::NothingStarted,
         }
     }

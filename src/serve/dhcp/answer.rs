@@ -157,7 +157,7 @@ fn mac(bytes: [u8; 6]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::dhcp::{Boot, Choice, Machine, Offer, choose};
+    use crate::format::dhcp::{Boot, Choice, Machine, Offer, answered, choose};
     use crate::serve::kernels::Loader;
 
     const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -210,17 +210,22 @@ mod tests {
         let mut address = proxy.clone();
         address.packet = Packet::of([1; 6], 9);
         address.packet.yiaddr = [10, 0, 0, 9].into();
+        address.packet.options.push((54, vec![10, 0, 0, 1]));
         match choose(&[address, proxy], firmware) {
             Choice::Boot(_, boot) => Ok(boot),
             // As EDK2 does: the file that is named beside it does not count.
-            Choice::Ask { server, .. } => {
-                assert_eq!((server, firmware), (OWN, Firmware::Pxe));
+            Choice::Ask(questions) => {
+                assert_eq!((questions[0].server, firmware), (OWN, Firmware::Pxe));
                 let asked = machine(firmware, arch).ask_boot_server(3, [10, 0, 0, 9].into(), None);
                 let (reply, _) = answer(&asked, Asked::BootServer, told, kernels).unwrap();
                 let packet = Packet::read(&reply.unwrap().write()).unwrap();
-                Ok(Offer { from: OWN, packet }.boot().unwrap())
+                let said = answered(&questions[0], &Offer { from: OWN, packet }, firmware);
+                let Choice::Boot(_, boot) = said else {
+                    panic!("{said:?}")
+                };
+                Ok(boot)
             }
-            other @ Choice::Nothing(_) => panic!("{other:?}"),
+            other @ (Choice::Nothing(_) | Choice::Unseen(_)) => panic!("{other:?}"),
         }
     }
 

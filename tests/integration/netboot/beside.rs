@@ -140,6 +140,25 @@ wait
     at_the_other_end(world, &other, (address, spec), "", || {})
 }
 
+/// Does the same with a program of the test's own at the other end, beside dnsmasq; it says in the file
+/// `web.pid` that it listens.
+pub(super) fn with_program(
+    world: &World,
+    confs: [&str; 2],
+    program: &str,
+    (address, spec): (&str, &str),
+    machine: &str,
+    meanwhile: impl FnOnce(),
+) -> Option<Report> {
+    let other = Other {
+        confs,
+        program: world.write("program.sh", program),
+        settings: "a program".to_owned(),
+    };
+    world.mode("program.sh", 0o755);
+    at_the_other_end(world, &other, (address, spec), machine, meanwhile)
+}
+
 /// Who is at the other end: a dnsmasq for each configuration, and a web server, where there are settings.
 #[derive(Default)]
 struct Other<'c> {

@@ -268,7 +268,7 @@ fn number(name: &str) -> u32 {
 }
 
 /// Tells whether a screen shows these in this order.
-fn shows<'w>(console: &str, words: impl IntoIterator<Item = &'w str>) -> bool {
+pub(super) fn shows<'w>(console: &str, words: impl IntoIterator<Item = &'w str>) -> bool {
     let mut rest = console;
     words.into_iter().all(|word| match rest.split_once(word) {
         Some((_, after)) => {
