@@ -1,6 +1,6 @@
 //! What firmware makes of all offers together.
 //!
-//! Sources: those of [`uefi`] for PXE; `HttpBootSelectDhcpOffer` of EDK2, which follows UEFI 2.10 §24.7.3; `dhcp_discovery_rx` and
+//! Sources: those of `uefi.rs` for PXE; `HttpBootSelectDhcpOffer` of EDK2, which follows UEFI 2.10 §24.7.3; `dhcp_discovery_rx` and
 //! `have_pxe_menu` of iPXE.
 
 use url::{Host, Url};
