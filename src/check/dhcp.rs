@@ -322,6 +322,10 @@ impl From<DhcpError> for ProbeError {
                 "let part 6 of option 43 be 3, and list the boot servers in part 8: then firmware \
                  asks them alone, and so is it asked here",
             ),
+            DhcpError::Down(name) => said.remedy(format!("ip link set {name} up")),
+            DhcpError::NoLink(_) => said
+                .remedy("see whether a cable is in it, and whether its other end is up")
+                .transient(),
             DhcpError::Interrupted | DhcpError::Local(_) => said,
         }
     }

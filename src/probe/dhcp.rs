@@ -10,6 +10,7 @@ mod turn;
 
 use crate::format::dhcp::{BOOT_SERVER_PORT, CLIENT_PORT, Machine, Offer, Packet, SERVER_PORT};
 use crate::probe::exec::Cancel;
+use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt,
 };
@@ -67,7 +68,11 @@ impl Way {
             Self::Interface(name) => {
                 let own = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
                 let all = SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER_PORT);
-                (open(own, Some(name))?, all, None)
+                let socket = open(own, Some(name))?;
+                if flags(name).is_some_and(|flags| !flags.contains(InterfaceFlags::IFF_UP)) {
+                    return Err(DhcpError::Down(name.clone()));
+                }
+                (socket, all, None)
             }
             Self::Relay { server, relay } => (open(*relay, None)?, *server, Some(*relay.ip())),
         })
@@ -103,6 +108,12 @@ pub enum DhcpError {
          known"
     )]
     Discovery(&'static str),
+    /// The network card is down.
+    #[error("the network card `{0}` is down")]
+    Down(String),
+    /// Nobody answered, and nothing is at the other end of the network card.
+    #[error("no offer, and the network card `{0}` has no link")]
+    NoLink(String),
     /// Anything else that this machine cannot do.
     #[error("{0}")]
     Local(String),
@@ -134,10 +145,26 @@ pub fn discover(
     };
     let begin = Instant::now();
     let offers = exchange.carry_out(&ours)?;
-    match offers.is_empty() {
-        true => Err(DhcpError::NoOffer(begin.elapsed().as_secs_f32())),
-        false => Ok(offers),
+    if !offers.is_empty() {
+        return Ok(offers);
     }
+    match way {
+        Way::Interface(name)
+            if flags(name).is_some_and(|flags| !flags.contains(InterfaceFlags::IFF_RUNNING)) =>
+        {
+            Err(DhcpError::NoLink(name.clone()))
+        }
+        Way::Interface(_) | Way::Relay { .. } => {
+            Err(DhcpError::NoOffer(begin.elapsed().as_secs_f32()))
+        }
+    }
+}
+
+/// Gives the flags of a network card; nothing where that cannot be seen.
+pub fn flags(name: &str) -> Option<InterfaceFlags> {
+    let mut cards = nix::ifaddrs::getifaddrs().ok()?;
+    let card = cards.find(|card| card.interface_name == name)?;
+    Some(card.flags)
 }
 
 /// Asks a boot server on port 4011, and gives what it answers; `None` where it does not.
@@ -285,6 +312,8 @@ impl From<DhcpError> for std::io::Error {
             | DhcpError::Interrupted
             | DhcpError::NoAddress(_)
             | DhcpError::Discovery(_)
+            | DhcpError::Down(_)
+            | DhcpError::NoLink(_)
             | DhcpError::Local(_) => ErrorKind::Other,
         };
         Self::new(kind, error)

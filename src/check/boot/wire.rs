@@ -91,9 +91,8 @@ fn is_tap(interface: &str) -> Option<bool> {
 }
 
 fn is_up(interface: &str) -> Option<bool> {
-    let mut cards = nix::ifaddrs::getifaddrs().ok()?;
-    let card = cards.find(|card| card.interface_name == interface)?;
-    Some(card.flags.contains(nix::net::if_::InterfaceFlags::IFF_UP))
+    let flags = crate::probe::dhcp::flags(interface)?;
+    Some(flags.contains(nix::net::if_::InterfaceFlags::IFF_UP))
 }
 
 #[cfg(test)]

@@ -19,14 +19,15 @@ pub struct Evidence {
     /// a name has to be), `no-name-server`, `no-boot-server` (port 4011), `dropped-offer` (UEFI drops
     /// an answer without option 54, or with multicast TFTP), `wrong-menu` (option 43 leads nowhere),
     /// `not-found`, `refused`, `redirect` (UEFI follows none), `no-length` (no Content-Length, and no
-    /// chunks), `wrong-type` (neither ending nor type say anything to UEFI), `cut-short`,
-    /// `not-a-program`, `wrong-architecture`, `loop`, `script-failed`, `nothing-started`,
-    /// `other-file` (not that of the build).
+    /// chunks), `no-head` (HEAD is told no length, and UEFI waits without end), `wrong-length` (HEAD is
+    /// told less than what comes), `wrong-type` (neither ending nor type say anything to UEFI),
+    /// `cut-short`, `not-a-program`, `wrong-architecture`, `loop`, `script-failed`,
+    /// `nothing-started`, `other-file` (not that of the build).
     #[schemars(extend("enum" = [
         "nothing-offered", "no-address", "no-vendor-class", "wrong-address", "no-name-server",
         "no-boot-server", "dropped-offer", "wrong-menu", "not-found", "refused", "redirect",
-        "no-length", "wrong-type", "cut-short", "not-a-program", "wrong-architecture", "loop",
-        "script-failed", "nothing-started", "other-file", null
+        "no-length", "no-head", "wrong-length", "wrong-type", "cut-short", "not-a-program",
+        "wrong-architecture", "loop", "script-failed", "nothing-started", "other-file", null
     ]))]
     pub fault: Option<String>,
     /// Where it stops: `dhcp`, `boot-file`, `script`, `kernel`, `initrd`.

@@ -58,6 +58,10 @@ pub enum Fault {
     Redirect,
     /// The server does not say how long the file is.
     NoLength,
+    /// The server tells HEAD no length, and GET one.
+    NoHead,
+    /// The server tells HEAD that the file is shorter than it is.
+    WrongLength,
     /// Neither the ending of the URL nor the type says what UEFI is to do with it.
     WrongType,
     /// The file, or its transfer, ends too early.
@@ -78,7 +82,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::NothingOffered,
         Self::NoAddress,
         Self::NoVendorClass,
@@ -91,6 +95,8 @@ impl Fault {
         Self::Refused,
         Self::Redirect,
         Self::NoLength,
+        Self::NoHead,
+        Self::WrongLength,
         Self::WrongType,
         Self::CutShort,
         Self::NotAProgram,
@@ -117,6 +123,8 @@ impl Fault {
             Self::Refused => "refused",
             Self::Redirect => "redirect",
             Self::NoLength => "no-length",
+            Self::NoHead => "no-head",
+            Self::WrongLength => "wrong-length",
             Self::WrongType => "wrong-type",
             Self::CutShort => "cut-short",
             Self::NotAProgram => "not-a-program",
@@ -168,6 +176,7 @@ impl Fault {
                 (Self::NoLength | Self::WrongType, _) => {
                     Some("  Error: Could not retrieve NBP file size from HTTP server.")
                 }
+                (Self::WrongLength, _) => Some("  Error: Unexpected network error."),
                 (Self::NotFound, Firmware::Http) => Some("  Client Error: 404 Not Found"),
                 (Self::Redirect, _) => Some("  Redirection: 302 Found"),
                 (Self::NotFound | Self::Refused | Self::WrongAddress, Firmware::Pxe) => {

@@ -117,17 +117,23 @@ impl Fetcher<'_> {
         })
     }
 
-    /// UEFI asks by HEAD how long it is, and where that tells nothing begins to fetch it. Sources:
-    /// `HttpBootGetBootFileCaller` of EDK2; `http_tx_request` of iPXE.
+    /// UEFI asks by HEAD how long it is, and where that tells nothing begins to fetch it: what comes in
+    /// chunks then has an end. Where HEAD says more than comes, that does not matter. Sources:
+    /// `HttpBootLoadFile` and `HttpBootGetBootFile` of EDK2, and what a machine of QEMU's does;
+    /// `http_tx_request` of iPXE.
     fn http(&self, url: &Url, who: Who) -> Result<Body, Missed> {
+        // What HEAD is told: a length, or why not.
         let mut announced = None;
         if who == Who::Firmware {
-            // What else is wrong with this answer shows again in the next.
-            match self.asked(Method::HEAD, url, who, Nothing) {
+            announced = Some(match self.asked(Method::HEAD, url, who, Nothing) {
                 (Err(error), _) if error.is_transient() => return Err(self.failed(error)),
-                (Ok(answer), _) => announced = answer.head.as_ref().and_then(length),
-                (Err(_), _) => {}
-            }
+                (Ok(answer), _) => match answer.head.as_ref().and_then(length) {
+                    Some(0) => Err("a length of 0".to_owned()),
+                    Some(length) => Ok(length),
+                    None => Err("no length".to_owned()),
+                },
+                (Err(error), _) => Err(error.to_string()),
+            });
         }
         let download = Download::new(url, self.limits.max_decoded, "max_decoded");
         let arrival = Arrival {
@@ -153,12 +159,27 @@ impl Fetcher<'_> {
         let size = source
             .size()
             .map_err(|error| Missed::Local(error.to_string()))?;
-        if let Some(announced) = announced.filter(|announced| *announced != size) {
-            let what = format!(
-                "the server says to HEAD that it is {announced} bytes, for which firmware makes room, \
-                 and sends {size}"
-            );
-            return Err(Missed::Fault(Fault::NoLength, what));
+        let plain = answer.head.as_ref().is_some_and(|head| {
+            let chunked = head.headers.contains_key(TRANSFER_ENCODING);
+            head.headers.contains_key(CONTENT_LENGTH) && !chunked
+        });
+        match announced {
+            // Firmware then begins with GET, and reads into no room at all, again and again.
+            Some(Err(why)) if plain && size > 0 => {
+                let what = format!(
+                    "HEAD is told {why}, and GET how long it is: firmware waits without end; let the \
+                     server answer HEAD as it answers GET"
+                );
+                return Err(Missed::Fault(Fault::NoHead, what));
+            }
+            Some(Ok(announced)) if announced < size => {
+                let what = format!(
+                    "the server says to HEAD that it is {announced} bytes, for which firmware makes \
+                     room, and sends {size}"
+                );
+                return Err(Missed::Fault(Fault::WrongLength, what));
+            }
+            Some(Ok(_) | Err(_)) | None => {}
         }
         let media = answer
             .head

@@ -34,6 +34,8 @@ ip link add name near type veth peer name there netns $other
 ip tuntap add tap0 mode tap
 for card in near tap0; do ip link set $card master here; ip link set $card up; done
 ip link set here up
+# A card that is down, and one whose other end is.
+ip link add loose0 type veth peer name down0; ip link set loose0 up
 # A bridge takes a moment until it lets anything through.
 for turn in $(seq 500); do ip -d link show near | grep -q "state forwarding" && break; sleep 0.02; done
 [ -z "$address" ] || ip addr add "$address/24" dev here

@@ -48,6 +48,15 @@ checks:
   - name: error there is no such card
     dhcp: { arch: arm64, interface: nowhere0 }
     expect: { boot: null }
+  - name: error the card is down
+    dhcp: { arch: arm64, interface: down0 }
+    expect: { boot: null }
+  - name: error the walk does not begin
+    netboot: { arch: arm64, interface: down0 }
+    expect: { fault: null }
+  - name: error nothing is at the other end
+    dhcp: { arch: arm64, interface: loose0, wait: 1 }
+    expect: { boot: null }
 ";
     let world = World::new();
     let Some(report) = beside(&world, [WORKS, ""], "", spec) else {
@@ -58,6 +67,16 @@ checks:
         report
             .why("error there is no such card")
             .contains("the network card `nowhere0`")
+    );
+    for down in ["error the card is down", "error the walk does not begin"] {
+        let why = report.why(down);
+        assert!(why.contains("the network card `down0` is down"), "{why}");
+        assert!(why.contains("ip link set down0 up"), "{why}");
+    }
+    let loose = report.why("error nothing is at the other end");
+    assert!(
+        loose.contains("the network card `loose0` has no link"),
+        "{loose}"
     );
 }
 

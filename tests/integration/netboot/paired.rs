@@ -4,7 +4,8 @@
 //! Firmware says less than `netboot`. It shows the same for a file without a length and for one of no
 //! known type (5 and 6 below), and for a program that is for another processor, for a BIOS, or cut
 //! short (1 and 11, 12); iPXE the same for a kernel for another processor and for one that is cut short
-//! (9 and 10). A kernel without a length is not shown as a fault at all: the machine stays there.
+//! (9 and 10). A kernel without a length, and a web server that refuses HEAD (18), are not shown as faults
+//! at all: the machine stays there.
 
 use super::beside::with_machine;
 use super::walk::{WEB, dnsmasq};
@@ -186,6 +187,25 @@ fn cases() -> Vec<Case> {
             "redirect",
             "Redirection: 302 Found",
         ),
+        http(
+            "16. HEAD is told less than what comes",
+            "http://10.77.0.1/short.efi",
+            "wrong-length",
+            "Error: Unexpected network error.",
+        ),
+        http(
+            "17. HEAD is told more than what comes",
+            "http://10.77.0.1/long.efi",
+            "cut-short",
+            "Downloading...100%",
+        ),
+        // The machine stays there.
+        http(
+            "18. HEAD is refused",
+            "http://10.77.0.1/headless.efi",
+            "no-head",
+            "URI: http://10.77.0.1/headless.efi",
+        ),
         Case {
             fault: Some(("not-found", "script")),
             ..ipxe(
@@ -319,6 +339,11 @@ fn pair(case: &Case) -> Option<(f64, f64)> {
                     .is_empty(),
                 "{after}"
             );
+        }
+        if case.name.starts_with("18.") {
+            std::thread::sleep(Duration::from_secs(5));
+            let console = console();
+            assert!(console.trim_end().ends_with(case.shown), "{console}");
         }
     };
     let report = with_machine(

@@ -121,6 +121,9 @@ location /chunked/ { rewrite ^/chunked/(.*)$ /$1 break; ssi on; ssi_types *; }
 location = /typed { rewrite .* /plain break; types { } default_type application/efi; }
 location = /moved.efi { return 302 /ipxe-arm64.efi; }
 location = /refused.efi { return 403; }
+location = /short.efi { if ($request_method = HEAD) { rewrite .* /cut.efi last; } rewrite .* /ipxe-arm64.efi last; }
+location = /long.efi { if ($request_method = HEAD) { rewrite .* /ipxe-arm64.efi last; } rewrite .* /cut.efi last; }
+location = /headless.efi { if ($request_method = HEAD) { return 405; } rewrite .* /ipxe-arm64.efi last; }
 ";
 
 /// What dnsmasq says to ARM64 that boots by PXE, by HTTP, and by iPXE; nothing where it is empty.
