@@ -148,7 +148,7 @@ pub fn discover(
     if !offers.is_empty() {
         return Ok(offers);
     }
-    match way {
+    match turn.way {
         Way::Interface(name)
             if flags(name).is_some_and(|flags| !flags.contains(InterfaceFlags::IFF_RUNNING)) =>
         {
