@@ -7,7 +7,7 @@ use crate::probe::exec::watch_signals;
 use crate::serve::artifact::Choice;
 use crate::serve::dhcp::cards;
 use crate::serve::judged::{Always, Judge};
-use crate::serve::{Event, OnEvent, Place, Ports, ServeError, Site, serve};
+use crate::serve::{Event, OnEvent, Place, Ports, ServeError, Site, more_files, serve};
 use loops::Loops;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -112,6 +112,7 @@ pub fn run(args: &Args) -> u8 {
         Ok(places) => places,
         Err(code) => return code,
     };
+    more_files();
     let site = match Site::open(&own, of_boot.as_ref(), &args.cmdline) {
         Ok(site) => site,
         Err(error) => return refused(&error),

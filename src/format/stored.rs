@@ -37,6 +37,8 @@ pub fn stored(source: &Source) -> Result<Option<Pieces>, FormatError> {
     }
     let mut pieces = Vec::new();
     let mut at = HEADER;
+    // Blocks of nothing count as well: each is looked at.
+    let mut blocks = 0;
     loop {
         let mut block = [0; HEAD];
         if source.read_at(at, &mut block)? < HEAD {
@@ -63,7 +65,8 @@ pub fn stored(source: &Source) -> Result<Option<Pieces>, FormatError> {
                 length,
             });
         }
-        if pieces.len() > MAX_BLOCKS {
+        blocks += 1;
+        if blocks > MAX_BLOCKS {
             return Err(FormatError::Limit {
                 format: NAME,
                 offset: at,
@@ -148,5 +151,8 @@ mod tests {
         assert!(said(other).contains("complement"));
         assert!(said([&good[..], b"x"].concat()).contains("behind the end"));
         assert_eq!(read(b"plain text of no kind".to_vec()), Ok(None));
+        // Of nothing as of something.
+        let nothing = said(packed(&vec![&b""[..]; MAX_BLOCKS + 1]));
+        assert!(nothing.contains("stored blocks"), "{nothing}");
     }
 }

@@ -3,7 +3,7 @@
 use super::folder::Folder;
 use super::found::{Found, MAX_ENTRIES};
 use super::refusal::Refusal;
-use crate::format::matchbox::{Group, Profile, labels, select};
+use crate::format::matchbox::{Boot, Group, Profile, labels, select};
 use crate::model::path::printable;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -40,18 +40,17 @@ pub fn decide(folder: &Folder) -> bool {
 ///
 /// # Errors
 /// Names a group that cannot be had: it may be the machine's own.
-pub fn group(folder: &Folder, said: &BTreeMap<String, String>) -> Result<Option<Matched>, String> {
+pub fn group(folder: &Folder, said: &BTreeMap<String, String>) -> Result<Option<Matched>, Refusal> {
     let mut files = Vec::new();
     let mut groups = Vec::new();
     let found = match folder.list("groups") {
         Err(Refusal::NotThere) => return Ok(None),
-        found => found.map_err(|why| format!("groups: {}", why.shown()))?,
+        found => found.map_err(|why| without("groups".to_owned(), &why))?,
     };
     if found.cut {
         // The machine's own may be among those that were not looked at.
-        return Err(format!(
-            "groups: there are more than {MAX_ENTRIES}, too many to look at"
-        ));
+        let what = format!("groups: there are more than {MAX_ENTRIES}, too many to look at");
+        return Err(Refusal::Unsaid(what));
     }
     let named = found
         .entries
@@ -60,7 +59,7 @@ pub fn group(folder: &Folder, said: &BTreeMap<String, String>) -> Result<Option<
     for entry in named {
         let file = format!("groups/{}", entry.name);
         let bytes = folder.small(&file, MAX_DOCUMENT);
-        let bytes = bytes.map_err(|why| format!("{}: {}", printable(&file), why.shown()))?;
+        let bytes = bytes.map_err(|why| without(printable(&file), &why))?;
         // matchbox passes over what is no group; `tdg run` with the kind `matchbox` tells it.
         if let Ok(group) = Group::parse(&bytes) {
             files.push((file, bytes));
@@ -98,28 +97,62 @@ fn metadata(bytes: &[u8]) -> Map<String, Value> {
     }
 }
 
-/// Gives the script of a group's profile.
+/// Says that something cannot be had.
+fn without(what: String, why: &Refusal) -> Refusal {
+    Refusal::Without {
+        what: format!("{what}: {}", why.told()),
+        passes: why.passes(),
+    }
+}
+
+/// Gives the script of a group's profile; `asset` tells whether an asset can be had.
 ///
 /// # Errors
 /// Says why there is none.
-pub fn script(folder: &Folder, matched: &Matched) -> Result<String, String> {
+pub fn script(
+    folder: &Folder,
+    matched: &Matched,
+    asset: impl Fn(&str) -> Result<(), Refusal>,
+) -> Result<String, Refusal> {
     let name = &matched.group.profile;
     let from = printable(&matched.file);
     if name.is_empty() || name.contains('/') {
-        return Err(format!("{from} names no profile"));
+        return Err(Refusal::Unsaid(format!("{from} names no profile")));
     }
     let file = format!("profiles/{name}.json");
     let shown = printable(&file);
     let bytes = folder.small(&file, MAX_DOCUMENT);
     let bytes = bytes.map_err(|why| {
-        format!(
-            "{from} names {shown}, which cannot be read: {}",
-            why.shown()
-        )
+        let what = format!("{from} names {shown}, which cannot be read");
+        without(what, &why)
     })?;
-    let profile = Profile::parse(&bytes).map_err(|why| format!("{shown}: {why}"))?;
-    let script = profile.script();
-    script.ok_or_else(|| format!("{shown} has no `boot`"))
+    let profile = Profile::parse(&bytes);
+    let profile = profile.map_err(|why| Refusal::Unsaid(format!("{shown}: {why}")))?;
+    let nothing = || Refusal::Unsaid(format!("{shown} has no `boot`"));
+    let script = profile.script().ok_or_else(nothing)?;
+    for name in profile.boot.iter().flat_map(assets) {
+        match asset(&name) {
+            Err(why) if why.passes() || why == Refusal::Unreadable => {
+                return Err(without(printable(&format!("assets/{name}")), &why));
+            }
+            // What never was there may be meant for another server's place; the machine sees it.
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(script)
+}
+
+/// Names the assets of this server that are started: those whose addresses are relative to it.
+fn assets(boot: &Boot) -> Vec<String> {
+    let addresses = std::iter::once(&boot.kernel).chain(&boot.initrd);
+    let words = addresses.flat_map(|address| address.split_whitespace());
+    let words = words.filter_map(|word| {
+        let name = word.trim_start_matches('/').strip_prefix("assets/")?;
+        let name = name.split(['?', '#']).next()?;
+        let name = percent_encoding::percent_decode_str(name).decode_utf8();
+        Some(name.ok()?.into_owned())
+    });
+    words.collect()
 }
 
 /// Writes what `/metadata` tells: the group's metadata, its selectors, and what was asked, a line
@@ -217,7 +250,7 @@ mod tests {
         let script = |pairs: &[(&str, &str)]| {
             group(&folder, &said(pairs))
                 .unwrap()
-                .map(|matched| script(&folder, &matched))
+                .map(|matched| script(&folder, &matched, |_| Ok(())))
         };
         assert_eq!(
             script(&[("mac", "52-54-00-00-00-01")]).unwrap().unwrap(),
@@ -228,18 +261,21 @@ mod tests {
             script(&[("os", "x")])
                 .unwrap()
                 .unwrap_err()
+                .shown()
                 .contains("cannot be read")
         );
         assert!(
             script(&[("os", "y")])
                 .unwrap()
                 .unwrap_err()
+                .shown()
                 .contains("names no profile")
         );
         // A group that cannot be had may be the one of this machine.
         let place = folder.path().join("groups/d.json");
         std::os::unix::fs::symlink("/nowhere", place).unwrap();
         let why = group(&folder, &said(&[("mac", "52-54-00-00-00-01")])).unwrap_err();
+        let why = why.shown();
         assert!(why.contains("groups/d.json: it leads out"), "{why}");
     }
 

@@ -1,6 +1,6 @@
 //! What was judged in a folder, and who says so while it is served.
 
-use super::refusal::Refusal;
+use super::refusal::{Red, Refusal};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fs::Metadata;
@@ -63,7 +63,7 @@ pub trait Judge: Debug + Send + Sync {
     ///
     /// # Errors
     /// Where what was judged is not green: why.
-    fn now(&self) -> Result<Arc<Judged>, Arc<str>>;
+    fn now(&self) -> Result<Arc<Judged>, Red>;
 }
 
 /// Always says the same.
@@ -83,7 +83,7 @@ impl Always {
 }
 
 impl Judge for Always {
-    fn now(&self) -> Result<Arc<Judged>, Arc<str>> {
+    fn now(&self) -> Result<Arc<Judged>, Red> {
         Ok(Arc::clone(&self.0))
     }
 }

@@ -132,7 +132,11 @@ impl Kernels {
         let lower = file_name(name).to_ascii_lowercase();
         let counts = match why {
             // It may be anything: its content is not seen.
-            Refusal::Changed | Refusal::NotGreen(_) | Refusal::Unreadable | Refusal::Many => true,
+            Refusal::Changed
+            | Refusal::NotGreen(_)
+            | Refusal::Unreadable
+            | Refusal::Many
+            | Refusal::Without { .. } => true,
             // It was never one that machines get here, unless it is meant to be.
             Refusal::NotThere
             | Refusal::Dangling
@@ -140,7 +144,8 @@ impl Kernels {
             | Refusal::Hidden
             | Refusal::Special
             | Refusal::Unjudged
-            | Refusal::Large => begins(&lower, &KERNEL) || begins(&lower, &ARCHIVE),
+            | Refusal::Large
+            | Refusal::Unsaid(_) => begins(&lower, &KERNEL) || begins(&lower, &ARCHIVE),
         };
         if counts {
             let arch = named_arch(&lower).map(str::to_owned);
@@ -155,22 +160,31 @@ impl Kernels {
     /// # Errors
     /// Says which, and why.
     pub fn complete(&self, arch: Option<&str>) -> Result<(), String> {
+        let missed = self.lacking(arch);
+        missed.map_or(Ok(()), |(what, _)| Err(what))
+    }
+
+    /// Gives the first file that cannot be had, and why; and whether that passes.
+    fn lacking(&self, arch: Option<&str>) -> Option<(String, bool)> {
         let fits = |part: &Part| match (&part.arch, arch) {
             (Some(own), Some(arch)) => own == arch || arch == "bios",
             (None, _) | (_, None) => true,
         };
-        match self.missed.iter().find(|(part, _)| fits(part)) {
-            Some((part, why)) if part.name.is_empty() => {
-                Err(format!("the folder: {}", why.shown()))
-            }
-            Some((part, why)) => Err(format!("{}: {}", printable(&part.name), why.shown())),
-            None => Ok(()),
-        }
+        let (part, why) = self.missed.iter().find(|(part, _)| fits(part))?;
+        let name = match part.name.as_str() {
+            "" => "the folder".to_owned(),
+            name => printable(name),
+        };
+        Some((format!("{name}: {}", why.told()), why.passes()))
     }
 
-    /// Tells whether something cannot be had only until it has been judged again.
-    pub fn pass(&self) -> bool {
-        self.missed.iter().any(|(_, why)| why.passes())
+    /// Makes a refusal of why a machine is told nothing; `arch` is iPXE's `buildarch`, and without one
+    /// any machine is meant.
+    pub fn refusal(&self, arch: Option<&str>, why: String) -> Refusal {
+        match self.lacking(arch.and_then(built_for)) {
+            Some((what, passes)) => Refusal::Without { what, passes },
+            None => Refusal::Unsaid(why),
+        }
     }
 
     /// Adds the boot loaders of another folder, except those whose names lead to something else.

@@ -29,5 +29,5 @@ pub mod tftp;
 
 pub use error::ServeError;
 pub use event::{Event, OnEvent};
-pub use server::{Ports, serve};
+pub use server::{Ports, more_files, serve};
 pub use site::{Place, Site};

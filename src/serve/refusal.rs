@@ -29,11 +29,52 @@ pub enum Refusal {
     /// It is a folder with more entries than are looked at.
     Many,
     /// Nothing is given for now: what was judged is not green, and why.
-    NotGreen(Arc<str>),
+    NotGreen(Red),
+    /// Something that a machine would need cannot be had; it is told nothing rather than to boot
+    /// without it.
+    Without {
+        /// What, and why.
+        what: String,
+        /// Whether it may be had later, once it has been judged again.
+        passes: bool,
+    },
+    /// Nothing says what a machine is to boot.
+    Unsaid(String),
+}
+
+/// Why what was judged is not green: what everybody may hear of it, and what the one who serves is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Red {
+    told: Arc<str>,
+    known: Arc<str>,
+}
+
+impl Red {
+    /// Makes one that everybody may hear.
+    pub fn told(why: impl Into<Arc<str>>) -> Self {
+        let told = why.into();
+        let known = Arc::clone(&told);
+        Self { told, known }
+    }
+
+    /// Makes one of which others than the one who serves hear less: where things lie on this machine is
+    /// none of their business.
+    pub fn known(told: impl Into<Arc<str>>, known: impl Into<Arc<str>>) -> Self {
+        let (told, known) = (told.into(), known.into());
+        Self { told, known }
+    }
 }
 
 impl Refusal {
-    /// Says it.
+    /// Says it to everybody.
+    pub fn told(&self) -> &str {
+        match self {
+            Self::NotGreen(why) => &why.told,
+            other => other.shown(),
+        }
+    }
+
+    /// Says it to the one who serves.
     pub fn shown(&self) -> &str {
         match self {
             Self::NotThere => "nothing is there",
@@ -51,7 +92,9 @@ impl Refusal {
             }
             Self::Large => "it is too large",
             Self::Many => "it has more entries than are looked at",
-            Self::NotGreen(why) => why,
+            Self::NotGreen(why) => &why.known,
+            Self::Without { what, .. } => what,
+            Self::Unsaid(why) => why,
         }
     }
 
@@ -59,6 +102,7 @@ impl Refusal {
     pub fn passes(&self) -> bool {
         match self {
             Self::Changed | Self::NotGreen(_) => true,
+            Self::Without { passes, .. } => *passes,
             Self::NotThere
             | Self::Dangling
             | Self::Outside
@@ -67,7 +111,8 @@ impl Refusal {
             | Self::Unreadable
             | Self::Unjudged
             | Self::Large
-            | Self::Many => false,
+            | Self::Many
+            | Self::Unsaid(_) => false,
         }
     }
 }

@@ -52,7 +52,7 @@ pub fn serve(
         .enable_all()
         .build();
     let runtime = runtime.map_err(ServeError::local("no threads can be had"))?;
-    let files = more_files();
+    let files = more_files().saturating_sub(open_files());
     let served = runtime.block_on(all(site, (ports, files), cancel, on_event));
     runtime.shutdown_timeout(END);
     if served.is_ok() {
@@ -64,8 +64,9 @@ pub fn serve(
 /// Files that all servers together have open at most, sockets among them.
 const FILES: u64 = 4096;
 
-/// Asks for as many open files as may be needed; gives how many there may be.
-fn more_files() -> u64 {
+/// Asks for as many open files as may be needed, before what is served is opened: an artifact has each of
+/// its blobs open. Gives how many there may be.
+pub fn more_files() -> u64 {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return FILES;
     };
@@ -74,6 +75,11 @@ fn more_files() -> u64 {
         Ok(()) => wanted,
         Err(_) => soft,
     }
+}
+
+/// Counts the files that are open.
+fn open_files() -> u64 {
+    std::fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64)
 }
 
 /// How often it is looked whether what was judged is green.

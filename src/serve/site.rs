@@ -3,10 +3,10 @@
 use super::artifact::Choice;
 use super::error::ServeError;
 use super::folder::Folder;
-use super::found::{Found, MAX_ENTRIES};
+use super::found::{Found, Listing, MAX_ENTRIES};
 use super::judged::Judge;
 use super::opened::Opened;
-use super::refusal::Refusal;
+use super::refusal::{Red, Refusal};
 use super::{groups, kernels::Kernels, menu};
 use std::path::Path;
 use std::sync::Arc;
@@ -80,8 +80,31 @@ impl Site {
     /// # Errors
     /// Says why it is not.
     pub fn green(&self) -> Result<(), Refusal> {
-        self.folder.green()?;
+        self.as_begun()?;
         self.loaders.as_ref().map_or(Ok(()), Folder::green)
+    }
+
+    /// Tells whether groups decide now where they did at the beginning: else what was no asset would be
+    /// given as one.
+    fn as_begun(&self) -> Result<(), Refusal> {
+        self.folder.green()?;
+        match groups::decide(&self.folder) == self.grouped {
+            true => Ok(()),
+            false => Err(Refusal::NotGreen(Red::told(match self.grouped {
+                true => "groups/ and profiles/ are gone: start tdg serve again",
+                false => "groups/ or profiles/ came to be: start tdg serve again",
+            }))),
+        }
+    }
+
+    /// Lists a folder of the assets.
+    ///
+    /// # Errors
+    /// Says why there is none.
+    pub fn listed(&self, name: &str) -> Result<Listing, Refusal> {
+        self.as_begun()?;
+        let assets = self.assets.as_ref();
+        assets.map_or(Err(Refusal::NotThere), |assets| assets.list(name))
     }
 
     /// Finds an asset: a file of the folder, a configuration for GRUB that is made where the folder
@@ -90,12 +113,16 @@ impl Site {
     /// # Errors
     /// Says why there is none.
     pub fn asset(&self, name: &str) -> Result<Found, Refusal> {
+        self.as_begun()?;
         match self.own(name) {
             Err(Refusal::NotThere) => {}
             other => return other,
         }
-        if let Some(Ok(text)) = self.menu(name) {
-            return Ok(Found::File(Opened::text(text)));
+        match self.menu(name) {
+            Some(Ok(text)) => return Ok(Found::File(Opened::text(text))),
+            // Another configuration would boot something else in the place of what is lacking.
+            Some(Err(why @ Refusal::Without { .. })) => return Err(why),
+            Some(Err(_)) | None => {}
         }
         let loaders = self.loaders.as_ref();
         loaders.map_or(Err(Refusal::NotThere), |loaders| loaders.find(name))
@@ -108,8 +135,12 @@ impl Site {
 
     /// Writes the configuration that GRUB asks for by a name; `None` where it is none of those, or
     /// groups decide.
-    pub fn menu(&self, name: &str) -> Option<Result<String, String>> {
-        (!self.grouped && menu::is_one(name)).then(|| menu::grub(&self.kernels(), &self.cmdline))
+    pub fn menu(&self, name: &str) -> Option<Result<String, Refusal>> {
+        (!self.grouped && menu::is_one(name)).then(|| {
+            self.as_begun()?;
+            let kernels = self.kernels();
+            menu::grub(&kernels, &self.cmdline).map_err(|why| kernels.refusal(None, why))
+        })
     }
 
     /// Gives what there is to start, as it is now.

@@ -4,6 +4,8 @@ use super::{exit, look};
 use crate::generate::{Below, GenerateError, Left, Outputs, RestsOn, outputs};
 use crate::model::path::printable;
 use crate::serve::judged::{Judge, Judged, Stamp};
+use crate::serve::refusal::Red;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,9 +29,13 @@ struct Held {
     looked: Instant,
     read: Instant,
     rests_on: RestsOn,
-    /// Whether it could not be read.
-    failed: bool,
-    now: Result<Arc<Judged>, Arc<str>>,
+    /// Whether it is read again though nothing was written: it could not be read, or a loop is at work
+    /// on it, whose end may leave nothing.
+    again: bool,
+    /// The variants that were judged at some time. Of one that is not there any more nobody says that
+    /// its specs hold: a build takes its record away before it begins.
+    known: BTreeSet<String>,
+    now: Result<Arc<Judged>, Red>,
 }
 
 impl Loops {
@@ -51,7 +57,8 @@ impl Loops {
             ));
             return Err(exit::FAILED);
         }
-        let judged = judged(&left).map_err(|why| {
+        let known = names(&left);
+        let judged = judged(&left, &known).map_err(|why| {
             look::complain(&format!(
                 "{why}: build it until its specs hold (tdg generate), or serve it all the same \
                  (--force)"
@@ -66,7 +73,8 @@ impl Loops {
                 looked: now,
                 read: now,
                 rests_on: left.rests_on,
-                failed: false,
+                again: false,
+                known,
                 now: Ok(Arc::new(judged)),
             }),
         })
@@ -74,21 +82,26 @@ impl Loops {
 }
 
 impl Judge for Loops {
-    fn now(&self) -> Result<Arc<Judged>, Arc<str>> {
+    fn now(&self) -> Result<Arc<Judged>, Red> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let stale = |last: Instant, limit| last.elapsed() >= limit;
         if !stale(held.looked, FRESH) || !stale(held.read, AGAIN) {
             return held.now.clone();
         }
-        if held.failed || held.rests_on.changed() {
-            let read = outputs(&self.folder, &self.below);
-            held.failed = read.is_err();
-            match read {
+        if held.again || held.rests_on.changed() {
+            match outputs(&self.folder, &self.below) {
                 Ok(left) => {
-                    held.now = judged(&left).map(Arc::new).map_err(Arc::from);
+                    held.known.extend(names(&left));
+                    let judged = judged(&left, &held.known);
+                    held.again = judged.is_err() && left.at_work.is_some();
+                    held.now = judged.map(Arc::new).map_err(Red::told);
                     held.rests_on = left.rests_on;
                 }
-                Err(error) => held.now = Err(error.to_string().into()),
+                Err(error) => {
+                    held.again = true;
+                    let told = "what loops say of it cannot be read";
+                    held.now = Err(Red::known(told, format!("{told}: {error}")));
+                }
             }
             held.read = Instant::now();
         }
@@ -125,9 +138,23 @@ fn red(left: &Left) -> Vec<String> {
     left.variants.iter().filter_map(red).collect()
 }
 
-/// Gives the files that loops found green, as they were then; why nothing is served where they are not.
-fn judged(left: &Left) -> Result<Judged, String> {
-    let red = red(left);
+/// Names the variants of which something is there.
+fn names(left: &Left) -> BTreeSet<String> {
+    let variants = left.variants.iter();
+    variants.map(|outputs| outputs.variant.clone()).collect()
+}
+
+/// Gives the files that loops found green, as they were then; why nothing is served where they are not,
+/// or where nothing is there of a variant that is known.
+fn judged(left: &Left, known: &BTreeSet<String>) -> Result<Judged, String> {
+    let mut red = red(left);
+    for variant in known.difference(&names(left)) {
+        let variant = printable(variant);
+        red.push(match &left.at_work {
+            Some(pid) => format!("{variant} is not green: a loop (process {pid}) is at work on it"),
+            None => format!("{variant} is not green: it was not built to its end"),
+        });
+    }
     if !red.is_empty() {
         return Err(red.join("; "));
     }

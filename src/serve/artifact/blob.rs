@@ -7,8 +7,9 @@ use crate::serve::judged::Stamp;
 use crate::serve::refusal::Refusal;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A blob that is open.
@@ -22,11 +23,16 @@ pub struct Blob {
 }
 
 impl Blob {
-    /// Opens a blob, and holds it to its digest and size: it is read to its end, a piece at a time.
+    /// Opens a blob, and holds it to its digest and size: it is read to its end, a piece at a time. One
+    /// that was had before is not read again where its file is the same, and nobody touched it.
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub fn open(root: &OwnedFd, descriptor: &Descriptor) -> Result<Self, String> {
+    pub fn open(
+        root: &OwnedFd,
+        descriptor: &Descriptor,
+        had: &[Arc<Self>],
+    ) -> Result<Arc<Self>, String> {
         let path = descriptor.digest.path();
         let resolve = ResolveFlag::RESOLVE_BENEATH
             | ResolveFlag::RESOLVE_NO_SYMLINKS
@@ -45,6 +51,13 @@ impl Blob {
         if !meta.is_file() {
             return Err(format!("{path} is no regular file"));
         }
+        let same = |blob: &&Arc<Self>| {
+            let own = &blob.descriptor;
+            (&own.digest, own.size) == (&descriptor.digest, descriptor.size) && blob.is_still(&meta)
+        };
+        if let Some(blob) = had.iter().find(same) {
+            return Ok(Arc::clone(blob));
+        }
         let blob = Self {
             descriptor: descriptor.clone(),
             digest: descriptor.digest.to_string(),
@@ -53,7 +66,16 @@ impl Blob {
         };
         let good = blob.verify().map_err(|error| format!("{path}: {error}"))?;
         *blob.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((good, true));
-        Ok(blob)
+        Ok(Arc::new(blob))
+    }
+
+    /// Tells whether a file is this one, in the state in which it was what its digest says.
+    fn is_still(&self, meta: &Metadata) -> bool {
+        let Ok(own) = self.file.file().metadata() else {
+            return false;
+        };
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        (own.dev(), own.ino()) == (meta.dev(), meta.ino()) && *seen == Some((Stamp::of(meta), true))
     }
 
     /// Gives its digest.
@@ -109,5 +131,45 @@ impl Blob {
             true => Ok(before),
             false => Err("something writes to it".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::oci::Digest;
+    use crate::model::Sha256Digest;
+    use nix::fcntl::open;
+    use nix::sys::stat::Mode;
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    #[test]
+    fn what_nobody_touched_is_not_read_again() {
+        let world = tempfile::tempdir().unwrap();
+        let digest = Sha256Digest::of(b"abc").to_string();
+        let path = world.path().join("blobs/sha256").join(&digest);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "abc").unwrap();
+        let root = open(world.path(), OFlag::O_DIRECTORY, Mode::empty()).unwrap();
+        let descriptor = Descriptor {
+            digest: Digest::parse(&format!("sha256:{digest}")).unwrap(),
+            size: 3,
+            media_type: String::new(),
+            artifact_type: None,
+            annotations: BTreeMap::new(),
+            platform: None,
+        };
+        let first = Blob::open(&root, &descriptor, &[]).unwrap();
+        let again = |had: &Arc<Blob>| Blob::open(&root, &descriptor, std::slice::from_ref(had));
+        assert!(Arc::ptr_eq(&again(&first).unwrap(), &first));
+        // Another file, and one that was touched, are.
+        fs::write(world.path().join("new"), "abc").unwrap();
+        fs::rename(world.path().join("new"), &path).unwrap();
+        let second = again(&first).unwrap();
+        assert!(!Arc::ptr_eq(&second, &first));
+        fs::write(&path, "abd").unwrap();
+        assert!(again(&second).is_err());
+        assert!(second.good().is_err() && again(&second).is_err());
     }
 }

@@ -29,7 +29,7 @@ pub struct Contents {
     pub files: BTreeMap<String, Item>,
     /// What there is to say of it.
     pub notes: Vec<String>,
-    blobs: Vec<Blob>,
+    blobs: Vec<Arc<Blob>>,
 }
 
 /// A file of an artifact.
@@ -171,11 +171,12 @@ impl Contents {
     }
 }
 
-/// Opens what a layout leads to.
+/// Opens what a layout leads to. Blobs of what was `had` there are not read again where their files are
+/// the same.
 ///
 /// # Errors
 /// Says why it is not served.
-pub fn open(place: &Path, choice: &Choice) -> Result<Contents, ServeError> {
+pub fn open(place: &Path, choice: &Choice, had: Option<&Contents>) -> Result<Contents, ServeError> {
     let broken = |what: String| ServeError::Layout {
         path: place.to_owned(),
         what,
@@ -207,7 +208,8 @@ pub fn open(place: &Path, choice: &Choice) -> Result<Contents, ServeError> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
     let root = open_folder(place, flags, Mode::empty())
         .map_err(|error| broken(format!("cannot be read: {}", error.desc())))?;
-    let mut contents = filled(&root, &picture).map_err(broken)?;
+    let had = had.map_or(&[][..], |had| &had.blobs);
+    let mut contents = filled(&root, &picture, had).map_err(broken)?;
     let count = match contents.files.len() {
         1 => "1 file".to_owned(),
         count => format!("{count} files"),
@@ -217,7 +219,7 @@ pub fn open(place: &Path, choice: &Choice) -> Result<Contents, ServeError> {
     Ok(contents)
 }
 
-fn filled(root: &OwnedFd, picture: &Picture) -> Result<Contents, String> {
+fn filled(root: &OwnedFd, picture: &Picture, had: &[Arc<Blob>]) -> Result<Contents, String> {
     let mut contents = Contents {
         files: BTreeMap::new(),
         notes: Vec::new(),
@@ -230,7 +232,7 @@ fn filled(root: &OwnedFd, picture: &Picture) -> Result<Contents, String> {
     }
     for layer in &picture.layers {
         let descriptor: &Descriptor = &layer.descriptor;
-        let blob = Blob::open(root, descriptor)
+        let blob = Blob::open(root, descriptor, had)
             .map_err(|what| format!("is not whole: {what}; build it or pull it again"))?;
         let source = blob.source();
         contents.blobs.push(blob);

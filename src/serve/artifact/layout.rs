@@ -5,12 +5,16 @@ use crate::format::oci::Digest;
 use crate::image::oci::{Oci, Picture};
 use crate::model::path::printable;
 use crate::model::value::clip;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Names and tests that are listed where there are many.
 const SHOWN: usize = 10;
 /// Of more attachments than this none is looked at.
 const MAX_ATTACHED: usize = 256;
+/// Statements that are read of all of them, and their bytes together.
+const MAX_STATEMENTS: usize = 256;
+const MAX_BYTES: u64 = 256 << 20;
 
 /// Finds the one artifact that is meant.
 ///
@@ -45,7 +49,10 @@ pub fn choose(oci: &Oci, reference: Option<&str>) -> Result<Arc<Picture>, String
             clip(asked, 100),
             shown()
         )),
-        ([], None) | (_, None) => Err(format!("leads to {}: say which (--ref NAME)", shown())),
+        ([], None) | (_, None) => Err(format!(
+            "leads to {}: say which (--ref NAME), or for --boot name a layout that leads to one",
+            shown()
+        )),
         (_, Some(asked)) => Err(format!(
             "has several under the name `{}`: name one by its digest (--ref sha256:…)",
             clip(asked, 100)
@@ -71,24 +78,34 @@ pub fn verdict(oci: &Oci, digest: &Digest) -> Result<String, String> {
         ));
     }
     let mut said = Vec::new();
+    let mut read = BTreeSet::new();
+    let mut bytes = 0_u64;
     for picture in about {
         for layer in picture.layers.iter().filter(|layer| layer.is_statement()) {
+            if !read.insert(layer.descriptor.digest.to_string()) {
+                continue;
+            }
+            bytes = bytes.saturating_add(layer.descriptor.size);
+            if read.len() > MAX_STATEMENTS || bytes > MAX_BYTES {
+                return Err(format!(
+                    "more statements are attached to it than are looked at ({MAX_STATEMENTS}, of {} \
+                     MiB together)",
+                    MAX_BYTES >> 20
+                ));
+            }
             let statement = layer.statement(picture.limits());
             let statement = statement
                 .map_err(|error| format!("what is attached to it cannot be read: {error}"))?;
             if statement.predicate_type == TEST_RESULT {
-                said.push(statement);
+                // Only what it says is kept: a statement may be long.
+                said.push(holds(&statement, digest)?);
             }
         }
     }
     if said.is_empty() {
         return Err("no verdict is attached to it".to_owned());
     }
-    let all: Result<Vec<_>, _> = said
-        .iter()
-        .map(|statement| holds(statement, digest))
-        .collect();
-    Ok(all?.join("; "))
+    Ok(said.join("; "))
 }
 
 /// Tells what one statement says of an artifact that holds.

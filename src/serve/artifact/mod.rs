@@ -14,7 +14,7 @@ mod layout;
 use super::error::ServeError;
 use super::found::{Entry, Found, Listing};
 use super::opened::Opened;
-use super::refusal::{Refusal, plain};
+use super::refusal::{Red, Refusal, plain};
 use contents::Contents;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -53,7 +53,7 @@ struct Held {
     again: Instant,
     /// The file and its state by which a change is known.
     index: Option<Index>,
-    now: Result<Arc<Contents>, Arc<str>>,
+    now: Result<Arc<Contents>, Red>,
 }
 
 /// A file `index.json` as it was: device, inode, change, size.
@@ -67,7 +67,7 @@ impl Artifact {
     pub fn open(place: &Path, choice: &Choice) -> Result<Arc<Self>, ServeError> {
         // Before it is read: what changes meanwhile is read again.
         let index = index(place);
-        let contents = contents::open(place, choice)?;
+        let contents = contents::open(place, choice, None)?;
         let now = Instant::now();
         Ok(Arc::new(Self {
             place: place.to_owned(),
@@ -91,8 +91,9 @@ impl Artifact {
             let index = index(&self.place);
             let begin = Instant::now();
             if index != held.index || held.now.is_err() && begin >= held.again {
-                let opened = contents::open(&self.place, &self.choice);
-                held.now = opened.map(Arc::new).map_err(|error| self.told(&error));
+                let had = held.now.as_ref().ok().map(Arc::clone);
+                let opened = contents::open(&self.place, &self.choice, had.as_deref());
+                held.now = opened.map(Arc::new).map_err(|error| red(&error));
                 held.index = index;
                 // All blobs may have been read for it.
                 let rest = begin.elapsed().saturating_mul(REST).max(AGAIN);
@@ -101,12 +102,6 @@ impl Artifact {
             held.looked = Instant::now();
         }
         held.now.clone().map_err(Refusal::NotGreen)
-    }
-
-    /// Says to everybody what is wrong; where the layout lies is none of their business.
-    fn told(&self, error: &ServeError) -> Arc<str> {
-        let place = self.place.display().to_string();
-        error.to_string().replace(&place, "the artifact").into()
     }
 
     /// Gives the path of a folder of it, where there is one.
@@ -199,6 +194,24 @@ fn joined(within: &str, path: &str) -> String {
         (within, "") => within.to_owned(),
         (within, path) => format!("{within}/{path}"),
     }
+}
+
+/// Says what is wrong; where the layout lies is told to the one who serves alone.
+fn red(error: &ServeError) -> Red {
+    let told = match error {
+        ServeError::NotGreen { why, .. } => format!("the artifact is not green: {why}"),
+        ServeError::Which { what, .. } => format!("the layout {what}"),
+        ServeError::Folder { .. }
+        | ServeError::Layout { .. }
+        | ServeError::Privilege { .. }
+        | ServeError::Taken { .. }
+        | ServeError::NoAddress { .. }
+        | ServeError::Interface { .. }
+        | ServeError::Version6
+        | ServeError::NoAddressToTell(_)
+        | ServeError::Local { .. } => "the artifact cannot be had".to_owned(),
+    };
+    Red::known(told, error.to_string())
 }
 
 fn index(place: &Path) -> Option<Index> {

@@ -28,12 +28,12 @@ pub enum Asked {
 }
 
 /// Answers a packet; `None` where it is none of a machine that boots, or is for another server. Only a
-/// machine that boots is worth a look at what there is.
+/// machine that boots is worth a look at what there is; `kernels` says why nothing may be given.
 pub fn answer(
     asked: &Packet,
     at: Asked,
     told: Told,
-    kernels: impl FnOnce() -> Kernels,
+    kernels: impl FnOnce() -> Result<Kernels, String>,
 ) -> Option<(Option<Packet>, Event)> {
     let (question, kind) = match at {
         Asked::Everybody => (1, 2),
@@ -53,7 +53,7 @@ pub fn answer(
         return None;
     };
     let arch = *asked.architectures().first()?;
-    let file = file(firmware, arch, told, &kernels());
+    let file = kernels().and_then(|kernels| file(firmware, arch, told, &kernels));
     let event = Event::Dhcp {
         mac: mac(asked.mac),
         arch,
@@ -162,7 +162,7 @@ mod tests {
 
     const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 
-    fn kernels() -> Kernels {
+    fn there() -> Kernels {
         let loader = |name: &str, arch: &str| Loader {
             name: name.to_owned(),
             arch: arch.to_owned(),
@@ -175,8 +175,12 @@ mod tests {
         kernels
     }
 
+    fn kernels() -> Result<Kernels, String> {
+        Ok(there())
+    }
+
     /// For packets that are not worth a look.
-    fn unseen() -> Kernels {
+    fn unseen() -> Result<Kernels, String> {
         panic!("the folder was looked at")
     }
 
@@ -310,9 +314,9 @@ mod tests {
             tftp: true,
         };
         let loaders = || {
-            let mut kernels = kernels();
+            let mut kernels = there();
             kernels.loaders[0].name = "my ipxe#1?.efi".to_owned();
-            kernels
+            Ok(kernels)
         };
         let asked = machine(Firmware::Http, 19).discover(9, None);
         let (reply, _) = answer(&asked, Asked::Everybody, told, loaders).unwrap();

@@ -124,7 +124,11 @@ impl Dhcp {
             let (site, at, told) = (Arc::clone(&self.site), self.asked, self.told);
             let to = to(&asked, from, at);
             let made = tokio::task::spawn_blocking(move || {
-                answer::answer(&asked, at, told, || site.kernels())
+                answer::answer(&asked, at, told, || {
+                    // A folder that has no kernel lacks none: its verdict is asked first.
+                    let green = site.green().map_err(|why| why.shown().to_owned());
+                    green.map(|()| site.kernels())
+                })
             });
             let Ok(Some((reply, mut event))) = made.await else {
                 continue;

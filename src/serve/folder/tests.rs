@@ -4,6 +4,7 @@ use super::*;
 use crate::serve::beneath::refusal;
 use crate::serve::found::Entry;
 use crate::serve::judged::{Always, Judged, Stamp};
+use crate::serve::refusal::Red;
 use nix::errno::Errno;
 use nix::sys::stat::Mode;
 use std::os::unix::fs::symlink;
@@ -195,9 +196,9 @@ fn a_link_to_what_was_judged_is_no_way_around() {
 struct Says(std::sync::Mutex<Option<&'static str>>);
 
 impl Judge for Says {
-    fn now(&self) -> Result<Arc<Judged>, Arc<str>> {
+    fn now(&self) -> Result<Arc<Judged>, Red> {
         match *self.0.lock().unwrap() {
-            Some(why) => Err(why.into()),
+            Some(why) => Err(Red::told(why)),
             None => Ok(Arc::default()),
         }
     }
@@ -213,7 +214,7 @@ fn nothing_is_found_while_what_was_judged_is_not_green() {
     let sub = folder.below("sub").unwrap();
     assert!(folder.file("sub/file").is_ok() && sub.file("file").is_ok());
     *says.0.lock().unwrap() = Some("red");
-    let red = Refusal::NotGreen("red".into());
+    let red = Refusal::NotGreen(Red::told("red"));
     assert_eq!(folder.file("sub/file").unwrap_err(), red);
     assert_eq!(sub.file("file").unwrap_err(), red);
     assert_eq!(folder.list("").unwrap_err(), red);

@@ -70,26 +70,18 @@ impl Answer {
 /// Says why something is not given: for now, or at all.
 fn refused(why: &Refusal) -> Answer {
     match why.passes() {
-        true => later(why.shown()),
+        true => later(why),
         false => Answer::missing(why.shown()),
     }
 }
 
 /// Says that nothing is given until it has been judged again. That may be told to everybody: whoever
 /// asks is to see that the server is not broken.
-fn later(why: &str) -> Answer {
-    let text = format!("not served now: {why}\n");
+fn later(why: &Refusal) -> Answer {
+    let text = format!("not served now: {}\n", why.told());
     Answer {
-        note: Some(why.to_owned()),
+        note: Some(why.shown().to_owned()),
         ..Answer::text(StatusCode::SERVICE_UNAVAILABLE, TEXT, text)
-    }
-}
-
-/// Says why a machine is told nothing.
-fn untold(site: &Site, why: String) -> Answer {
-    match site.kernels().pass() {
-        true => later(&why),
-        false => Answer::missing(why),
     }
 }
 
@@ -115,7 +107,7 @@ pub fn answer(site: &Site, asked: &Parts) -> Answer {
             // GRUB asks for it where it was told to when it was made.
             None => match site.menu(other) {
                 Some(Ok(text)) => Answer::text(StatusCode::OK, TEXT, text),
-                Some(Err(why)) => untold(site, why),
+                Some(Err(why)) => refused(&why),
                 None => Answer::missing("no such route"),
             },
         },
@@ -142,15 +134,15 @@ fn ipxe(site: &Site, query: &str) -> Answer {
         let matched = match groups::group(&site.folder, &said) {
             Ok(Some(matched)) => matched,
             Ok(None) => return Answer::missing("no group matches"),
-            Err(why) => return Answer::missing(why),
+            Err(why) => return refused(&why),
         };
-        let script = groups::script(&site.folder, &matched);
+        let script = groups::script(&site.folder, &matched, |name| site.asset(name).map(drop));
         script.map(|script| (script, matched.ambiguous))
     } else {
         let arch = said.get("arch").filter(|arch| !arch.is_empty());
-        let script = site
-            .kernels()
-            .script(arch.map(String::as_str), &site.cmdline);
+        let (kernels, arch) = (site.kernels(), arch.map(String::as_str));
+        let script = kernels.script(arch, &site.cmdline);
+        let script = script.map_err(|why| kernels.refusal(arch, why));
         script.map(|script| (script, None))
     };
     match script {
@@ -158,7 +150,7 @@ fn ipxe(site: &Site, query: &str) -> Answer {
             note,
             ..Answer::text(StatusCode::OK, TEXT, script)
         },
-        Err(why) => untold(site, why),
+        Err(why) => refused(&why),
     }
 }
 
@@ -178,7 +170,7 @@ fn metadata(site: &Site, query: &str) -> Answer {
             )
         },
         Ok(None) => Answer::missing("no group matches"),
-        Err(why) => Answer::missing(why),
+        Err(why) => refused(&why),
     }
 }
 
@@ -187,10 +179,6 @@ fn moved(to: &str) -> Answer {
 }
 
 fn asset(site: &Site, asked: &Parts, path: &str, name: &str) -> Answer {
-    let listed = |name: &str| match &site.assets {
-        Some(assets) => assets.list(name),
-        None => Err(Refusal::NotThere),
-    };
     match site.asset(name) {
         // `file/` is no file.
         Ok(Found::File(_)) if name.ends_with('/') => refused(&Refusal::NotThere),
@@ -198,7 +186,7 @@ fn asset(site: &Site, asked: &Parts, path: &str, name: &str) -> Answer {
         Ok(Found::Folder) if !path.ends_with('/') => moved(&format!("{path}/")),
         Ok(Found::Folder) => match site.asset(&format!("{name}/index.html")) {
             Ok(Found::File(file)) => files::answer(&asked.headers, "index.html", file),
-            Ok(Found::Folder) | Err(_) => match listed(name) {
+            Ok(Found::Folder) | Err(_) => match site.listed(name) {
                 Ok(found) => Answer::text(
                     StatusCode::OK,
                     "text/html; charset=utf-8",

@@ -253,11 +253,11 @@ impl Request {
                     }
                 }
             }
-            Err((code, why)) => {
+            Err((code, told, why)) => {
                 let message = match code {
                     Code::NotFound => "File not found".to_owned(),
                     // An answer is not to be much longer than its question.
-                    _ => clip(&why, 200),
+                    _ => clip(&told, 200),
                 };
                 let code = code as u16;
                 let _ = socket.send(&Packet::Error { code, message }.write()).await;
@@ -274,19 +274,19 @@ impl Request {
         });
     }
 
-    async fn open(&self, site: &Arc<Site>) -> Result<Opened, (Code, String)> {
+    /// Opens what is wanted; otherwise gives what the client is told, and why.
+    async fn open(&self, site: &Arc<Site>) -> Result<Opened, (Code, String, String)> {
+        let refused = |code, why: String| Err((code, why.clone(), why));
         if self.write {
-            return Err((
-                Code::Access,
-                "files are given here, none is taken".to_owned(),
-            ));
+            let why = "files are given here, none is taken";
+            return refused(Code::Access, why.to_owned());
         }
         if !self.mode.eq_ignore_ascii_case("octet") {
             let why = format!(
                 "the mode is `{}`; only octet is known here",
                 clip(&self.mode, 20)
             );
-            return Err((Code::Undefined, why));
+            return refused(Code::Undefined, why);
         }
         let (site, name) = (Arc::clone(site), self.file.clone());
         let found = tokio::task::spawn_blocking(move || {
@@ -300,11 +300,12 @@ impl Request {
         let found = found.await;
         match found.unwrap_or(Err(Refusal::Unreadable)) {
             Ok(Found::File(file)) => Ok(file),
-            Ok(Found::Folder) => Err((Code::NotFound, "it is a folder".to_owned())),
+            Ok(Found::Folder) => refused(Code::NotFound, "it is a folder".to_owned()),
             Err(why) if why.passes() => {
-                Err((Code::Undefined, format!("not served now: {}", why.shown())))
+                let said = |why: &str| format!("not served now: {why}");
+                Err((Code::Undefined, said(why.told()), said(why.shown())))
             }
-            Err(why) => Err((Code::NotFound, why.shown().to_owned())),
+            Err(why) => refused(Code::NotFound, why.shown().to_owned()),
         }
     }
 }

@@ -15,7 +15,7 @@ const OCTETS: &str = "application/octet-stream";
 const TITLE: &str = "org.opencontainers.image.title";
 const NAME: &str = "org.opencontainers.image.ref.name";
 
-fn command(folder: &Path, more: &[&str]) -> Command {
+pub(super) fn command(folder: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tdg"));
     command.arg("serve").arg(folder);
     command.args(["--http-port", "0", "--tftp-port", "0", "--format", "json"]);
@@ -24,7 +24,7 @@ fn command(folder: &Path, more: &[&str]) -> Command {
 }
 
 /// Gives what a command says that is to refuse, and its exit code.
-fn refused(layout: &Layout, more: &[&str]) -> (Option<i32>, String) {
+pub(super) fn refused(layout: &Layout, more: &[&str]) -> (Option<i32>, String) {
     let output = refusal(&mut command(layout.path(), more));
     assert!(output.stdout.is_empty(), "{output:?}");
     (
@@ -38,12 +38,12 @@ fn named(layer: Value, title: &str) -> Value {
 }
 
 /// Writes an artifact of files by their titles; gives its descriptor.
-fn artifact(layout: &Layout, files: &[(&str, &[u8])]) -> Value {
+pub(super) fn artifact(layout: &Layout, files: &[(&str, &[u8])]) -> Value {
     let layer = |(title, bytes): &(&str, &[u8])| named(layout.blob(OCTETS, bytes), title);
     of_layers(layout, files.iter().map(layer).collect())
 }
 
-fn of_layers(layout: &Layout, layers: Vec<Value>) -> Value {
+pub(super) fn of_layers(layout: &Layout, layers: Vec<Value>) -> Value {
     let config = layout.blob("application/vnd.oci.empty.v1+json", b"{}");
     layout.manifest(&json!({
         "schemaVersion": 2, "artifactType": "application/x", "config": config, "layers": layers,
@@ -51,7 +51,7 @@ fn of_layers(layout: &Layout, layers: Vec<Value>) -> Value {
 }
 
 /// Attaches a verdict to one thing that is about another, or the same.
-fn verdict(layout: &Layout, subject: &Value, about: &Value, predicate: Value) -> Value {
+pub(super) fn verdict(layout: &Layout, subject: &Value, about: &Value, predicate: Value) -> Value {
     let sha256 = about["digest"].as_str().unwrap().replace("sha256:", "");
     let statement = layout.document(
         STATEMENT,
@@ -69,16 +69,16 @@ fn verdict(layout: &Layout, subject: &Value, about: &Value, predicate: Value) ->
     }))
 }
 
-fn passed() -> Value {
+pub(super) fn passed() -> Value {
     json!({ "result": "PASSED", "passedTests": ["a::b"] })
 }
 
-fn green(layout: &Layout, artifact: &Value) {
+pub(super) fn green(layout: &Layout, artifact: &Value) {
     let said = verdict(layout, artifact, artifact, passed());
     layout.index(&[artifact.clone(), said]);
 }
 
-fn world() -> (tempfile::TempDir, Layout) {
+pub(super) fn world() -> (tempfile::TempDir, Layout) {
     let world = tempfile::tempdir().unwrap();
     let layout = Layout::new(&world.path().join("layout"));
     (world, layout)

@@ -1,6 +1,7 @@
 //! The build loop, with real git and make.
 
 mod artifact;
+mod artifact_told;
 mod best;
 mod candidates;
 mod escapes;
@@ -20,6 +21,7 @@ mod retries;
 mod secrets;
 mod series;
 mod serving;
+mod serving_red;
 mod watching;
 mod world;
 
