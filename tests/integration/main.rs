@@ -37,6 +37,8 @@ mod firmware;
 mod images;
 #[path = "../support/installed.rs"]
 mod installed;
+#[path = "../support/kills.rs"]
+mod kills;
 #[path = "../support/layouts.rs"]
 mod layouts;
 #[path = "../support/peers.rs"]

@@ -5,6 +5,7 @@
 use super::interrupted::{at_work_in, start};
 use super::parallel::assert_no_gap;
 use super::world::{World, git, patch, recipe};
+use crate::kills::Kills;
 use std::time::{Duration, Instant};
 
 /// A world of two variants; the first remedy makes it worse, the second mends it.
@@ -77,17 +78,7 @@ fn remedy_begins(world: &World, child: &mut std::process::Child) {
 
 #[test]
 fn killed_at_random_moments_two_variants_end_in_the_same_place() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
-    let kills = number("TDG_KILLS").unwrap_or(20);
-    let mut seed = number("TDG_SEED").unwrap_or(0x7d67_0001).max(1);
-    eprintln!("TDG_SEED={seed}");
-    // xorshift64: the same moments for the same seed, as far as the machine allows.
-    let mut random = move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed as f64 / u64::MAX as f64
-    };
+    let mut kills = Kills::new(20, 0x7d67_0001);
     let whole = world();
     let begin = Instant::now();
     assert_eq!(
@@ -102,18 +93,18 @@ fn killed_at_random_moments_two_variants_end_in_the_same_place() {
     assert_eq!(want[2], "abcx\n");
     assert!(want[3].contains("sha256:"));
     let (mut hit, mut in_remedies, mut worlds) = (0, 0, 0);
-    while hit < kills {
+    while hit < kills.count {
         let world = world();
         let folder = world.folder.path();
         worlds += 1;
-        for nth in 0..10.min(kills - hit) {
+        for nth in 0..10.min(kills.count - hit) {
             let mut child = start(folder);
             // Some of them come while a remedy is at work, whenever that is.
             if nth % 4 == 3 {
                 remedy_begins(&world, &mut child);
-                std::thread::sleep(Duration::from_secs_f64(random() * 0.2));
+                std::thread::sleep(kills.moment(Duration::from_millis(200)));
             } else {
-                std::thread::sleep(time.mul_f64(random() / 2.0));
+                std::thread::sleep(kills.moment(time / 2));
             }
             let running = child.try_wait().unwrap().is_none();
             child.kill().unwrap();
@@ -143,5 +134,5 @@ fn killed_at_random_moments_two_variants_end_in_the_same_place() {
         assert_eq!(world.read("project/.tdg/loop.lock"), "", "world {worlds}");
     }
     eprintln!("{hit} kills in {worlds} worlds, {in_remedies} of them during a remedy");
-    assert!(kills < 8 || in_remedies > 0);
+    assert!(kills.count < 8 || in_remedies > 0);
 }

@@ -14,6 +14,7 @@ use tdg::format::dhcp::{Firmware, Machine};
 
 use super::program;
 use crate::images::Random;
+use crate::kills::{Kills, left, nothing_left};
 use crate::peers::own_network;
 use crate::world::World;
 
@@ -56,20 +57,6 @@ fn start(world: &World) -> Child {
     command.env("TMPDIR", world.path().join("tmp"));
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command.stderr(Stdio::null()).spawn().unwrap()
-}
-
-/// What runs that was started for the world, by its environment.
-fn at_work(world: &World) -> Vec<String> {
-    let folder = world.path().join("tmp");
-    let folder = folder.to_str().unwrap().as_bytes();
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-        if environment.windows(folder.len()).any(|part| part == folder) {
-            found.push(entry.file_name().display().to_string());
-        }
-    }
-    found
 }
 
 /// The sockets of the servers that are there: those that listen, and those of datagrams.
@@ -142,11 +129,7 @@ fn dhcp(answers: &AtomicU64) -> Option<()> {
 }
 
 fn inside() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
-    let kills = number("TDG_KILLS").unwrap_or(10);
-    let seed = number("TDG_SEED").unwrap_or(0x7d67_0003).max(1);
-    let _ = writeln!(std::io::stderr(), "TDG_SEED={seed}");
-    let mut random = Random::new(seed);
+    let mut kills = Kills::new(10, 0x7d67_0003);
     let world = World::new();
     world.write("boot/image", Random::new(1).bytes(8 << 20));
     world.write("boot/ipxe-arm64.efi", program(0xaa64));
@@ -166,7 +149,7 @@ fn inside() {
         scope.spawn(|| again(&|| tftp(&answers)));
         scope.spawn(|| again(&|| dhcp(&answers)));
         let _stop = Stop(&stop);
-        while hit < kills {
+        while hit < kills.count {
             let before = answers.load(Ordering::Relaxed);
             let mut child = start(&world);
             // Some of them come before it listens.
@@ -179,24 +162,14 @@ fn inside() {
             {
                 thread::sleep(Duration::from_millis(2));
             }
-            thread::sleep(Duration::from_millis(random.below(most) as u64));
+            thread::sleep(kills.moment(Duration::from_millis(most)));
             let running = child.try_wait().unwrap().is_none();
             busy += u64::from(answers.load(Ordering::Relaxed) > before);
             child.kill().unwrap();
             child.wait().unwrap();
             assert!(running, "it ended by itself");
             hit += 1;
-            let killed = Instant::now();
-            loop {
-                let folders = fs::read_dir(world.path().join("tmp")).unwrap().count();
-                let left = (at_work(&world), sockets(), folders);
-                if left == (Vec::new(), Vec::new(), 0) {
-                    break;
-                }
-                let limit = Duration::from_secs(20);
-                assert!(killed.elapsed() < limit, "kill {hit} leaves {left:?}");
-                thread::sleep(Duration::from_millis(5));
-            }
+            nothing_left(hit, || (left(&world), sockets()));
         }
     });
     assert_eq!(fs::read_dir(world.path().join("boot")).unwrap().count(), 2);
