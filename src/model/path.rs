@@ -14,14 +14,21 @@ pub fn normalise(path: &str) -> String {
     out
 }
 
+/// Tells whether [`printable`] writes a character as an escape: it is not seen, or it turns the order
+/// of what is around it.
+pub fn is_escaped(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let ends_a_line = matches!(c, '\u{2028}' | '\u{2029}');
+    let nothing = matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+    c.is_control() || turns || ends_a_line || nothing
+}
+
 /// Escapes control characters and line breaks, so that a name from a stranger's image cannot
 /// drive a terminal or fake a line of output.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        // U+202A..U+202E and U+2066..U+2069 reorder what a terminal shows.
-        let reorders = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || reorders {
+        if is_escaped(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);

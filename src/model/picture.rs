@@ -3,6 +3,7 @@
 //! A kind says what there is to be drawn, and every report draws it in its own way. The lines for
 //! people are here, because more than one report shows them.
 
+use super::path::printable;
 use super::size::show_size;
 use super::value::clip;
 use serde::Serialize;
@@ -154,10 +155,12 @@ impl Picture {
     /// Draws it for people, a line each.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        match self {
+        let lines = match self {
             Self::Walk(walk) => walk.lines(),
             Self::Files(files) => files.iter().map(|file| format!("kept  {file}")).collect(),
-        }
+        };
+        // What a server says makes no line of its own.
+        lines.iter().map(|line| printable(line)).collect()
     }
 
     /// Passes each text through a function, and cuts what is too long then.
@@ -244,6 +247,14 @@ tftp   10.0.0.1  tftp://10.0.0.1/x.efi
         );
         let disk = end(How::Elsewhere, "disk", None, "a disk");
         assert_eq!(drawn(vec![], disk), ["  ▼    disk: a disk"]);
+    }
+
+    #[test]
+    fn what_a_server_says_makes_no_line_and_drives_no_terminal() {
+        let steps = vec![step("tftp", "x\ndhcp  forged", "\u{1b}[2J", None)];
+        let lines = drawn(steps, end(How::Arrived, "boot", None, "k starts: \u{1b}c"));
+        assert_eq!(lines.len(), 3);
+        assert!(!lines.concat().contains(char::is_control), "{lines:?}");
     }
 
     #[test]

@@ -129,7 +129,12 @@ fn write_section(
 
 /// Gives one that did not pass, in as many words as there is room for.
 fn one(index: usize, outcome: &Outcome, room: &mut Room, links: &Links) -> String {
-    if room.details > 0 {
+    // What is skipped leaves room for what is wrong.
+    let (details, lines) = match outcome.ending {
+        Ending::Skip(_) => (DETAILS / 2, LINES / 2),
+        Ending::Pass | Ending::Fail(_) | Ending::Error(_) => (0, 0),
+    };
+    if room.details > details {
         let whole = trial::whole(index, outcome, links);
         // What does not fit ends it: nothing is written out only to be measured.
         room.details = room.details.saturating_sub(whole.len());
@@ -137,7 +142,7 @@ fn one(index: usize, outcome: &Outcome, room: &mut Room, links: &Links) -> Strin
             return whole;
         }
     }
-    if room.lines == 0 {
+    if room.lines == 0 || room.lines <= lines {
         return String::new();
     }
     let line = trial::line(index, outcome);

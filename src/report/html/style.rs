@@ -12,6 +12,7 @@ pub(super) const STYLE: &str = r#":root { color-scheme: light dark;
 body { margin: 0 auto; padding: 1rem; max-width: 68rem; background: var(--page); color: var(--fg);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif; }
 code, pre { font-family: var(--mono); font-size: .875em; overflow-wrap: anywhere; unicode-bidi: isolate; }
+code, .expected, .said, .note, .help { white-space: pre-wrap; }
 pre { margin: .25rem 0; padding: .6rem .75rem; overflow: auto; background: var(--code); border-radius: 6px;
   white-space: pre-wrap; }
 a { color: var(--ask); overflow-wrap: anywhere; }

@@ -1,6 +1,7 @@
 //! Lines and texts as SVG, whose classes the page's style knows.
 
 use super::escape;
+use crate::model::path::is_escaped;
 use unicode_width::UnicodeWidthChar;
 
 /// A drawing that grows downwards.
@@ -179,8 +180,15 @@ fn number(value: f64) -> String {
 }
 
 fn columns(text: &str) -> usize {
-    // What control characters are shown as has no more than ten columns.
-    text.chars().map(|c| c.width().unwrap_or(10)).sum()
+    text.chars().map(width).sum()
+}
+
+/// Gives the columns of a character as it is shown: an escape has no more than ten.
+fn width(c: char) -> usize {
+    match is_escaped(c) {
+        true => 10,
+        false => c.width().unwrap_or(10),
+    }
 }
 
 /// Cuts a text to so many columns.
@@ -191,7 +199,7 @@ fn clip(text: &str, most: usize) -> String {
     let mut out = String::new();
     let mut used = 1;
     for c in text.chars() {
-        used += c.width().unwrap_or(10);
+        used += width(c);
         if used > most {
             break;
         }
@@ -214,7 +222,7 @@ pub(super) fn wrap(text: &str, most: usize, lines: usize) -> Vec<String> {
         let mut end = 0;
         let mut good = 0;
         for (at, c) in rest.char_indices() {
-            used += c.width().unwrap_or(10);
+            used += width(c);
             if used > most {
                 break;
             }
@@ -251,10 +259,11 @@ mod tests {
             ["http://h/", "aaaa/bbbb"]
         );
         assert_eq!(wrap(&"x".repeat(20), 8, 2), ["xxxxxxxx", "xxxxxxx…"]);
+        assert_eq!(wrap(&"\u{202e}".repeat(3), 20, 9).len(), 2);
         assert_eq!(wrap("漢漢漢", 1, 9), ["漢", "漢", "漢"]);
         assert!(wrap("", 8, 2).is_empty());
         for most in 1..9 {
-            let lines = wrap("a\u{1b}[2J/漢 b", most, 99);
+            let lines = wrap("a\u{1b}[2J/漢 \u{202e}b", most, 99);
             assert!(lines.len() < 99);
         }
     }

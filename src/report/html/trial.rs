@@ -146,7 +146,7 @@ pub(super) fn whole(index: usize, outcome: &Outcome, links: &Links) -> String {
                 out.push_str(&failure(group));
             }
             if groups.len() > MOST_FAILURES {
-                let more = groups.len() - MOST_FAILURES;
+                let more: usize = groups.iter().skip(MOST_FAILURES).map(Vec::len).sum();
                 out.push_str(&format!(
                     "<p class=\"left-out\">… and {more} more that are not as the spec says</p>\n"
                 ));
@@ -166,7 +166,7 @@ pub(super) fn whole(index: usize, outcome: &Outcome, links: &Links) -> String {
             ""
         };
         out.push_str(&format!(
-            "<details><summary>The evidence{cut}</summary>\n<pre tabindex=\"0\">{}</pre></details>\n",
+            "<details><summary>The evidence{cut}</summary>\n<pre tabindex=\"0\">\n{}</pre></details>\n",
             lines(json.lines())
         ));
     }
@@ -206,7 +206,8 @@ fn failure(group: &[&Failure]) -> String {
                 0 => String::new(),
                 hidden => format!("<span class=\"left-out\">… {hidden} lines before</span>\n"),
             };
-            format!("<pre tabindex=\"0\">{before}{}</pre>", lines(shown))
+            // Of a line end right after `<pre>` nothing is shown.
+            format!("<pre tabindex=\"0\">\n{before}{}</pre>", lines(shown))
         }
         value => format!("<code>{}</code>", text(&show(value, SHOWN))),
     };
@@ -235,7 +236,7 @@ fn drawn(index: usize, picture: &Picture, links: &Links) -> String {
             let told = lines(told.iter().map(String::as_str));
             format!(
                 "<figure class=\"walk\">\n<figcaption>The walk of {}: {}</figcaption>\n{}\
-                 <details><summary>As text</summary><pre id=\"{id}\" tabindex=\"0\">{told}</pre></details>\n</figure>\n",
+                 <details><summary>As text</summary><pre id=\"{id}\" tabindex=\"0\">\n{told}</pre></details>\n</figure>\n",
                 text(&one.machine),
                 text(&walk::summary(&one.end)),
                 walk::draw(one, &id)

@@ -56,6 +56,9 @@ code=0
 exit $code
 "#;
 
+/// What specs know as the secret `SECRET`.
+pub(super) const SECRET: &str = "hunter2-and-more";
+
 /// Runs a spec at one end of a wire, with a dnsmasq for each configuration at the other. `None` where a
 /// namespace or a program is missing, which has been said.
 pub(super) fn beside(world: &World, confs: [&str; 2], address: &str, spec: &str) -> Option<Report> {
@@ -194,7 +197,8 @@ fn at_the_other_end(
         .current_dir(world.path())
         .env("DNSMASQ", dnsmasq)
         .env("WEB_SERVER", &other.program)
-        .env("MACHINE", machine);
+        .env("MACHINE", machine)
+        .env("SECRET", SECRET);
     for (name, value) in tdg.get_envs() {
         match value {
             Some(value) => command.env(name, value),

@@ -2,7 +2,7 @@
 
 use crate::page::Page;
 
-use super::beside::with_web;
+use super::beside::{SECRET, with_web};
 use super::walk::{WEB, bastion};
 
 /// One server gives addresses, another says by PXE what to boot, and the web server has the rest.
@@ -18,9 +18,10 @@ fn a_walk_is_in_the_reports_whether_it_passes_or_not() {
     );
     let spec = "
 spec: drawn
+secrets: [SECRET]
 checks:
   - name: pass it boots
-    netboot: { arch: arm64, mac: '52:54:00:12:34:56', interface: here }
+    netboot: { arch: arm64, mac: '52:54:00:12:34:56', interface: here, serial: '${{ secrets.SECRET }}' }
     expect: { outcome: boot, steps: { any: { role: proxy-dhcp }, contain: 'http://10.77.0.1/kernel-arm64' } }
   - name: fail it boots what was built
     netboot: { arch: arm64, interface: here, kernel: other-kernel }
@@ -75,6 +76,15 @@ checks:
         assert_eq!(page.all("svg").count(), 2 * 2, "two walks, wide and narrow");
         let said = |text: &str| page.all("text").any(|e| e["text"] == text);
         assert!(said("other-file (kernel)") && said("ProxyDHCP") && said("boot"));
+    }
+    // What a script makes of it is hidden in what is drawn, too.
+    for report in ["tdg.html", "tdg.json", "junit.xml"] {
+        let told = std::fs::read_to_string(world.path().join("reports").join(report)).unwrap();
+        assert!(!told.contains(SECRET), "{report}");
+        assert!(
+            told.contains("serial=•••") || report == "junit.xml",
+            "{report}"
+        );
     }
     for unseen in ["error nobody knows", "skip it"] {
         assert!(report.trial(unseen).get("picture").is_none());
