@@ -211,10 +211,12 @@ impl Asking<'_> {
             Err(DhcpError::NoOffer(_)) => return Ok(None),
             offers => offers?,
         };
-        let same = before
-            .what_is_booted(&offers)?
-            .boot
-            .is_ok_and(|(first, _)| first == *boot);
+        let first = match before.what_is_booted(&offers) {
+            // What only the firmware before it would be told says nothing of iPXE.
+            Err(DhcpError::Discovery(_) | DhcpError::NoAddress(_)) => return Ok(None),
+            first => first?.boot,
+        };
+        let same = first.is_ok_and(|(first, _)| first == *boot);
         let file = shown(&boot.file);
         Ok(same.then(|| {
             format!(
@@ -315,6 +317,7 @@ impl From<DhcpError> for ProbeError {
             DhcpError::NoAddress(_) => {
                 said.remedy("give the network card an address, or ask with `server` and `relay`")
             }
+            DhcpError::Late { .. } => said.remedy("give the check a longer `timeout`").transient(),
             DhcpError::NoTurn => {
                 said.remedy("give the check a longer `timeout`, or run with fewer `--jobs`")
             }

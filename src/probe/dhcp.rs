@@ -85,8 +85,16 @@ pub enum DhcpError {
     /// Nobody answered.
     #[error("no offer within {0:.1} s")]
     NoOffer(f32),
+    /// The time of whoever asks was over before that of whoever answers.
+    #[error("what has to come did not within {seconds:.1} s, and there was no more time")]
+    Late {
+        /// How long it was waited.
+        seconds: f32,
+        /// The answers that came, none of which was enough.
+        answers: usize,
+    },
     /// Others asked for as long as there was time.
-    #[error("others asked by the same way until the time was over")]
+    #[error("others asked until the time was over")]
     NoTurn,
     /// The time is over.
     #[error("interrupted")]
@@ -144,7 +152,10 @@ pub fn discover(
         cancel,
     };
     let begin = Instant::now();
-    let offers = exchange.carry_out(&ours)?;
+    let offers = match exchange.carry_out(&ours) {
+        Err(DhcpError::Late { answers: 0, .. }) => Vec::new(),
+        offers => offers?,
+    };
     if !offers.is_empty() {
         return Ok(offers);
     }
@@ -249,9 +260,17 @@ impl Exchange<'_> {
         let mut buffer = vec![0; 1 << 16];
         loop {
             beside = beside.max(self.turn.beside());
-            let last = self.turn.deadline.min(begin + self.wait * beside);
+            let waited_for = begin + self.wait * beside;
+            let last = self.turn.deadline.min(waited_for);
             if Instant::now() >= enough.map_or(last, |end: Instant| end.min(last)) {
-                return Ok(answers);
+                // Who had less time than it may take has not kept silent.
+                return match enough.is_none() && self.turn.deadline < waited_for {
+                    true => Err(DhcpError::Late {
+                        seconds: begin.elapsed().as_secs_f32(),
+                        answers: answers.len(),
+                    }),
+                    false => Ok(answers),
+                };
             }
             if self.cancel.is_set() {
                 return Err(DhcpError::Interrupted);
@@ -309,6 +328,7 @@ impl From<DhcpError> for std::io::Error {
             DhcpError::InUse(_) => ErrorKind::AddrInUse,
             DhcpError::NoOffer(_)
             | DhcpError::NoTurn
+            | DhcpError::Late { .. }
             | DhcpError::Interrupted
             | DhcpError::NoAddress(_)
             | DhcpError::Discovery(_)

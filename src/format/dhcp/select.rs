@@ -1,7 +1,7 @@
 //! What firmware makes of all offers together.
 //!
-//! Sources: those of `uefi.rs` for PXE; `HttpBootSelectDhcpOffer` of EDK2, which follows UEFI 2.10 §24.7.3; `dhcp_discovery_rx` and
-//! `have_pxe_menu` of iPXE.
+//! Sources: those of `uefi.rs` for PXE; `HttpBootSelectDhcpOffer` of EDK2, which follows UEFI 2.10
+//! §24.7.3; `dhcp_discovery_rx`, `have_pxe_menu` and `pxe_menu_parse` of iPXE.
 
 use url::{Host, Url};
 
@@ -78,10 +78,18 @@ fn ipxe(offers: &[Numbered<'_>]) -> Choice {
 /// The file that is named, or what the first line of a menu leads to.
 fn by_menu(found: Numbered<'_>) -> Choice {
     let pxe = found.1.pxe();
-    match pxe.menu.first() {
-        Some((0, _)) if !pxe.skips() => Choice::Nothing(Nothing::Disk),
-        Some((item, _)) if !pxe.skips() => ask(found, Some(*item)),
-        _ => named(found),
+    let Some((item, _)) = pxe.menu.first() else {
+        return named(found);
+    };
+    if pxe.skips() && found.1.boot().is_some() {
+        return named(found);
+    }
+    // Without a prompt it waits for a key, too. Source: `pxe_menu_parse`.
+    let waits = pxe.prompt.as_ref().is_none_or(|(wait, _)| *wait == 255);
+    match item {
+        _ if waits => Choice::Nothing(Nothing::Waits(found.1.sender())),
+        0 => Choice::Nothing(Nothing::Disk),
+        item => ask(found, Some(*item)),
     }
 }
 
@@ -247,6 +255,26 @@ pub(super) mod tests {
             assert_eq!(picked(&[menu(9)], firmware), "4011 for 9 at 10.0.0.3");
             assert!(picked(&[menu(0)], firmware).contains("boots from a disk"));
         }
+    }
+
+    #[test]
+    fn ipxe_shows_a_menu_unless_a_file_is_named_and_waits_for_a_key() {
+        let menu = |control: u8, file: &str, prompt: &[u8]| {
+            let list = [
+                &[
+                    6, 1, control, 8, 7, 0, 9, 1, 10, 0, 0, 3, 9, 4, 0, 9, 1, b'a',
+                ],
+                prompt,
+            ];
+            picked(
+                &[with(offer(true, "PXEClient", file), 43, &list.concat())],
+                Firmware::Ipxe,
+            )
+        };
+        assert_eq!(menu(11, "x", &[]), "x");
+        assert_eq!(menu(11, "", &[10, 2, 0, b'h']), "4011 for 9 at 10.0.0.3");
+        assert!(menu(3, "x", &[10, 2, 255, b'h']).contains("without end"));
+        assert!(menu(3, "x", &[]).contains("without end"));
     }
 
     #[test]

@@ -100,6 +100,11 @@ pub(super) fn answered(question: &Question, answer: &Offer) -> Choice {
         server: question.server,
         menu: question.item.is_some(),
     };
+    let multicast = Choice::Nothing(Nothing::Multicast {
+        from: question.server.to_string(),
+        alone: false,
+        asked: true,
+    });
     if question.item.is_some() {
         let siaddr = answer.packet.siaddr;
         if !(question.only.is_empty() || question.only.contains(&siaddr)) {
@@ -109,16 +114,13 @@ pub(super) fn answered(question: &Question, answer: &Offer) -> Choice {
             });
         }
         return match answer.boot() {
+            _ if Kind::of(answer) == Kind::Multicast => multicast,
             Some(_) => named(question.offer, answer, Some(question.server)),
             None => Choice::Nothing(empty),
         };
     }
     match Kind::of(answer) {
-        Kind::Multicast => Choice::Nothing(Nothing::Multicast {
-            from: question.server.to_string(),
-            alone: false,
-            asked: true,
-        }),
+        Kind::Multicast => multicast,
         Kind::Discovery if answer.is_proxy() || answer.boot().is_some() => {
             by_menu(question.offer, answer)
         }
@@ -294,6 +296,7 @@ mod tests {
         question.item = Some(9);
         assert_eq!(says(&question, "", "x", &[]), "x at 10.0.0.9");
         assert_eq!(says(&question, class, "x", &[6, 1, 3]), "x at 10.0.0.9");
+        assert!(says(&question, class, "x", &ALL).contains("multicast TFTP"));
         assert!(says(&question, class, "", &[]).contains("names no boot file"));
         question.only = vec![Ipv4Addr::UNSPECIFIED];
         assert_eq!(says(&question, class, "x", &[]), "x at 10.0.0.9");

@@ -110,9 +110,14 @@ mod tests {
     const SERVER: Ipv4Addr = Ipv4Addr::LOCALHOST;
     const OFFERED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 50);
 
-    fn turn(way: &Way) -> Turn<'_> {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        Turn::take(way, true, deadline, &Cancel::default()).unwrap()
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn turn(way: &Way, time: Duration) -> Turn<'_> {
+        let long = Instant::now() + LONG;
+        let mut turn = Turn::take(way, true, long, &Cancel::default()).unwrap();
+        // Other tests may have had theirs before.
+        turn.deadline = Instant::now() + time;
+        turn
     }
 
     fn machine() -> Machine {
@@ -141,6 +146,14 @@ mod tests {
     fn against(
         answer: Option<(u8, Ipv4Addr)>,
         cancel: &Cancel,
+    ) -> (Result<Option<Lease>, DhcpError>, Vec<Packet>) {
+        against_within(answer, cancel, LONG)
+    }
+
+    fn against_within(
+        answer: Option<(u8, Ipv4Addr)>,
+        cancel: &Cancel,
+        time: Duration,
     ) -> (Result<Option<Lease>, DhcpError>, Vec<Packet>) {
         let server = UdpSocket::bind((SERVER, 0)).unwrap();
         let port = server.local_addr().unwrap().port();
@@ -180,7 +193,7 @@ mod tests {
             Some(_) => Duration::from_secs(20),
             None => Duration::from_millis(400),
         };
-        let turn = turn(&way);
+        let turn = turn(&way, time);
         let lease = lease(&machine(), &turn, &offer, wait, cancel);
         (lease, heard.join().unwrap())
     }
@@ -215,6 +228,15 @@ mod tests {
     }
 
     #[test]
+    fn who_has_no_time_to_wait_does_not_call_it_silence_and_gives_back() {
+        let time = Duration::from_millis(100);
+        let (lease, heard) = against_within(None, &Cancel::default(), time);
+        let late = matches!(lease, Err(DhcpError::Late { answers: 0, .. }));
+        assert!(late, "{lease:?}");
+        assert_eq!(released(&heard), [OFFERED; RELEASES]);
+    }
+
+    #[test]
     fn an_end_that_is_asked_for_gives_back_too() {
         let cancel = Cancel::default();
         cancel.set();
@@ -231,7 +253,13 @@ mod tests {
             packet: said(2, Ipv4Addr::UNSPECIFIED, 99),
         };
         let wait = Duration::from_millis(400);
-        let lease = lease(&machine(), &turn(&way), &offer, wait, &Cancel::default());
+        let lease = lease(
+            &machine(),
+            &turn(&way, LONG),
+            &offer,
+            wait,
+            &Cancel::default(),
+        );
         assert!(lease.unwrap().is_none());
     }
 }

@@ -52,10 +52,19 @@ pub fn pick(
             Choice::Ask(questions) => questions,
         };
         choice = Choice::Nothing(Nothing::NoFile);
+        let mut unasked = None;
         for question in questions {
             let Question { server, item, .. } = question;
             let wait = wait.min(BOOT_SERVER);
-            let answer = ask_boot_server(machine, turn, server, item, wait, cancel)?;
+            let answer = match ask_boot_server(machine, turn, server, item, wait, cancel) {
+                Ok(answer) => answer,
+                // Another one may be asked from here.
+                Err(error @ (DhcpError::NoAddress(_) | DhcpError::Local(_))) => {
+                    unasked.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             choice = match &answer {
                 Some(answer) => answered(&question, answer, machine.firmware),
                 None => Choice::Nothing(Nothing::Silent {
@@ -68,8 +77,12 @@ pub fn pick(
                 Nothing::Silent { .. } | Nothing::Empty { .. } | Nothing::Multicast { .. },
             ) = &choice
             else {
+                unasked = None;
                 break;
             };
+        }
+        if let Some(error) = unasked {
+            return Err(error);
         }
     }
 }

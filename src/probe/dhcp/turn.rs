@@ -10,14 +10,24 @@ use crate::probe::exec::Cancel;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The ways by which something is asked now, one entry for each that asks, and whether it has to be alone.
-static ASKING: Mutex<Vec<(Way, bool)>> = Mutex::new(Vec::new());
+/// Who asks now, and who wants to.
+struct Asking {
+    /// One entry for each that asks: its way, and whether it is alone.
+    now: Vec<(Way, bool)>,
+    /// How many wait to be alone; nobody begins before them.
+    alone: usize,
+}
+
+static ASKING: Mutex<Asking> = Mutex::new(Asking {
+    now: Vec::new(),
+    alone: 0,
+});
 static ENDED: Condvar = Condvar::new();
 
 /// How many times as long as one machine several of them wait at most.
 const MOST: usize = 5;
 
-fn asking() -> MutexGuard<'static, Vec<(Way, bool)>> {
+fn asking() -> MutexGuard<'static, Asking> {
     ASKING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -45,18 +55,32 @@ impl<'w> Turn<'w> {
     ) -> Result<Self, DhcpError> {
         let begin = Instant::now();
         let mut asking = asking();
-        let collides = |(other, takes): &(Way, bool)| alone || *takes || way.shares_port(other);
-        while asking.iter().any(collides) {
+        asking.alone += usize::from(alone);
+        let taken = loop {
+            let of_same = |(other, takes): &(Way, bool)| *takes || way.shares_port(other);
+            let taken = match alone {
+                true => !asking.now.is_empty(),
+                false => asking.alone > 0 || asking.now.iter().any(of_same),
+            };
+            if !taken {
+                break Ok(());
+            }
             if cancel.is_set() {
-                return Err(DhcpError::Interrupted);
+                break Err(DhcpError::Interrupted);
             }
             if Instant::now() >= deadline {
-                return Err(DhcpError::NoTurn);
+                break Err(DhcpError::NoTurn);
             }
             let waited = ENDED.wait_timeout(asking, LOOK);
             asking = waited.unwrap_or_else(PoisonError::into_inner).0;
+        };
+        asking.alone -= usize::from(alone);
+        if taken.is_ok() {
+            asking.now.push((way.clone(), alone));
         }
-        asking.push((way.clone(), alone));
+        drop(asking);
+        ENDED.notify_all();
+        taken?;
         let waited = begin.elapsed();
         Ok(Self {
             way,
@@ -67,7 +91,11 @@ impl<'w> Turn<'w> {
 
     /// How many ask by this way now, this one among them; at most five.
     pub(super) fn beside(&self) -> u32 {
-        let count = asking().iter().filter(|(way, _)| way == self.way).count();
+        let count = asking()
+            .now
+            .iter()
+            .filter(|(way, _)| way == self.way)
+            .count();
         u32::try_from(count.clamp(1, MOST)).unwrap_or(1)
     }
 }
@@ -75,8 +103,8 @@ impl<'w> Turn<'w> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut asking = asking();
-        if let Some(at) = asking.iter().position(|(way, _)| way == self.way) {
-            asking.swap_remove(at);
+        if let Some(at) = asking.now.iter().position(|(way, _)| way == self.way) {
+            asking.now.swap_remove(at);
         }
         drop(asking);
         ENDED.notify_all();
@@ -138,7 +166,7 @@ mod tests {
         let now = |alone| Turn::take(&way, alone, Instant::now(), &Cancel::default());
         assert!(matches!(now(true), Err(DhcpError::NoTurn)));
         drop(first);
-        let _alone = now(true).unwrap();
+        let _alone = Turn::take(&way, true, long(), &Cancel::default()).unwrap();
         assert!(matches!(now(false), Err(DhcpError::NoTurn)));
     }
 }

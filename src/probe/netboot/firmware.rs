@@ -132,10 +132,11 @@ pub(super) enum Image {
 
 impl Image {
     /// Tells by the type, and where that says nothing by the ending. Source: `HttpBootCheckImageType`
-    /// of EDK2: a type with parameters behind it is none of these, and endings are in small letters.
+    /// of EDK2: a type with parameters behind it is none of these. Since 2021, endings may be in capital letters.
     fn of(url: &Url, media: Option<&str>) -> Option<Self> {
         let is = |name: &str| media.is_some_and(|media| media.trim().eq_ignore_ascii_case(name));
-        let (path, all) = (url.path(), [Self::Program, Self::Cd, Self::Disk]);
+        let path = url.path().to_ascii_lowercase();
+        let all = [Self::Program, Self::Cd, Self::Disk];
         let types = [
             "application/efi",
             "application/vnd.efi-iso",
@@ -172,7 +173,7 @@ mod tests {
             Some(Image::Program),
         );
         is("http://h/x?a=b.efi", None, None);
-        is("http://h/x.EFI", None, None);
+        is("http://h/BOOTX64.EFI", None, Some(Image::Program));
         is("http://h/x.iso", None, Some(Image::Cd));
         is("http://h/x", Some("application/octet-stream"), None);
         is("http://h/x", Some("Application/EFI"), Some(Image::Program));

@@ -114,7 +114,7 @@ fn a_thousand_slow_clients_take_nothing_from_the_others() {
         );
     }
     assert!(
-        begin.elapsed() < Duration::from_secs(10),
+        begin.elapsed() < Duration::from_secs(60),
         "{:?}",
         begin.elapsed()
     );
