@@ -36,8 +36,8 @@ fuzz_target!(|bytes: &[u8]| {
         ..Machine::default()
     };
     // Most loops show what is in them soon; some inputs are walked further, and twice.
-    let far = bytes.len() % 16 == 0;
-    let steps = if far { 500 } else { 100 };
+    let far = bytes.len() % 64 == 0;
+    let steps = if far { 500 } else { 40 };
     let bounds = Bounds { steps, depth: 5, fetches: 50, ..Bounds::default() };
     let start = Start::Script { name: "it".into(), bytes: bytes.to_vec(), base: Url::parse("http://h/").ok() };
     let walk = evaluate(&start, &machine, &mut Same(bytes), &bounds);
